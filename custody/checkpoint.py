@@ -1,0 +1,181 @@
+r"""Checkpoints as signed notes (C2SP signed-note, tlog-checkpoint and tlog-cosignature, v1).
+
+::
+
+    <origin>\n<size>\n<base64 root>\n
+    \n
+    — <name> <base64(key hash ‖ signature)>\n
+
+A log signs the body; a cosigner signs the body with a time in front. A verifier ignores signatures by keys it does not
+know and rejects the whole note when a known key's signature does not fit.
+"""
+
+import base64
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from custody.errors import CheckpointError, ContractError, UnparsableError
+from custody.identifiers import is_origin
+from custody.merkle import HASH_BYTES
+from custody.signer import Signer, VerifyKey
+
+LOG_SIGNATURE: Final = 0x01
+"""Signature type of a plain Ed25519 note signature."""
+COSIGNATURE: Final = 0x04
+"""Signature type of a timestamped Ed25519 cosignature."""
+MAX_NOTE_BYTES: Final = 65_536
+"""Larger than any note with sixteen signatures; bounds hostile input."""
+_DASH: Final = "\u2014 "
+_KEY_HASH_BYTES: Final = 4
+_TIME_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a log claims of itself: so many entries, with this root."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    def body(self) -> bytes:
+        """The bytes that are signed: three lines, each ended by a newline."""
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class NoteKey:
+    """A named key that signs notes; its text form is the C2SP vkey ``name+hash+base64(type ‖ key)``."""
+
+    name: str
+    key: VerifyKey
+    kind: int = LOG_SIGNATURE
+
+    def key_hash(self) -> bytes:
+        """First four bytes of SHA-256 over name, newline, type and key: a hint which key made a signature."""
+        message = self.name.encode() + b"\n" + bytes([self.kind]) + self.key.raw
+        return hashlib.sha256(message).digest()[:_KEY_HASH_BYTES]
+
+    def vkey(self) -> str:
+        """Text form for configuration and policy files."""
+        blob = base64.b64encode(bytes([self.kind]) + self.key.raw).decode()
+        return f"{self.name}+{self.key_hash().hex()}+{blob}"
+
+    @classmethod
+    def parse(cls, vkey: str) -> "NoteKey":
+        """Read a vkey and check its hash. Raises ``UnparsableError``."""
+        parts = vkey.strip().split("+", 2)
+        if len(parts) != 3:  # noqa: PLR2004  # name, hash, key
+            raise UnparsableError("a vkey has the form name+hash+base64")
+        blob = _decode(parts[2])
+        if len(blob) != 1 + HASH_BYTES or blob[0] not in (LOG_SIGNATURE, COSIGNATURE):
+            raise UnparsableError("a vkey holds one type byte (01 or 04) and a 32-byte Ed25519 key")
+        key = cls(parts[0], VerifyKey(blob[1:]), blob[0])
+        if not is_origin(key.name) or key.key_hash().hex() != parts[1]:
+            raise UnparsableError(f"the hash in vkey {parts[0]!r} does not fit its name and key")
+        return key
+
+
+@dataclass(frozen=True, slots=True)
+class SignedCheckpoint:
+    """A checkpoint with the signatures that came with it; ``note`` is the exact text."""
+
+    checkpoint: Checkpoint
+    note: bytes
+    signatures: tuple[tuple[str, bytes], ...]
+
+    def verify(self, keys: Collection[NoteKey]) -> dict[str, int]:
+        """Names of the known keys that signed, each with its cosignature time in seconds (0 for a log signature).
+
+        Raises ``CheckpointError``: ``sig-bad`` when a known key's signature does not fit, ``key-unknown`` when no known
+        key signed at all.
+        """
+        body = self.checkpoint.body()
+        signed: dict[str, int] = {}
+        for name, blob in self.signatures:
+            key = next((k for k in keys if k.name == name and k.key_hash() == blob[:_KEY_HASH_BYTES]), None)
+            if key is None:
+                continue
+            message, signature, time_s = _signed_message(key.kind, body, blob[_KEY_HASH_BYTES:])
+            if not key.key.made(signature, message):
+                raise CheckpointError(f"the signature of {name} does not fit this checkpoint", "sig-bad")
+            signed[name] = time_s
+        if not signed:
+            raise CheckpointError("no known key signed this checkpoint", "key-unknown")
+        return signed
+
+
+def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
+    """The note of a log over itself. Persist (size, root) before releasing it: a log never signs two histories."""
+    body = checkpoint.body()
+    key = NoteKey(checkpoint.origin, VerifyKey(signer.public_key()))
+    return body + b"\n" + _line(key, signer.sign(body))
+
+
+def cosign(note: SignedCheckpoint, name: str, signer: Signer, utc_s: int) -> bytes:
+    """The note with one more line: ``name`` saw this checkpoint at ``utc_s`` and found it consistent."""
+    key = NoteKey(name, VerifyKey(signer.public_key()), COSIGNATURE)
+    signature = signer.sign(_cosigned(note.checkpoint.body(), utc_s))
+    return note.note + _line(key, utc_s.to_bytes(_TIME_BYTES, "big") + signature)
+
+
+def parse_note(note: bytes) -> SignedCheckpoint:
+    """Read a signed checkpoint; signatures are not judged yet. Raises ``UnparsableError``."""
+    body, separator, tail = note.rpartition(b"\n\n")
+    if not separator or len(note) > MAX_NOTE_BYTES:
+        raise UnparsableError("a checkpoint is three lines, an empty line and signatures")
+    checkpoint = _parse_body(body + b"\n")
+    lines = tail.decode("utf-8", "replace").split("\n")
+    if lines[-1] != "" or len(lines) == 1:
+        raise UnparsableError("a checkpoint ends with at least one signature line and a newline")
+    return SignedCheckpoint(checkpoint, note, tuple(_signature(line) for line in lines[:-1]))
+
+
+def _parse_body(body: bytes) -> Checkpoint:
+    try:
+        origin, size, root, rest = body.decode("utf-8").split("\n")
+    except ValueError as error:
+        raise UnparsableError("a checkpoint body has exactly origin, size and root") from error
+    if rest or not is_origin(origin) or not size.isascii() or not size.isdigit() or str(int(size[:20])) != size:
+        raise UnparsableError("a checkpoint body is origin, decimal size without leading zeros, base64 root")
+    digest = _decode(root)
+    if len(digest) != HASH_BYTES:
+        raise UnparsableError(f"a root has {HASH_BYTES} bytes")
+    return Checkpoint(origin, int(size), digest)
+
+
+def _signature(line: str) -> tuple[str, bytes]:
+    name, space, blob = line.removeprefix(_DASH).partition(" ")
+    data = _decode(blob)
+    if not line.startswith(_DASH) or not space or not name or "+" in name or len(data) <= _KEY_HASH_BYTES:
+        raise UnparsableError(f"not a signature line: {line[:60]!r}")
+    return name, data
+
+
+def _signed_message(kind: int, body: bytes, blob: bytes) -> tuple[bytes, bytes, int]:
+    if kind == LOG_SIGNATURE:
+        return body, blob, 0
+    time_s = int.from_bytes(blob[:_TIME_BYTES], "big")
+    return _cosigned(body, time_s), blob[_TIME_BYTES:], time_s
+
+
+def _cosigned(body: bytes, utc_s: int) -> bytes:
+    return b"cosignature/v1\ntime %d\n" % utc_s + body
+
+
+def _line(key: NoteKey, signature: bytes) -> bytes:
+    if not is_origin(key.name):
+        raise ContractError(f"{key.name!r} cannot name a note key")
+    return f"{_DASH}{key.name} {base64.b64encode(key.key_hash() + signature).decode()}\n".encode()
+
+
+def _decode(text: str) -> bytes:
+    try:
+        data = base64.b64decode(text.encode("ascii"), validate=True)
+    except ValueError as error:
+        raise UnparsableError(f"not base64: {text[:40]!r}") from error
+    if base64.b64encode(data).decode() != text:
+        raise UnparsableError("base64 with unused bits set")
+    return data
