@@ -71,9 +71,7 @@ class Ed25519Signer:
     def __init__(self, private: Ed25519PrivateKey, where: str = "memory") -> None:
         self._private = private
         self._where = where
-        self._public = private.public_key().public_bytes(
-            serialization.Encoding.Raw, serialization.PublicFormat.Raw
-        )
+        self._public = private.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
     @classmethod
     def from_seed(cls, seed: bytes, where: str = "memory") -> "Ed25519Signer":

@@ -1,0 +1,191 @@
+"""Frozen values of the centre. Times ending in ``_ms`` are milliseconds since 1970 UTC.
+
+Decisions (``link``, ``coverage``, ``rules``) take and return only these values and read no table and no clock.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from custody.canonical import JsonValue
+
+
+class Level(StrEnum):
+    """How far an act must be recorded (运政办〔2019〕3号 一（二）2)."""
+
+    FULL = "full"
+    """全程音像记录: from start to end, on video."""
+    SPECIFIED = "specified"
+    """明确记录内容: the agency says what."""
+    TEXT = "text"
+    """文字记录即可."""
+
+
+class MediaKind(StrEnum):
+    """What a file turned out to be."""
+
+    VIDEO = "video"
+    AUDIO = "audio"
+    IMAGE = "image"
+    SIDECAR = "sidecar"
+    OTHER = "other"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Half-open span of time [start, end)."""
+
+    start_ms: int
+    end_ms: int
+
+    def __post_init__(self) -> None:
+        if self.end_ms < self.start_ms:
+            raise ValueError(f"interval ends before it starts: {self.start_ms} > {self.end_ms}")
+
+    @property
+    def length_ms(self) -> int:
+        """Length in milliseconds."""
+        return self.end_ms - self.start_ms
+
+    def overlap_ms(self, other: "Interval") -> int:
+        """Milliseconds both have in common."""
+        return max(0, min(self.end_ms, other.end_ms) - max(self.start_ms, other.start_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A point on earth, WGS-84, degrees times 10^7."""
+
+    lat_e7: int
+    lon_e7: int
+    accuracy_m: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One file from a recorder (片段), as far as the centre knows it.
+
+    ``interval`` is in corrected UTC and None while the clip's time is unknown; ``uncertainty_ms`` is the half-width by
+    which either end may be off. ``officer`` is resolved from the ledger first, then from what the device states.
+    """
+
+    object_id: str
+    station: str
+    recorder: str
+    kind: MediaKind
+    interval: Interval | None
+    uncertainty_ms: int
+    officer: str
+    officer_source: str
+    """``ledger``, ``stated`` or empty."""
+    case_stated: str = ""
+    place: Position | None = None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A recorder was issued to an officer for a while (台账); ``end_ms`` None means still issued."""
+
+    recorder: str
+    officer: str
+    start_ms: int
+    end_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Officer:
+    """An enforcement officer, known by certificate number (执法证号)."""
+
+    number: str
+    name: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case (案件)."""
+
+    number: str
+    title: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EnforcementAction:
+    """One act of a case (执法行为) with the time in which it took place."""
+
+    action_id: str
+    case: str
+    type: str
+    level: Level
+    interval: Interval
+    officers: tuple[str, ...]
+    place: Position | None = None
+    radius_m: int = 0
+    tolerated_gap_ms: int = 1000
+    margin_ms: int = 30 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A clip belongs to an action, and why."""
+
+    object_id: str
+    action_id: str
+    method: str
+    """``officer-time``, ``case-number`` or ``manual``."""
+    score: int
+    """0 to 100; 100 is certain."""
+    reasons: tuple[str, ...]
+    rule_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A clip may belong to an action; a person decides."""
+
+    object_id: str
+    action_id: str
+    score: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Seconds of an action that no usable video shows."""
+
+    interval: Interval
+    reason: str
+    """``no-clip``, ``unusable-picture``, ``clip-truncated`` or ``recorder-missing``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of an action is on usable video. Both figures are parts per million of the action's length."""
+
+    action_id: str
+    nominal_ppm: int
+    guaranteed_ppm: int
+    gaps: tuple[Gap, ...]
+    clips: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Something that should have been filmed, kept or checked and was not. ``key`` makes it one flag however often found."""
+
+    rule: str
+    rule_version: str
+    key: str
+    action_id: str
+    case: str
+    article: str
+    detail: str
+    inputs: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    @property
+    def flag_id(self) -> str:
+        """Stable identity: the rule and what it is about."""
+        return f"{self.rule}:{self.key}"

@@ -1,0 +1,149 @@
+"""Values that the steps of the station hand to each other. Facts are named in the past tense; nothing here acts.
+
+Times ending in ``_ms`` are milliseconds since 1970 UTC by the station's clock unless a name says otherwise.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from custody.canonical import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceIdentity:
+    """What a recorder says of itself before anything is read from it. Empty strings mean «not stated»."""
+
+    serial: str
+    vendor_id: str = ""
+    product_id: str = ""
+    volume_uuid: str = ""
+    volume_label: str = ""
+    port: str = ""
+    """udev ``ID_PATH``: the physical port."""
+
+    @property
+    def key(self) -> str:
+        """Name under which the journal remembers this recorder: serial and volume, since serials are not unique."""
+        return f"{self.serial}/{self.volume_uuid}"
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderDocked:
+    """udev announced a readable volume at a bay."""
+
+    node: str
+    bay: int
+    identity: DeviceIdentity
+    filesystem: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderUndocked:
+    """The device node went away; may arrive twice, or without a ``RecorderDocked`` before it."""
+
+    node: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MountedVolume:
+    """A volume the kernel confirmed as read-only; ``flags`` are those read back from mountinfo, not those asked for."""
+
+    root: Path
+    node: str
+    filesystem: str
+    driver: str
+    flags: tuple[str, ...]
+    device_read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One directory entry on a recorder. ``path`` is relative to the volume root, exactly the bytes found there."""
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    refused: str = ""
+    """Why it will not be opened: ``symlink``, ``device-node``, ``fifo``, ``socket``; empty for a regular file."""
+
+    @property
+    def mtime_ms(self) -> int:
+        """Modification time as the file system gives it, in milliseconds."""
+        return self.mtime_ns // 1_000_000
+
+    @property
+    def printable(self) -> str:
+        """The path for people and logs: undecodable bytes and control characters replaced."""
+        text = self.path.decode("utf-8", "replace")
+        return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+    def under(self, root: Path) -> bytes:
+        """Absolute path to open, as bytes."""
+        return os.path.join(os.fsencode(root), self.path)  # noqa: PTH118  # pathlib cannot hold arbitrary bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CopyResult:
+    """A finished copy: written, synced, evicted from the page cache and read back equal."""
+
+    size: int
+    sha256: str
+    reread_sha256: str
+    reread: str
+    """``uncached``, or ``cached`` where the file system cannot drop its cache."""
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """Recorder clock minus station clock, measured at docking before anything changes it."""
+
+    offset_ms: int | None
+    uncertainty_ms: int | None
+    method: str
+    """``connect-write``, ``future-mtime``, ``driver`` or ``unmeasured``."""
+
+    def block(self) -> JsonObject:
+        """As it stands in a record."""
+        return {"offset_ms": self.offset_ms, "uncertainty_ms": self.uncertainty_ms, "method": self.method}
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the media say of themselves: the ``media`` block of a ``media.described`` record, ready to sign."""
+
+    media: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A derived, playable copy that was made and accepted. ``recipe`` names program, version and arguments."""
+
+    path: Path
+    size: int
+    sha256: str
+    recipe: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class StationTime:
+    """The station's clock and how far it can be trusted, as it stands in every record."""
+
+    utc_ms: int
+    source: str
+    boot_id: str
+    mono_ns: int
+
+    def block(self) -> Mapping[str, str | int]:
+        """As it stands in a record; the 64-bit counter is a string, since JSON readers lose large integers."""
+        return {
+            "utc_ms": self.utc_ms,
+            "source": self.source,
+            "boot_id": self.boot_id,
+            "mono_ns": str(self.mono_ns),
+        }
