@@ -174,7 +174,10 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """Something that should have been filmed, kept or checked and was not. ``key`` makes it one flag however often found."""
+    """Something that should have been filmed, kept or checked and was not.
+
+    ``key`` makes it one flag however often it is found.
+    """
 
     rule: str
     rule_version: str

@@ -1,4 +1,7 @@
-"""Ports of the station: what the pipeline needs from the world. Real adapters and ``tests/fakes`` keep the same promises."""
+"""Ports of the station: what the pipeline needs from the world.
+
+Real adapters and ``tests/fakes`` keep the same promises.
+"""
 
 from pathlib import Path
 from typing import Protocol
