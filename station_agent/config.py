@@ -1,0 +1,257 @@
+"""Configuration of one station: a TOML file read into one frozen value.
+
+The comments here are the manual. Unknown keys are refused. Relative paths are relative to the folder of the file, so a
+data folder can be moved as a whole.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+
+from custody.checkpoint import NoteKey
+from custody.errors import CustodyError
+from custody.identifiers import is_origin, is_station_id, log_origin
+from station_agent.errors import ConfigError
+
+FILE_NAME = "station-agent.toml"
+"""Name of the configuration file in a data folder (``--data-dir``)."""
+
+
+def _placed(path: Path, info: ValidationInfo) -> Path:
+    base = (info.context or {}).get("base", Path())
+    return Path(base, path.expanduser())
+
+
+def _station_id(text: str) -> str:
+    if not is_station_id(text):
+        raise ValueError("1 to 64 of a-z 0-9 . _ - are allowed, starting and ending with a letter or digit")
+    return text
+
+
+def _authority(text: str) -> str:
+    if not is_origin(f"{text}/x"):
+        raise ValueError("a lower-case domain-like name such as custody.example is allowed")
+    return text
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ValueError, OSError, KeyError) as error:
+        raise ValueError("a time zone name such as Asia/Shanghai is allowed") from error
+    return text
+
+
+def _vkey(text: str) -> str:
+    if text:
+        try:
+            NoteKey.parse(text)
+        except CustodyError as error:
+            raise ValueError(f"the centre's vkey, name+hash+base64, is allowed: {error}") from error
+    return text
+
+
+PlacedPath = Annotated[Path, AfterValidator(_placed)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Station(_Section):
+    """Who this station is."""
+
+    id: Annotated[str, AfterValidator(_station_id)]
+    """Name in topics, certificate (common name) and log origin."""
+    authority: Annotated[str, AfterValidator(_authority)]
+    """Domain-like name of the authority; the log's origin is ``<authority>/<id>``."""
+    timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
+    """Zone assumed for recorder times that state none."""
+
+
+class Paths(_Section):
+    """Where things lie on this machine."""
+
+    data: PlacedPath = Field(default=Path("station"), validate_default=True)
+    """Journal, log, spool and keys. Must be on a file system that honours fsync."""
+    mounts: PlacedPath = Field(default=Path("station/mnt"), validate_default=True)
+    """Folder under which recorders are mounted read-only."""
+
+
+class Keys(_Section):
+    """Keys of this station and of whom it trusts."""
+
+    custody: PlacedPath = Field(default=Path("station/keys/custody.pem"), validate_default=True)
+    """PEM (PKCS 8) Ed25519 private key that signs the log; mode 0600."""
+    centre: Annotated[str, AfterValidator(_vkey)] = ""
+    """vkey of the centre log: receipts count only when this key signed them."""
+    witness: Annotated[str, AfterValidator(_vkey)] = ""
+    """vkey of the centre's witness, which cosigns this station's checkpoints; empty: any cosignature is ignored."""
+
+
+class Mqtt(_Section):
+    """The broker, reached with mutual TLS."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8883
+    ca: PlacedPath | None = None
+    """CA certificate that signed the broker; without it the connection is plain TCP (tests only)."""
+    cert: PlacedPath | None = None
+    key: PlacedPath | None = None
+
+
+class Store(_Section):
+    """The evidence store."""
+
+    url: str = "store"
+    """A folder, or ``s3://bucket/prefix``."""
+
+
+class Recorders(_Section):
+    """Which recorders are read."""
+
+    require_tag: bool = True
+    """Read only devices that a udev rule tagged as recorders."""
+
+
+class Offload(_Section):
+    """Copying."""
+
+    workers: Annotated[int, Field(ge=1, le=16)] = 2
+    """Copies at once per recorder. The read-back of one file overlaps the reading of the next."""
+    max_bays: Annotated[int, Field(ge=1, le=64)] = 16
+    """Recorders worked on at once; further ones wait."""
+
+
+class Transcode(_Section):
+    """Derived playback copies."""
+
+    enabled: bool = True
+    height: Annotated[int, Field(ge=144, le=2160)] = 540
+
+
+class Publish(_Section):
+    """Sending entries to the centre."""
+
+    resend_after_s: Annotated[float, Field(gt=0, le=86_400)] = 30
+    """Entries without an answer are sent again after this many seconds."""
+
+
+class DropFolder(_Section):
+    """A folder into which files are put by hand or by other systems."""
+
+    path: str = ""
+    """Empty: no drop folder. Relative to the configuration file."""
+    settle_s: Annotated[float, Field(ge=0, le=3_600)] = 5
+    """A file counts as complete after its size stood still this long."""
+
+
+class Screen(_Section):
+    """The dock screen."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8780
+    """0: no screen."""
+
+
+class Config(_Section):
+    """One station."""
+
+    station: Station
+    paths: Paths = Field(default_factory=dict, validate_default=True)
+    bays: Mapping[str, str] = Field(default_factory=dict)
+    """Bay number → pattern (fnmatch) on the udev ``ID_PATH`` of the physical port."""
+    keys: Keys = Field(default_factory=dict, validate_default=True)
+    mqtt: Mqtt = Mqtt()
+    store: Store = Store()
+    recorders: Recorders = Recorders()
+    offload: Offload = Offload()
+    transcode: Transcode = Transcode()
+    publish: Publish = Publish()
+    dropfolder: DropFolder = DropFolder()
+    screen: Screen = Screen()
+    base: Path = Path()
+    """Folder of the configuration file; not a key of the file."""
+
+    @property
+    def origin(self) -> str:
+        """Origin of this station's log."""
+        return log_origin(self.station.authority, self.station.id)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Zone assumed for recorder times that state none."""
+        return ZoneInfo(self.station.timezone)
+
+    @property
+    def bay_patterns(self) -> dict[int, str]:
+        """Bay number → pattern on ``ID_PATH``."""
+        return {int(number): pattern for number, pattern in self.bays.items()}
+
+    @property
+    def spool(self) -> Path:
+        """Copies of originals, until the centre's receipt is in hand."""
+        return self.paths.data / "spool"
+
+    @property
+    def journal(self) -> Path:
+        """The journal."""
+        return self.paths.data / "journal.db"
+
+    @property
+    def log(self) -> Path:
+        """Folder of the station log."""
+        return self.paths.data / "log"
+
+    @property
+    def store_url(self) -> str:
+        """The store: an absolute folder, or ``s3://…``."""
+        return self.store.url if "://" in self.store.url else str(Path(self.base, self.store.url).absolute())
+
+    @property
+    def drop_folder(self) -> Path | None:
+        """The drop folder, or None when there is none."""
+        return Path(self.base, self.dropfolder.path) if self.dropfolder.path else None
+
+
+def load(path: Path) -> Config:
+    """Read a configuration file. Raises ``ConfigError`` with one line ``FILE: key: what is allowed``."""
+    path = path.absolute()
+    fields = _parse(path)
+    for number in _table(path, fields, "bays"):
+        if not number.isascii() or not number.isdigit() or int(number) < 1:
+            raise ConfigError(f"{path}: bays.{number}: a bay is a number from 1")
+    if "base" in fields:
+        raise ConfigError(f"{path}: base: unknown key")
+    try:
+        return Config.model_validate({**fields, "base": path.parent}, context={"base": path.parent})
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first(error)}") from error
+
+
+def _parse(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+
+
+def _table(path: Path, fields: Mapping[str, object], name: str) -> Mapping[str, object]:
+    table = fields.get(name, {})
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{path}: {name}: a table is allowed")
+    return table
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    allowed = {"extra_forbidden": "unknown key", "missing": "this key is needed"}.get(problem["type"], problem["msg"])
+    return f"{key}: {allowed.removeprefix('Value error, ')}"
