@@ -1,0 +1,59 @@
+"""An in-memory twin of the log's file port, with faults: each write may be lost, torn, or kept but reported failed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    LOST = "lost"
+    TORN = "torn"
+    KEPT = "kept but reported failed"
+
+
+class PowerCut(OSError):
+    """The write that the fault was planned for."""
+
+
+@dataclass
+class MemoryLogFiles:
+    data: bytearray = field(default_factory=bytearray)
+    small: dict[str, bytes] = field(default_factory=dict)
+    writes: int = 0
+    fail_at: int = -1
+    fault: Fault = Fault.LOST
+    chunk: int = 7
+
+    def read(self, offset: int) -> Iterator[bytes]:
+        view = bytes(self.data[offset:])
+        for start in range(0, len(view), self.chunk):
+            yield view[start : start + self.chunk]
+
+    def append(self, data: bytes) -> None:
+        kept = self._kept(len(data))
+        self.data += data[:kept]
+        self._report(kept == len(data))
+
+    def truncate(self, size: int) -> None:
+        if self._kept(1):
+            del self.data[size:]
+        self._report(kept_whole=True)
+
+    def get(self, name: str) -> bytes | None:
+        return self.small.get(name)
+
+    def put(self, name: str, data: bytes) -> None:
+        # A replaced file is old or new, never torn: that is the port's promise.
+        if self._kept(1):
+            self.small[name] = data
+        self._report(kept_whole=True)
+
+    def _kept(self, size: int) -> int:
+        if self.writes != self.fail_at:
+            return size
+        return {Fault.LOST: 0, Fault.TORN: size // 2, Fault.KEPT: size}[self.fault]
+
+    def _report(self, kept_whole: bool) -> None:
+        self.writes += 1
+        if self.writes - 1 == self.fail_at:
+            raise PowerCut(f"write {self.fail_at} {self.fault}")
