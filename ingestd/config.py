@@ -1,0 +1,278 @@
+"""Configuration of the centre: one TOML file read into frozen values; the docstrings are the manual.
+
+Relative paths are relative to the folder of the file. Unknown keys are refused, so that a misspelt key is found on the
+day it is written.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from custody.checkpoint import LOG_SIGNATURE, NoteKey
+from custody.errors import CustodyError
+from custody.identifiers import is_origin, is_station_id, log_origin
+from ingestd.errors import ConfigError
+
+FILE_NAME = "ingestd.toml"
+"""Name of the file in a data folder (``--data-dir``)."""
+CENTRE = "centre"
+"""Last part of the origin of the centre's log."""
+WITNESS = "centre-witness"
+"""Last part of the name under which the centre cosigns (its key differs from the log's, C2SP signed-note)."""
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Centre(_Section):
+    """``[centre]``: who we are."""
+
+    authority: Text
+    """First part of every origin of the agency, for instance ``custody.example``."""
+    timezone: Text = "Asia/Shanghai"
+    """Zone of times without one, in imports and on pages."""
+
+    @field_validator("authority")
+    @classmethod
+    def _is_authority(cls, value: str) -> str:
+        if not is_origin(f"{value}/{CENTRE}"):
+            raise ValueError("a host name in lower case, for instance custody.example")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ValueError, OSError, KeyError) as error:
+            raise ValueError("a time zone of the tz database, for instance Asia/Shanghai") from error
+        return value
+
+
+class Paths(_Section):
+    """``[paths]``: where the centre keeps its own files."""
+
+    data: Path
+    """Folder of log, mirrors, quarantine, imports, keys and the lock."""
+
+
+class Keys(_Section):
+    """``[keys]``: private keys, PEM (PKCS #8, Ed25519), mode 0600."""
+
+    custody: Path
+    """Signs the entries and checkpoints of the centre log."""
+    witness: Path | None = None
+    """Cosigns station checkpoints; default ``keys/witness.pem`` in the data folder. Never the custody key."""
+
+
+class Station(_Section):
+    """``[[stations]]``: one enrolled station."""
+
+    id: Text
+    vkey: Text
+    """``name+hash+base64`` of the station's log, shown by the station."""
+
+    @field_validator("id")
+    @classmethod
+    def _is_station(cls, value: str) -> str:
+        if not is_station_id(value) or value in {CENTRE, WITNESS}:
+            raise ValueError("1 to 64 of a-z 0-9 . _ -, and not the centre's own name")
+        return value
+
+    @field_validator("vkey")
+    @classmethod
+    def _is_vkey(cls, value: str) -> str:
+        try:
+            key = NoteKey.parse(value)
+        except CustodyError as error:
+            raise ValueError(str(error)) from error
+        if key.kind != LOG_SIGNATURE:
+            raise ValueError("the key of a log (type 01), not of a cosigner")
+        return value
+
+    def note_key(self) -> NoteKey:
+        """The key as a value."""
+        return NoteKey.parse(self.vkey)
+
+
+class Mqtt(_Section):
+    """``[mqtt]``: the broker. With ``ca``, ``cert`` and ``key`` the connection is mutual TLS."""
+
+    host: Text = "127.0.0.1"
+    port: Port = 8883
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    client_id: Text = "ingestd"
+    """Name of the session the broker keeps for us while we are away."""
+    batch_messages: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    """Most messages handled as one unit of work."""
+    batch_entries: Annotated[int, Field(ge=1, le=100_000)] = 2000
+    """Most log entries handled as one unit of work (one message may exceed it)."""
+
+
+class Store(_Section):
+    """``[store]``: the evidence store."""
+
+    url: Text
+    """A folder, or ``s3://bucket/prefix`` (credentials from the environment)."""
+    readers: Annotated[int, Field(ge=1, le=64)] = 2
+    """Objects read back at once."""
+    missing_after_s: Annotated[int, Field(ge=0)] = 3600
+    """An announced object that is not in the store after this long is flagged; before, it is simply on its way."""
+
+
+class Database(_Section):
+    """``[database]``: the index, a projection of the logs."""
+
+    url: Text
+    """``sqlite:///FILE`` or ``postgresql+psycopg://USER@HOST/NAME``."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_supported(cls, value: str) -> str:
+        try:
+            driver = make_url(value).drivername
+        except ArgumentError as error:
+            raise ValueError("sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME") from error
+        if driver not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
+            raise ValueError("sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
+        return value
+
+
+class CatalogueFile(_Section):
+    """``[catalogue]``: which kinds of action must be recorded how far."""
+
+    file: Path | None = None
+
+
+class Rules(_Section):
+    """``[rules]``: figures the rules use."""
+
+    grace_hours: Annotated[int, Field(ge=0, le=24 * 365)] = 24
+    """No «video missing» or «gap» before the action's end plus this: the footage may still be on a recorder."""
+    unmeasured_clock_ms: Annotated[int, Field(ge=0)] = 60_000
+    """Assumed half-width of a recorder clock nobody measured, in milliseconds."""
+    arrival_hours: Annotated[int, Field(ge=0, le=24 * 365)] = 24
+    """A file seen on a recorder and neither copied nor failed after this long is flagged."""
+
+
+class Web(_Section):
+    """``[web]``: where the pages are served."""
+
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+
+
+class Config(_Section):
+    """The whole file."""
+
+    centre: Centre
+    paths: Paths
+    keys: Keys
+    stations: tuple[Station, ...] = ()
+    mqtt: Mqtt = Mqtt()
+    store: Store
+    database: Database
+    catalogue: CatalogueFile = CatalogueFile()
+    rules: Rules = Rules()
+    web: Web = Web()
+
+    @property
+    def origin(self) -> str:
+        """Origin of the centre log."""
+        return log_origin(self.centre.authority, CENTRE)
+
+    @property
+    def cosigner(self) -> str:
+        """Name under which the centre cosigns."""
+        return log_origin(self.centre.authority, WITNESS)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Zone of times without one."""
+        return ZoneInfo(self.centre.timezone)
+
+    @property
+    def witness_key(self) -> Path:
+        """File of the cosigning key."""
+        return self.keys.witness or self.paths.data / "keys" / "witness.pem"
+
+    def station_origin(self, station: str) -> str:
+        """Origin of a station's log."""
+        return log_origin(self.centre.authority, station)
+
+
+def load(path: Path) -> Config:
+    """Read and check a configuration file. Raises ``ConfigError``, one line: file, key, what is allowed."""
+    try:
+        config = Config.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML in UTF-8: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first_problem(error)}") from error
+    resolved = _resolved(config, path.absolute().parent)
+    _check_stations(resolved, path)
+    return resolved
+
+
+def _check_stations(config: Config, path: Path) -> None:
+    ids = [station.id for station in config.stations]
+    for number, station in enumerate(config.stations):
+        expected = config.station_origin(station.id)
+        if station.note_key().name != expected:
+            raise ConfigError(f"{path}: stations.{number}.vkey: must be the key of {expected}")
+    if len(set(ids)) != len(ids):
+        raise ConfigError(f"{path}: stations: each id once")
+
+
+def _resolved(config: Config, folder: Path) -> Config:
+    """The same configuration with every path absolute."""
+    keys = Keys(custody=folder / config.keys.custody, witness=_under(folder, config.keys.witness))
+    tls = {name: _under(folder, getattr(config.mqtt, name)) for name in ("ca", "cert", "key")}
+    return config.model_copy(
+        update={
+            "paths": Paths(data=folder / config.paths.data),
+            "keys": keys,
+            "mqtt": config.mqtt.model_copy(update=tls),
+            "store": config.store.model_copy(update={"url": _store_url(folder, config.store.url)}),
+            "database": Database(url=_database_url(folder, config.database.url)),
+            "catalogue": CatalogueFile(file=_under(folder, config.catalogue.file)),
+        }
+    )
+
+
+def _under(folder: Path, path: Path | None) -> Path | None:
+    return None if path is None else folder / path
+
+
+def _store_url(folder: Path, url: str) -> str:
+    return url if "://" in url else str(folder / url)
+
+
+def _database_url(folder: Path, url: str) -> str:
+    parsed = make_url(url)
+    if not parsed.drivername.startswith("sqlite") or parsed.database in {None, "", ":memory:"}:
+        return url
+    return parsed.set(database=str(folder / str(parsed.database))).render_as_string(hide_password=False)
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"]) or "file"
+    if first["type"] == "extra_forbidden":
+        return f"{key}: no such key; remove it or correct its spelling"
+    if first["type"] == "missing":
+        return f"{key}: is needed"
+    return f"{key}: {first['msg'].removeprefix('Value error, ')}"
