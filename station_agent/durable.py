@@ -1,0 +1,55 @@
+"""Writes, renames and folders that survive loss of power.
+
+System calls of ``replace_file``: open(O_EXCL) → write → fsync(file) → close → rename → fsync(folder).
+System calls of ``make_dirs``: mkdir → fsync(parent), from the first existing ancestor downwards.
+Without the last fsync a name that was seen once may be gone after a power cut; without the first, its content.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def fsync_dir(path: Path) -> None:
+    """Make the names in a folder durable. Raises ``OSError``."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Give ``path`` the content ``data``: after a power cut it holds the old bytes or the new ones, never a mixture.
+
+    The file belongs to the agent alone (mode 0600). Raises ``OSError``; then ``path`` is unchanged.
+    """
+    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_dir(path.parent)
+
+
+def rename_file(source: Path, target: Path) -> None:
+    """Rename within one file system, durably: both folders are synced. Raises ``OSError``."""
+    source.replace(target)
+    fsync_dir(target.parent)
+    if source.parent != target.parent:
+        fsync_dir(source.parent)
+
+
+def make_dirs(path: Path) -> None:
+    """Make a folder and its parents, each name synced into its parent. Existing ones are left alone."""
+    if path.is_dir():
+        return
+    make_dirs(path.parent)
+    path.mkdir(exist_ok=True)
+    fsync_dir(path.parent)

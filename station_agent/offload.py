@@ -1,0 +1,200 @@
+"""One file from the recorder into the spool, proved: the bytes that are signed are the bytes on our disk.
+
+Steps (the numbers of FORMAT.md «From recorder to record»):
+
+2. read the source once with a reused buffer, SHA-256 and write to a temporary name
+3. fsync
+4. drop the copy from the page cache, read it back from the disk
+5. compare; ``publish`` renames and syncs the folder
+
+Never copy_file_range, sendfile or shutil: there the bytes would not pass through the hash.
+"""
+
+import errno
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+from station_agent import durable, linux
+from station_agent.errors import CopyError
+from station_agent.model import CopyResult
+from station_agent.ports import Clock
+
+BUFFER_BYTES: Final = 4 << 20
+"""One buffer per worker thread; at this size system calls cost nothing and the data path stays under 10 MiB."""
+
+READING: Final = "reading"
+VERIFYING: Final = "verifying"
+
+Progress = Callable[[int, str], None]
+"""Called with the bytes done so far and the phase, ``reading`` or ``verifying``; what it raises ends the copy."""
+
+_T = TypeVar("_T")
+_GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.ESTALE, errno.ENOMEDIUM})
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Offloader:
+    """Copies with proof. One instance serves several worker threads; each thread has its own buffer."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._local = threading.local()
+
+    def copy(self, source: bytes | Path, temporary: Path, on_progress: Progress) -> CopyResult:
+        """Copy ``source`` to ``temporary`` and prove it by an uncached re-read.
+
+        When this returns, the content is on the disk (the name is not, until ``publish``). A left-over ``temporary``
+        of an earlier attempt is overwritten. On failure the partial file stays for the caller to judge. The source is
+        opened without following a link and only if it is a regular file.
+
+        Raises ``CopyError`` with reason ``read-error``, ``source-vanished``, ``source-changed``, ``not-a-file``,
+        ``no-space``, ``write-error`` or ``reread-differs``.
+        """
+        start_ms = self._clock.now().utc_ms
+        buffer = self._buffer()
+        with _source(source) as src, _target(temporary) as dst:
+            before = os.fstat(src)
+            digest = _transfer(src, dst, before.st_size, buffer, on_progress)
+            _require_unchanged(before, _read_side(lambda: os.fstat(src)))
+            _settle(dst)
+            os.posix_fadvise(src, 0, 0, os.POSIX_FADV_DONTNEED)
+            reread, uncached = _read_back(dst, before.st_size, buffer, on_progress)
+        if reread != digest:
+            raise CopyError("reread-differs", f"{digest} was read from the recorder, {reread} from our disk")
+        return CopyResult(
+            size=before.st_size,
+            sha256=digest,
+            reread_sha256=reread,
+            reread="uncached" if uncached else "cached",
+            start_ms=start_ms,
+            end_ms=self._clock.now().utc_ms,
+        )
+
+    def publish(self, temporary: Path, final: Path) -> None:
+        """Give a proved copy its final name, durably: rename, then fsync of the folder. Raises ``CopyError``."""
+        try:
+            durable.rename_file(temporary, final)
+        except OSError as error:
+            raise _write_failure(error) from error
+
+    def _buffer(self) -> memoryview:
+        if not hasattr(self._local, "buffer"):
+            self._local.buffer = memoryview(bytearray(BUFFER_BYTES))
+        view: memoryview = self._local.buffer
+        return view
+
+
+@contextmanager
+def _source(path: bytes | Path) -> Iterator[int]:
+    # O_NONBLOCK: opening a FIFO must not wait for a writer; for regular files it means nothing.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = _read_side(lambda: os.open(path, flags))
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise CopyError("not-a-file", "only regular files are read")
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _target(path: Path) -> Iterator[int]:
+    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = _write_side(lambda: os.open(path, flags, 0o600))
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _transfer(src: int, dst: int, size: int, buffer: memoryview, on_progress: Progress) -> str:
+    """Read to the end, hash and write. Write-back starts at once, so that the disk works while we hash."""
+    _write_side(lambda: linux.reserve(dst, size))
+    digest, done = hashlib.sha256(), 0
+    while piece := _next_piece(src, buffer):
+        digest.update(piece)
+        _write(dst, piece, done)
+        done += len(piece)
+        on_progress(done, READING)
+        if done > size:
+            raise CopyError("source-changed", f"{size} bytes were announced, more are there")
+    if done < size:
+        raise CopyError("source-changed", f"{size} bytes were announced, {done} are there")
+    return digest.hexdigest()
+
+
+def _next_piece(fd: int, buffer: memoryview) -> memoryview:
+    count = _read_side(lambda: os.readv(fd, [buffer]))
+    return buffer[:count]
+
+
+def _write(fd: int, piece: memoryview, offset: int) -> None:
+    def write_all() -> None:
+        written = 0
+        while written < len(piece):
+            written += os.write(fd, piece[written:])
+        linux.start_writeback(fd, offset, len(piece))
+
+    _write_side(write_all)
+
+
+def _settle(fd: int) -> None:
+    """Fsync first: a dirty page cannot be dropped, and a re-read of it would prove nothing."""
+    _write_side(lambda: os.fsync(fd))
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _read_back(fd: int, size: int, buffer: memoryview, on_progress: Progress) -> tuple[str, bool]:
+    """SHA-256 of what the disk gives back, and whether nothing of it came from the page cache."""
+    uncached = _write_side(lambda: linux.resident_pages(fd, size)) == 0
+    _write_side(lambda: os.lseek(fd, 0, os.SEEK_SET))
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+    digest, done = hashlib.sha256(), 0
+    while count := _write_side(lambda: os.readv(fd, [buffer])):
+        digest.update(buffer[:count])
+        done += count
+        on_progress(done, VERIFYING)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    return digest.hexdigest(), uncached
+
+
+def _require_unchanged(before: os.stat_result, after: os.stat_result) -> None:
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise CopyError("source-changed", "size or time changed while it was read")
+
+
+def _read_side(call: Callable[[], _T]) -> _T:
+    """Run a call on the recorder's side and say its failures in our words."""
+    try:
+        return call()
+    except OSError as error:
+        raise _read_failure(error) from error
+
+
+def _write_side(call: Callable[[], _T]) -> _T:
+    """Run a call on our disk's side and say its failures in our words."""
+    try:
+        return call()
+    except OSError as error:
+        raise _write_failure(error) from error
+
+
+def _read_failure(error: OSError) -> CopyError:
+    text = error.strerror or str(error)
+    if error.errno in _GONE:
+        return CopyError("source-vanished", text)
+    if error.errno == errno.ELOOP:
+        return CopyError("not-a-file", "a symbolic link is never followed")
+    return CopyError("read-error", text)
+
+
+def _write_failure(error: OSError) -> CopyError:
+    text = error.strerror or str(error)
+    return CopyError("no-space" if error.errno in _FULL else "write-error", text)
