@@ -1,7 +1,112 @@
-"""What every test shares."""
+"""What every test shares: the real programs it may ask for, and who answers for their absence.
 
+As root, ``./dev test`` has installed every program, so an absent one is a failure. Without root it is a skip that says
+what is missing.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.rig.broker import CENTRE, Broker, free_port
+from tests.rig.pki import Pki
+from tests.rig.postgres import NoPostgresError, Postgres
+from tests.rig.udev import NoUdevError, udev_running
 
 # The machine is shared and slow at times: a slow draw is no defect, and the run says what it found, not how fast.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL_MEDIA = ROOT.parent / "shared" / "real-media"
+STATION = "station-01"
+_SESSION = pytest.StashKey[ExitStack]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The first process of a run holds udevd for all its workers; a run without one fails only where it is needed."""
+    stack = config.stash[_SESSION] = ExitStack()
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    try:
+        stack.enter_context(udev_running())
+    except NoUdevError as error:
+        config.issue_config_time_warning(pytest.PytestWarning(f"no udevd: {error}"), stacklevel=2)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[_SESSION].close()
+
+
+def missing(what: str) -> NoReturn:
+    """Ends the test: a failure for root, who has everything, a skip with its reason for others."""
+    if os.geteuid() == 0:
+        pytest.fail(f"{what}; ./dev test installs it")
+    pytest.skip(f"{what}, and without root it cannot be had")
+
+
+@pytest.fixture
+def need_root() -> None:
+    """Loop devices and mounts belong to root."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root for loop devices and mounts")
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    return Pki.create(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture
+def broker(tmp_path: Path, pki: Pki) -> Iterator[Broker]:
+    """A running mosquitto that knows ``STATION`` and the centre; ``broker.pki.client(name)`` makes certificates."""
+    if shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") is None:
+        missing("mosquitto is not installed")
+    made = Broker(tmp_path / "broker", pki, [STATION])
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL cluster for each worker of a run."""
+    cluster = Postgres()
+    try:
+        cluster.start()
+    except NoPostgresError as error:
+        cluster.stop()
+        missing(str(error))
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'index.db'}"
+    cluster: Postgres = request.getfixturevalue("postgres")
+    return cluster.new_database()
+
+
+@pytest.fixture(scope="session")
+def real_media() -> Path:
+    """The folder of real recorders' files beside the project."""
+    if not REAL_MEDIA.is_dir():
+        pytest.skip("no ../shared/real-media beside the project")
+    return REAL_MEDIA
+
+
+__all__ = ["CENTRE", "REAL_MEDIA", "ROOT", "STATION"]
