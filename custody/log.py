@@ -119,8 +119,9 @@ class Log:
         if self.latest and self.latest.checkpoint.size == self.size:
             return self.latest
         note = sign_checkpoint(Checkpoint(self.origin, self.size, self._chain.root()), signer)
-        self.keep(parse_note(note))
-        return parse_note(note)
+        signed = parse_note(note)
+        self.keep(signed)
+        return signed
 
     def keep(self, signed: SignedCheckpoint) -> None:
         """Make ``signed`` the newest checkpoint, durably. Raises ``CheckpointError`` unless it is of this log now."""

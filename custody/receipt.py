@@ -6,6 +6,7 @@ A receipt *is* the ``central.verified`` entry of the centre log, byte for byte; 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from custody.canonical import JsonObject
 from custody.envelope import open_envelope, verify
 from custody.errors import EvidenceError, LogError, UnparsableError
 from custody.record import Record, parse_record
@@ -28,7 +29,7 @@ class Receipt:
     utc_ms: int
 
 
-def body(entry_log: str, entry_seq: int, entry_leaf: str, stored: Mapping[str, object]) -> dict[str, object]:
+def body(entry_log: str, entry_seq: int, entry_leaf: str, stored: JsonObject) -> JsonObject:
     """Body of a ``central.verified`` draft for a stored object and the station entry that announced it."""
     return {"object": stored, "entry": {"log": entry_log, "seq": entry_seq, "leaf": entry_leaf}}
 

@@ -29,7 +29,19 @@ def test_keys_are_sorted_by_utf16_code_units_as_rfc_8785_says():
 
 @pytest.mark.parametrize(
     "value",
-    [1.5, math.nan, True, MAX_INTEGER + 1, -MAX_INTEGER - 1, "\ud800", {1: 2}, {"\ud800": 1}, b"bytes", [[1.5]], {"a": False}],
+    [
+        1.5,
+        math.nan,
+        True,
+        MAX_INTEGER + 1,
+        -MAX_INTEGER - 1,
+        "\ud800",
+        {1: 2},
+        {"\ud800": 1},
+        b"bytes",
+        [[1.5]],
+        {"a": False},
+    ],
 )
 def test_values_outside_the_contract_are_refused_on_the_way_out(value):
     with pytest.raises(ContractError, match="not allowed"):

@@ -13,7 +13,10 @@ VECTORS = Path(__file__).parents[3] / "shared" / "vectors" / "merkle" / "testdat
 needs_vectors = pytest.mark.skipif(not VECTORS.is_dir(), reason="the public proof vectors are not beside the project")
 
 # Leaves and roots 0..8 of the tree that certificate-transparency implementations share as their example.
-LEAVES = [bytes.fromhex(h) for h in ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "60616263646566676869" + "6a6b6c6d6e6f"]]
+LEAVES = [
+    bytes.fromhex(h)
+    for h in ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
+]
 ROOTS = [
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
@@ -104,9 +107,7 @@ def flipped(proof, at, bit):
     return [bytes(changed[i : i + 32]) for i in range(0, len(changed), 32)]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "extra"), [(0, 0, 0), (0, 4, 0), (5, 4, 0), (4, 4, 1), (3, 7, 1), (4, 7, 1)]
-)
+@pytest.mark.parametrize(("old", "new", "extra"), [(0, 0, 0), (0, 4, 0), (5, 4, 0), (4, 4, 1), (3, 7, 1), (4, 7, 1)])
 def test_impossible_sizes_and_wrong_lengths_are_refused(old, new, extra):
     leaves = some_leaves(8)
     proof = merkle.consistency_proof(leaves[:new], old) if 0 < old < new else []

@@ -11,7 +11,7 @@ class Fault(StrEnum):
     KEPT = "kept but reported failed"
 
 
-class PowerCut(OSError):
+class PowerCutError(OSError):
     """The write that the fault was planned for."""
 
 
@@ -32,12 +32,12 @@ class MemoryLogFiles:
     def append(self, data: bytes) -> None:
         kept = self._kept(len(data))
         self.data += data[:kept]
-        self._report(kept == len(data))
+        self._report()
 
     def truncate(self, size: int) -> None:
         if self._kept(1):
             del self.data[size:]
-        self._report(kept_whole=True)
+        self._report()
 
     def get(self, name: str) -> bytes | None:
         return self.small.get(name)
@@ -46,14 +46,14 @@ class MemoryLogFiles:
         # A replaced file is old or new, never torn: that is the port's promise.
         if self._kept(1):
             self.small[name] = data
-        self._report(kept_whole=True)
+        self._report()
 
     def _kept(self, size: int) -> int:
         if self.writes != self.fail_at:
             return size
         return {Fault.LOST: 0, Fault.TORN: size // 2, Fault.KEPT: size}[self.fault]
 
-    def _report(self, kept_whole: bool) -> None:
+    def _report(self) -> None:
         self.writes += 1
         if self.writes - 1 == self.fail_at:
-            raise PowerCut(f"write {self.fail_at} {self.fault}")
+            raise PowerCutError(f"write {self.fail_at} {self.fault}")

@@ -1,0 +1,91 @@
+import json
+
+import pytest
+
+from custody.errors import ContractError, UnparsableError
+from custody.record import EVENTS, Draft, compose, parse_record
+from tests.custody.conftest import ORIGIN
+
+SHA = "ab" * 32
+ID = "019ab1a5-1a2b-7d55-8b02-91c3a4e05f77"
+TIME = {"utc_ms": 1795373277980, "source": "ntp"}
+OBJECT = {"id": ID, "name": "originals/2026/11/22/x.MP4", "size": 0, "digests": {"sha256": SHA}}
+COPIED = {
+    "camera": {"serial": "1234567"},
+    "object": OBJECT,
+    "source": {"path": "DCIM/0001.MP4"},
+    "copy": {"reread": "uncached", "reread_sha256": SHA},
+}
+
+
+def payload(**changes):
+    fields = json.loads(compose(Draft("ingest.copied", ID, TIME, COPIED), ORIGIN, 0, ""))
+    fields.update(changes)
+    return json.dumps({k: v for k, v in fields.items() if v != "absent"}).encode()
+
+
+def test_a_composed_record_parses_to_its_head():
+    record = parse_record(compose(Draft("ingest.copied", ID, TIME, COPIED), ORIGIN, 1, SHA))
+    assert (record.event, record.log, record.seq, record.prev) == ("ingest.copied", ORIGIN, 1, SHA)
+    assert record.utc_ms == TIME["utc_ms"]
+    assert record.known
+    assert record.block("object")["size"] == 0
+
+
+def test_unknown_fields_and_unknown_events_survive():
+    record = parse_record(payload(event="camera.sneezed", weather="雨"))
+    assert not record.known
+    assert record.payload["weather"] == "雨"
+
+
+def test_a_missing_block_is_named():
+    with pytest.raises(UnparsableError, match=r"no proxy"):
+        parse_record(payload()).block("proxy")
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"type": "bwc.custody/v2"}, "type"),
+        ({"event": ""}, "event"),
+        ({"event": "x" * 65}, "event"),
+        ({"event": 5}, "event"),
+        ({"record_id": "019ab1a5-1a2b-4d55-8b02-91c3a4e05f77"}, "record_id"),
+        ({"log": "station 07"}, "log"),
+        ({"seq": -1}, "seq"),
+        ({"seq": "0"}, "seq"),
+        ({"seq": 1}, "prev"),
+        ({"prev": SHA}, "prev"),
+        ({"prev": None}, "prev"),
+        ({"time": {}}, "utc_ms"),
+        ({"time": "now"}, "utc_ms"),
+        ({"time": {"utc_ms": -1}}, "utc_ms"),
+        ({"camera": "absent"}, "camera"),
+        ({"object": "absent"}, "object"),
+        ({"object": {**OBJECT, "id": "x"}}, "object.id"),
+        ({"object": {**OBJECT, "name": ""}}, "object.name"),
+        ({"object": {**OBJECT, "size": -1}}, "object.size"),
+        ({"object": {**OBJECT, "digests": "md5"}}, "object.digests"),
+        ({"object": {**OBJECT, "digests": {"sha256": SHA.upper()}}}, "object.digests.sha256"),
+        ({"source": {}}, "source.path"),
+        ({"copy": {"reread": "uncached"}}, "copy.reread_sha256"),
+    ],
+)
+def test_what_does_not_fit_is_named_with_its_place(changes, complaint):
+    with pytest.raises(UnparsableError, match=complaint):
+        parse_record(payload(**changes))
+
+
+def test_our_own_mistakes_are_contract_errors():
+    with pytest.raises(ContractError, match="draft"):
+        compose(Draft("no.such", ID, TIME, {}), ORIGIN, 0, "")
+    with pytest.raises(ContractError, match="seq"):
+        compose(Draft("log.recovered", ID, TIME, {"reason": "x", "seq": 7}), ORIGIN, 0, "")
+    with pytest.raises(ContractError, match="reason"):
+        compose(Draft("log.recovered", ID, TIME, {}), ORIGIN, 0, "")
+
+
+def test_every_event_can_be_written():
+    for event, blocks in EVENTS.items():
+        assert blocks, event
+        assert len(event) <= 64
