@@ -104,11 +104,20 @@ class Officer:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorder:
+    """A body-worn recorder (执法记录仪), known by the serial number it states."""
+
+    serial: str
+    name: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
-    """A case (案件)."""
+    """A case (案件). An empty title or unit means «not given here» and never replaces a known one."""
 
     number: str
-    title: str
+    title: str = ""
     unit: str = ""
 
 
@@ -153,6 +162,16 @@ class Suggestion:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """Where a clip belongs, as far as the facts tell; ``reason`` is empty when there is at least one link."""
+
+    links: tuple[Link, ...] = ()
+    suggestions: tuple[Suggestion, ...] = ()
+    reason: str = ""
+    """Why there is no link, one of ``ingestd.link.NO_LINK``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """Seconds of an action that no usable video shows."""
 
@@ -192,3 +211,38 @@ class Flag:
     def flag_id(self) -> str:
         """Stable identity: the rule and what it is about."""
         return f"{self.rule}:{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class RowFinding:
+    """One thing to say about one row of an import: an error that stops it, or a warning that does not.
+
+    ``line`` counts from 1 as an editor does; 0 means the file as a whole. ``column`` is the heading as it stands in the
+    file. Each finding is one sentence in either language.
+    """
+
+    line: int
+    column: str
+    value: str
+    reason_zh: str
+    reason_en: str
+
+    @property
+    def reason(self) -> str:
+        """Both sentences, Chinese first."""
+        return f"{self.reason_zh} {self.reason_en}"
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """What a file of cases, actions and rosters says. With any error the tables are empty: nothing is half-imported."""
+
+    officers: tuple[Officer, ...] = ()
+    recorders: tuple[Recorder, ...] = ()
+    assignments: tuple[Assignment, ...] = ()
+    cases: tuple[Case, ...] = ()
+    actions: tuple[EnforcementAction, ...] = ()
+    errors: tuple[RowFinding, ...] = ()
+    warnings: tuple[RowFinding, ...] = ()
+    rows: int = 0
+    """How many rows were read, good and bad."""
