@@ -1,0 +1,1 @@
+"""Migrations of the index, run by alembic at start."""

@@ -1,0 +1,311 @@
+"""Tables of the index. Times are milliseconds since 1970 UTC; JSON columns hold canonical JSON as text.
+
+Everything here is a projection: of the mirrored station logs, of the centre log and, for suggestions and coverage, of
+decisions that can be made again. ``log_seq`` is the entry of the centre log that made a row.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"})
+
+state = Table(
+    "state",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("origin", Text, nullable=False),
+    Column("applied_seq", BigInteger, nullable=False),
+    Column("applied_root", Text, nullable=False),
+    comment="One row: which centre log these tables follow, and how far.",
+)
+
+mirror = Table(
+    "mirror",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column("station", Text, nullable=False),
+    Column("vkey", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("log_seq", BigInteger, nullable=False),
+    comment="Enrolled stations and how many entries of each are indexed.",
+)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("leaf", String(64), nullable=False),
+    Column("event", Text, nullable=False),
+    Column("utc_ms", BigInteger, nullable=False),
+    Column("keyid", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    comment="Every entry of every log; object_id is the clip it is about, or empty.",
+)
+Index(
+    "ix_entry_object_id",
+    entry.c.object_id,
+    postgresql_where=text("object_id <> ''"),
+    sqlite_where=text("object_id <> ''"),
+)
+
+seen_file = Table(
+    "seen_file",
+    metadata,
+    Column("file_id", String(64), primary_key=True),
+    Column("log", Text, nullable=False),
+    Column("place_id", String(64), nullable=False),
+    Column("recorder", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    Column("seen_in", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    comment="Files a station saw on a recorder: pending, copied or failed; place_id is log, recorder and path.",
+)
+Index("ix_seen_file_place_id", seen_file.c.place_id)
+Index(
+    "ix_seen_file_pending",
+    seen_file.c.seen_ms,
+    postgresql_where=text("state = 'pending'"),
+    sqlite_where=text("state = 'pending'"),
+)
+
+clip = Table(
+    "clip",
+    metadata,
+    Column("object_id", Text, primary_key=True),
+    Column("log", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("leaf", String(64), nullable=False),
+    Column("station", Text, nullable=False),
+    Column("recorder", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("copied_ms", BigInteger, nullable=False),
+    Column("officer_camera", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("start_ms", BigInteger),
+    Column("end_ms", BigInteger),
+    Column("uncertainty_ms", BigInteger, nullable=False),
+    Column("officer", Text, nullable=False),
+    Column("officer_source", Text, nullable=False),
+    Column("officer_stated", Text, nullable=False),
+    Column("case_stated", Text, nullable=False),
+    Column("case_key", Text, nullable=False),
+    Column("lat_e7", BigInteger),
+    Column("lon_e7", BigInteger),
+    Column("accuracy_m", BigInteger, nullable=False),
+    Column("problems", Text, nullable=False),
+    Column("media", Text, nullable=False),
+    Column("links", Integer, nullable=False),
+    Column("suggestions", Integer, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("check_ms", BigInteger, nullable=False),
+    comment="Originals. check_ms: when the store is next read for an object that is not verified.",
+)
+Index("ix_clip_officer_start_ms", clip.c.officer, clip.c.start_ms)
+Index("ix_clip_recorder_start_ms", clip.c.recorder, clip.c.start_ms)
+Index(
+    "ix_clip_case_key",
+    clip.c.case_key,
+    postgresql_where=text("case_key <> ''"),
+    sqlite_where=text("case_key <> ''"),
+)
+Index("ix_clip_unlinked", clip.c.object_id, postgresql_where=text("links = 0"), sqlite_where=text("links = 0"))
+Index(
+    "ix_clip_unchecked",
+    clip.c.check_ms,
+    postgresql_where=text("verdict IN ('unchecked', 'missing')"),
+    sqlite_where=text("verdict IN ('unchecked', 'missing')"),
+)
+
+proxy = Table(
+    "proxy",
+    metadata,
+    Column("object_id", Text, primary_key=True),
+    Column("parent_id", Text, nullable=False),
+    Column("log", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("media_type", Text, nullable=False),
+    comment="Derived objects.",
+)
+Index("ix_proxy_parent_id", proxy.c.parent_id)
+
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("object_id", Text, primary_key=True),
+    Column("log", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("log_seq", BigInteger, nullable=False),
+    comment="central.verified entries, byte for byte, with the station entry they answer.",
+)
+Index("ix_receipt_log_seq", receipt.c.log, receipt.c.seq)
+
+officer = Table(
+    "officer",
+    metadata,
+    Column("number", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+)
+
+recorder = Table(
+    "recorder",
+    metadata,
+    Column("serial", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+)
+
+case_file = Table(
+    "case_file",
+    metadata,
+    Column("number", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+)
+
+assignment = Table(
+    "assignment",
+    metadata,
+    Column("recorder", Text, primary_key=True),
+    Column("start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("officer", Text, nullable=False),
+    Column("end_ms", BigInteger),
+)
+
+action = Table(
+    "action",
+    metadata,
+    Column("action_id", Text, primary_key=True),
+    Column("case_number", Text, nullable=False),
+    Column("case_key", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("start_ms", BigInteger, nullable=False),
+    Column("end_ms", BigInteger, nullable=False),
+    Column("officers", Text, nullable=False),
+    Column("lat_e7", BigInteger),
+    Column("lon_e7", BigInteger),
+    Column("accuracy_m", BigInteger, nullable=False),
+    Column("radius_m", BigInteger, nullable=False),
+    Column("tolerated_gap_ms", BigInteger, nullable=False),
+    Column("margin_ms", BigInteger, nullable=False),
+    Column("judged_ms", BigInteger, nullable=False),
+    comment="Enforcement actions. judged_ms: when the rules last looked at it.",
+)
+Index("ix_action_case_number", action.c.case_number)
+Index("ix_action_case_key", action.c.case_key)
+Index("ix_action_end_ms", action.c.end_ms)
+Index("ix_action_start_ms", action.c.start_ms)
+
+action_officer = Table(
+    "action_officer",
+    metadata,
+    Column("officer", Text, primary_key=True),
+    Column("action_id", Text, primary_key=True),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    comment="Who took part, and from when until when a clip may belong to it (margins included).",
+)
+Index("ix_action_officer_officer_from_ms", action_officer.c.officer, action_officer.c.from_ms)
+
+link = Table(
+    "link",
+    metadata,
+    Column("object_id", Text, primary_key=True),
+    Column("action_id", Text, primary_key=True),
+    Column("method", Text, nullable=False),
+    Column("score", Integer, nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("rule_version", Text, nullable=False),
+    Column("log_seq", BigInteger, nullable=False),
+)
+Index("ix_link_action_id", link.c.action_id)
+
+suggestion = Table(
+    "suggestion",
+    metadata,
+    Column("object_id", Text, primary_key=True),
+    Column("action_id", Text, primary_key=True),
+    Column("score", Integer, nullable=False),
+    Column("reasons", Text, nullable=False),
+)
+Index("ix_suggestion_action_id", suggestion.c.action_id)
+
+coverage = Table(
+    "coverage",
+    metadata,
+    Column("action_id", Text, primary_key=True),
+    Column("nominal_ppm", Integer, nullable=False),
+    Column("guaranteed_ppm", Integer, nullable=False),
+    Column("gaps", Text, nullable=False),
+    Column("clips", Text, nullable=False),
+)
+
+flag = Table(
+    "flag",
+    metadata,
+    Column("flag_id", Text, primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("rule_version", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("action_id", Text, nullable=False),
+    Column("case_number", Text, nullable=False),
+    Column("article", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("inputs", Text, nullable=False),
+    Column("set_ms", BigInteger, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+    Column("cleared_ms", BigInteger),
+    Column("log_seq", BigInteger, nullable=False),
+)
+Index("ix_flag_action_id", flag.c.action_id)
+Index("ix_flag_state_changed_ms", flag.c.state, flag.c.changed_ms)
+
+quarantined_message = Table(
+    "quarantined_message",
+    metadata,
+    Column("offence", String(64), primary_key=True),
+    Column("station", Text, nullable=False),
+    Column("finding", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("log_seq", BigInteger, nullable=False),
+    comment="Unverifiable messages; the bytes are quarantine/<sha256>. offence: SHA-256 of what was wrong.",
+)
+
+imported_file = Table(
+    "imported_file",
+    metadata,
+    Column("log_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("imported_ms", BigInteger, nullable=False),
+)

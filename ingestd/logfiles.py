@@ -1,0 +1,118 @@
+"""Where the centre's logs lie: ``custody.log.LogFiles`` over a folder, and the lock that makes one writer of many.
+
+A durable replacement is: write a temporary file, fsync it, rename it over the old one, fsync the folder.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from ingestd.errors import BusyError
+
+ENTRIES: Final = "entries.jsonl"
+_CHUNK_BYTES: Final = 1 << 20
+_POLL_S: Final = 0.01
+
+
+class PosixLogFiles:
+    """A folder with ``entries.jsonl`` and small files. Errors of the operating system pass through unchanged."""
+
+    def __init__(self, folder: Path) -> None:
+        make_dirs(folder)
+        self._folder = folder
+        self._entries = folder / ENTRIES
+
+    def read(self, offset: int) -> Iterator[bytes]:
+        """Bytes of the entries from ``offset`` to the end."""
+        if not self._entries.exists():
+            return
+        with self._entries.open("rb") as file:
+            file.seek(offset)
+            while chunk := file.read(_CHUNK_BYTES):
+                yield chunk
+
+    def append(self, data: bytes) -> None:
+        """Add to the entries; on disk when this returns."""
+        new = not self._entries.exists()
+        with self._entries.open("ab") as file:
+            file.write(data)
+            file.flush()
+            os.fdatasync(file.fileno())
+        if new:
+            fsync_dir(self._folder)
+
+    def truncate(self, size: int) -> None:
+        """Cut the entries; on disk when this returns."""
+        with self._entries.open("r+b") as file:
+            file.truncate(size)
+            os.fsync(file.fileno())
+
+    def get(self, name: str) -> bytes | None:
+        """Content of a small file, or None."""
+        try:
+            return (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def put(self, name: str, data: bytes) -> None:
+        """Replace a small file as a whole."""
+        replace_file(self._folder / name, data)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write ``data`` under ``path``: the old or the new content survives a power cut, never a mixture."""
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    fsync_dir(path.parent)
+
+
+def make_dirs(path: Path) -> None:
+    """Make a folder and its parents, on disk when this returns."""
+    for folder in (*reversed(path.parents), path):
+        if not folder.exists():
+            folder.mkdir(mode=0o750, exist_ok=True)
+            fsync_dir(folder.parent)
+
+
+def fsync_dir(path: Path) -> None:
+    """Make names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def exclusive(path: Path, wait_s: float = 60.0) -> Iterator[None]:
+    """Hold the lock file ``path`` against other processes. Raises ``BusyError`` after ``wait_s``.
+
+    The kernel releases the lock when its holder dies, however it dies.
+    """
+    make_dirs(path.parent)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        _acquire(descriptor, path, time.monotonic() + wait_s)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: Path, until: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > until:
+                raise BusyError(f"{path}: another process is writing; try again") from error
+            time.sleep(_POLL_S)
+        else:
+            return
