@@ -1,0 +1,153 @@
+"""The dock screen's server: a page, a stream of frames, a frame to poll, and the status itself as JSON.
+
+It listens on loopback only and asks for no login: whoever stands before the dock may read it.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
+from starlette.staticfiles import StaticFiles
+
+from station_agent.screen import language
+from station_agent.screen.headers import SecurityHeaders
+from station_agent.screen.tiles import Json, board_of
+
+StatusSource = Callable[[], Json]
+"""The station's status, the value of ``/api/status``; called once a second for each open screen."""
+
+TICK_S: Final = 1.0
+"""Every frame carries the clock, so that a screen without frames knows within seconds that it is stale."""
+_YEAR_S: Final = 365 * 24 * 3600
+_ROOT: Final = "station_agent.screen"
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What the routes share."""
+
+    status: StatusSource
+    zone: ZoneInfo
+    now: Callable[[], datetime]
+    stopped: Callable[[], bool]
+
+    def frame(self, tongue: str) -> dict[str, Any]:
+        """One picture of the dock: status for programs, HTML for the page, the clock for both."""
+        status = self.status()
+        board = board_of(status)
+        html = environment(tongue).get_template("board.html").render(board=board)
+        return {"clock": self.clock(), "html": html, "status": dict(status)}
+
+    def clock(self) -> str:
+        """The station's time with its zone named."""
+        return f"{self.now().astimezone(self.zone):%Y-%m-%d %H:%M:%S} {self.zone.key}"
+
+
+def create_app(
+    status: StatusSource,
+    *,
+    zone: ZoneInfo | None = None,
+    now: Callable[[], datetime] | None = None,
+    stopped: Callable[[], bool] | None = None,
+) -> FastAPI:
+    """The dock screen over ``status``. Open streams end within a second after ``stopped`` turns true."""
+    screen = Screen(
+        status=status,
+        zone=zone or ZoneInfo("Asia/Shanghai"),
+        now=now or (lambda: datetime.now(tz=ZoneInfo("UTC"))),
+        stopped=stopped or (lambda: False),
+    )
+    app = FastAPI(title="station-agent", docs_url=None, redoc_url=None)
+    app.add_middleware(SecurityHeaders)
+    app.mount("/static", StaticFiles(directory=_static_folder()), name="static")
+    _add_pages(app, screen)
+    _add_data(app, screen)
+    return app
+
+
+@cache
+def environment(tongue: str) -> Environment:
+    """Templates in one language. Everything is escaped; an unknown name is an error, not an empty string."""
+    made = Environment(
+        loader=PackageLoader(_ROOT),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update(tongue=tongue, tongues=language.LANGUAGES)
+    words = language.translations(tongue)
+    made.extend(newstyle_gettext=True)
+    made.install_gettext_callables(words.gettext, words.ngettext, newstyle=True)  # type: ignore[attr-defined]  # added by the i18n extension
+    return made
+
+
+async def stream(
+    frame: Callable[[], Awaitable[dict[str, Any]]], stopped: Callable[[], bool], tick_s: float = TICK_S
+) -> AsyncIterator[str]:
+    """Server-sent events: ``screen`` every tick, ``status`` when the status changed (WHATWG HTML §9.2)."""
+    last_status: Any = None
+    while not stopped():
+        current = await frame()
+        if current["status"] != last_status:
+            last_status = current["status"]
+            yield _event("status", last_status)
+        yield _event("screen", {"clock": current["clock"], "html": current["html"]})
+        await asyncio.sleep(tick_s)
+
+
+def _add_pages(app: FastAPI, screen: Screen) -> None:
+    @app.get("/", include_in_schema=False)
+    def page(request: Request) -> Response:
+        tongue = language.chosen(request)
+        body = environment(tongue).get_template("page.html").render(frame=screen.frame(tongue))
+        return _remembering(request, HTMLResponse(body))
+
+    @app.get("/frame", include_in_schema=False)
+    def frame(request: Request) -> JSONResponse:
+        return JSONResponse(screen.frame(language.chosen(request)))
+
+    @app.get("/events", include_in_schema=False)
+    async def events(request: Request) -> StreamingResponse:
+        tongue = language.chosen(request)
+        frames = stream(lambda: run_in_threadpool(screen.frame, tongue), screen.stopped)
+        return StreamingResponse(frames, media_type="text/event-stream")
+
+
+def _add_data(app: FastAPI, screen: Screen) -> None:
+    @app.get("/api/status")
+    def api_status() -> JSONResponse:
+        """The station's status."""
+        return JSONResponse(dict(screen.status()))
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """Whether the screen answers; says nothing about the dock."""
+        return {"screen": "answers"}
+
+
+def _remembering(request: Request, answer: Response) -> Response:
+    if request.query_params.get("lang") in language.LANGUAGES:
+        answer.set_cookie(language.COOKIE, language.chosen(request), max_age=_YEAR_S, samesite="strict")
+    return answer
+
+
+def _event(name: str, value: Any) -> str:
+    return f"event: {name}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n"
+
+
+def _static_folder() -> Path:
+    with as_file(files(_ROOT) / "static") as folder:
+        return Path(folder)

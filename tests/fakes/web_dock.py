@@ -1,0 +1,88 @@
+"""A dock in a busy minute, as the station's status tells it: every bay state at once."""
+
+from typing import Any
+
+GB = 1_000_000_000
+
+
+def bay(number: int, state: str, **more: Any) -> dict[str, Any]:
+    """One bay of the status; what is not given is nothing."""
+    plain = {
+        "serial": "",
+        "label": "",
+        "filesystem": "exfat",
+        "kernel_event": True,
+        "files_done": 0,
+        "files_total": 0,
+        "bytes_done": 0,
+        "bytes_total": 0,
+        "rate_bytes_s": 0,
+        "eta_s": None,
+        "warnings": [],
+    }
+    return {"bay": number, "state": state, **plain, **more}
+
+
+def status(*bays: dict[str, Any], online: bool = True, outbox: int = 0) -> dict[str, Any]:
+    """The value of ``/api/status``."""
+    return {
+        "station": "station-07",
+        "state": "running",
+        "bays": list(bays),
+        "waiting": {"describe": 0, "transcode": 2, "upload": 3 if outbox else 0, "receipts": outbox, "outbox": outbox},
+        "log": {
+            "origin": "custody.example/station-07",
+            "size": 1284,
+            "root": "q1Zt0m2hTn4g3H0y7S8vQkq8l1k6",
+        },
+        "centre": {"online": online, "since_ms": 1_795_300_000_000},
+    }
+
+
+def busy() -> dict[str, Any]:
+    """Twelve bays, each in another state."""
+    moving = {"rate_bytes_s": 61_400_000, "files_total": 12, "bytes_total": 18 * GB}
+    return status(
+        bay(1, "safe", label="DSJ-8A 2200417", files_done=9, files_total=9, bytes_done=7 * GB, bytes_total=7 * GB),
+        bay(2, "reading", label="DSJ-8A 2200418", files_done=3, bytes_done=6_420_000_000, eta_s=189, **moving),
+        bay(3, "verifying", label="DSJ-8A 2200431", files_done=11, bytes_done=17_800_000_000, eta_s=21, **moving),
+        bay(4, "waiting-upload", label="H22-0093", files_done=4, files_total=4, bytes_done=GB, bytes_total=GB),
+        bay(
+            5,
+            "safe-with-warnings",
+            label="DSJ-8A 2200420",
+            files_done=6,
+            files_total=6,
+            bytes_done=3 * GB,
+            bytes_total=3 * GB,
+            warnings=["clock-offset:94000"],
+        ),
+        bay(6, "pulled-early", label="H22-0101", files_done=10, files_total=12, bytes_done=GB, bytes_total=2 * GB),
+        bay(7, "no-new-data", label="DSJ-8A 2200402"),
+        bay(8, "identifying"),
+        bay(9, "error", label="A9-30517", files_done=2, files_total=3, warnings=["DCIM/100/MOV_0003.MP4: read-error"]),
+        bay(10, "unregistered", label="USB DISK 3.0"),
+        bay(11, "no-space", label="DSJ-8A 2200433", files_total=8, bytes_total=9 * GB),
+        bay(12, "idle"),
+        online=False,
+        outbox=17,
+    )
+
+
+def demo() -> dict[str, Any]:
+    """Two bays, as in the demo."""
+    return status(
+        bay(
+            1,
+            "reading",
+            serial="BWC0001",
+            label="BWC0001",
+            files_done=3,
+            files_total=7,
+            bytes_done=21_000_000,
+            bytes_total=54_000_000,
+            rate_bytes_s=48_000_000,
+            eta_s=1,
+        ),
+        bay(2, "idle"),
+    )
