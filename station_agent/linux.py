@@ -48,7 +48,7 @@ class _Timex(ctypes.Structure):
 
 
 def mount(source: str, target: Path, filesystem: str, flags: int, options: str = "") -> None:
-    """mount(2) itself: no ``/sbin/mount.*`` helper can take its place. ENODEV: the kernel has no such driver."""
+    """Ask the kernel itself, so that no ``/sbin/mount.*`` helper takes its place. ENODEV: it has no such driver."""
     _check(
         _libc.mount(os.fsencode(source), os.fsencode(target), filesystem.encode(), flags, options.encode() or None),
         source,
@@ -72,7 +72,7 @@ def set_device_read_only(node: str) -> bool:
 
 
 def start_writeback(fd: int, offset: int, size: int) -> None:
-    """sync_file_range(2): let the disk begin with these bytes; no durability. A file system without it is left alone."""
+    """sync_file_range(2): let the disk begin with these bytes. Promises no durability; skipped where unsupported."""
     if _libc.sync_file_range(fd, offset, size, _SYNC_FILE_RANGE_WRITE) and ctypes.get_errno() not in {
         errno.ESPIPE,
         errno.EINVAL,
