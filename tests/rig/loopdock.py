@@ -140,13 +140,15 @@ class LoopDock:
         _set_rate(folder, FULL_RATE_BITS_S)
 
     def writes(self, bay: int) -> int:
-        """Write requests the disk has received since ``plug``; ask before ``unplug``.
+        """Requests that wrote data since the disk was made; ask before ``unplug``.
 
-        Field 5 of /sys/block/DEV/stat (Documentation/block/stat.rst). An equal image alone does not prove that nobody
-        wrote; plug the medium with ``read_only=False``, or the proof has no teeth.
+        /sys/block/DEV/stat (Documentation/block/stat.rst): completed writes less flushes, which the kernel counts among
+        them and of which `losetup` sends one; never 0 while the count of written sectors is not. An equal image
+        alone does not prove that nobody wrote; plug with ``read_only=False``, or the proof has no teeth.
         """
-        stat = Path(f"/sys/block/loop{self._base + bay}/stat").read_text(encoding="ascii")
-        return int(stat.split()[4])
+        stat = Path(f"/sys/block/loop{self._base + bay}/stat").read_text(encoding="ascii").split()
+        writes, sectors, flushes = int(stat[4]), int(stat[6]), int(stat[15])
+        return max(writes - flushes, 1 if sectors else 0)
 
     def close(self) -> None:
         """Free everything this dock made, also what is still mounted (lazily) or was yanked."""
