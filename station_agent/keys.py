@@ -29,7 +29,7 @@ def load_signer(path: Path) -> Ed25519Signer:
 
 
 def create_key(path: Path) -> Ed25519Signer:
-    """Make a new key at ``path`` with mode 0600, durably. Raises ``KeyFileError``; an existing file is never replaced."""
+    """Make a new key at ``path`` with mode 0600, durably. Raises ``KeyFileError``; a file there is never replaced."""
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:

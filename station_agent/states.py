@@ -1,6 +1,6 @@
 """States of a clip and of a bay, as tables; ``docs/states.md`` is drawn from them.
 
-A clip's state is what must be known to go on after ``kill -9``. A bay's state is what the officer reads (surfaces §3.1);
+A clip's state is what must be known to go on after ``kill -9``. A bay's state is what the officer reads;
 it never says «may be taken» before the log proves it.
 """
 

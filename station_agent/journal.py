@@ -1,0 +1,532 @@
+"""Memory of progress: which clip stands where, what is still to be done, what the centre has not answered.
+
+The station log is the truth; this SQLite file (WAL, ``synchronous=FULL``) can be rebuilt from it. Every log entry
+enters through ``remember``, live and at replay alike, in one transaction with its outbox row. Only the states
+``copying`` and ``copied``, which no entry speaks of yet, are written directly.
+
+A file of a recorder is known by (recorder, path, size, modification time in ms): all of these stand in the log.
+"""
+
+import base64
+import binascii
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from custody.canonical import JsonObject, JsonValue, canonical_bytes
+from custody.chain import Entry
+from custody.record import Record
+from station_agent.errors import JournalError
+from station_agent.model import SourceFile
+from station_agent.states import ClipState, clip_after
+
+DESCRIBE: Final = "describe"
+TRANSCODE: Final = "transcode"
+UPLOAD: Final = "upload"
+_VERSION: Final = 1
+_BUSY_S: Final = 30.0
+"""How long to wait for another process's lock; ``status`` only ever reads for milliseconds."""
+
+_SCHEMA: Final = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE dockings (
+    record_id TEXT PRIMARY KEY, device_key TEXT NOT NULL, bay INTEGER NOT NULL,
+    docked_ms INTEGER NOT NULL, undocked_ms INTEGER, reason TEXT NOT NULL DEFAULT '');
+CREATE TABLE clips (
+    object_id TEXT PRIMARY KEY, device_key TEXT NOT NULL, path BLOB NOT NULL, size INTEGER NOT NULL,
+    mtime_ms INTEGER NOT NULL, state TEXT NOT NULL, name TEXT NOT NULL DEFAULT '', sha256 TEXT NOT NULL DEFAULT '',
+    body BLOB NOT NULL DEFAULT x'', seq INTEGER, reason TEXT NOT NULL DEFAULT '', receipt BLOB,
+    UNIQUE (device_key, path, size, mtime_ms));
+CREATE INDEX clips_by_state ON clips (state);
+CREATE TABLE jobs (
+    kind TEXT NOT NULL, object_id TEXT NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
+    reason TEXT NOT NULL DEFAULT '', body BLOB NOT NULL, PRIMARY KEY (kind, object_id));
+CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY, object_id TEXT, data BLOB NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX outbox_by_object ON outbox (object_id);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One file of a recorder as the journal remembers it. ``name`` is its store name, empty until reserved."""
+
+    object_id: str
+    device_key: str
+    file: SourceFile
+    state: ClipState
+    name: str = ""
+    sha256: str = ""
+    body: bytes = b""
+    """Body of the ``ingest.copied`` entry to come, canonical; set with the digest."""
+    seq: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something to do for a sealed object: ``describe``, ``transcode`` or ``upload``. ``record`` asked for it."""
+
+    kind: str
+    object_id: str
+    attempts: int
+    reason: str
+    record: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much is still to be done."""
+
+    describe: int
+    transcode: int
+    upload: int
+    receipts: int
+    outbox: int
+    unfinished: int
+
+    def block(self) -> dict[str, int]:
+        """As the status shows it."""
+        return {
+            "describe": self.describe,
+            "transcode": self.transcode,
+            "upload": self.upload,
+            "receipts": self.receipts,
+            "outbox": self.outbox,
+        }
+
+
+class Journal:
+    """The journal of one station. Safe for use by several threads. Raises ``JournalError`` throughout."""
+
+    def __init__(self, path: Path, origin: str, new_id: Callable[[], str]) -> None:
+        """Open or create; ``new_id`` gives object ids (UUIDv7). Refuses the journal of another log."""
+        self._path = path
+        self._new_id = new_id
+        self._lock = threading.RLock()
+        with self._translated():
+            self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._prepare(origin)
+
+    def close(self) -> None:
+        """Close the file; the journal is of no use afterwards."""
+        with self._lock, self._translated():
+            self._db.close()
+
+    @property
+    def applied(self) -> int:
+        """Number of log entries this journal knows."""
+        return int(self.fact("applied") or 0)
+
+    @property
+    def last_leaf(self) -> str:
+        """Hex leaf hash of the last known entry; empty before the first."""
+        return self.fact("last_leaf")
+
+    def fact(self, key: str) -> str:
+        """A small remembered text, or an empty string."""
+        rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
+        return str(rows[0][0]) if rows else ""
+
+    def set_fact(self, key: str, value: str) -> None:
+        """Remember a small text."""
+        with self._transaction() as db:
+            _set_fact(db, key, value)
+
+    def remember(self, entries: Sequence[Entry]) -> None:
+        """Take in log entries, in order and all or none: what they say, their outbox rows, the jobs they ask for.
+
+        Entries already known are passed over; a gap raises.
+        """
+        with self._transaction() as db:
+            known = int(self.fact("applied") or 0)
+            for entry in entries:
+                if entry.seq > known:
+                    raise JournalError(f"{self._path}: entry {entry.seq} comes before entry {known}")
+                if entry.seq == known:
+                    self._apply(db, entry)
+                    known += 1
+            _set_fact(db, "applied", str(known))
+
+    def clips(self, device_key: str) -> dict[tuple[bytes, int, int], Clip]:
+        """All remembered files of a recorder by (path, size, mtime_ms)."""
+        rows = self._rows(f"{_CLIP} WHERE device_key = ?", device_key)
+        return {_identity(clip.file): clip for clip in map(_clip, rows)}
+
+    def clip(self, object_id: str) -> Clip:
+        """One clip by its object id."""
+        rows = self._rows(f"{_CLIP} WHERE object_id = ?", object_id)
+        if not rows:
+            raise JournalError(f"{self._path}: no clip {object_id}")
+        return _clip(rows[0])
+
+    def in_state(self, *states: ClipState) -> list[Clip]:
+        """Clips in any of these states, in order of their ids."""
+        marks = ", ".join("?" * len(states))
+        return [_clip(row) for row in self._rows(f"{_CLIP} WHERE state IN ({marks}) ORDER BY object_id", *states)]
+
+    def reserve(self, clip: Clip, name: str) -> Clip:
+        """Begin to copy: the object keeps this id and store name over any number of restarts."""
+        kept = clip.name or name
+        self._move(clip, "reserve", "name = ?", kept)
+        return self.clip(clip.object_id)
+
+    def copied(self, clip: Clip, sha256: str, body: JsonObject) -> Clip:
+        """The copy was read back equal; ``body`` is what the log entry will say."""
+        self._move(clip, "copied", "sha256 = ?, body = ?", sha256, canonical_bytes(body))
+        return self.clip(clip.object_id)
+
+    def discard(self, clip: Clip) -> None:
+        """What was copied is not there any more: copy again under the same object id."""
+        self._move(clip, "discard", "sha256 = '', body = x''")
+
+    def due_job(self, kind: str, now_ms: int) -> Job | None:
+        """The job of a kind that has waited longest for its turn, or None."""
+        rows = self._rows(
+            "SELECT kind, object_id, attempts, reason, body FROM jobs WHERE kind = ? AND due_ms <= ?"
+            " ORDER BY due_ms, object_id LIMIT 1",
+            kind,
+            now_ms,
+        )
+        return _job(rows[0]) if rows else None
+
+    def troubled_jobs(self) -> list[Job]:
+        """Jobs that failed at least once and are still to be done."""
+        rows = self._rows("SELECT kind, object_id, attempts, reason, body FROM jobs WHERE attempts > 0")
+        return [_job(row) for row in rows]
+
+    def postpone(self, job: Job, due_ms: int, reason: str) -> None:
+        """The job failed; try again at ``due_ms``."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE jobs SET due_ms = ?, attempts = attempts + 1, reason = ? WHERE kind = ? AND object_id = ?",
+                (due_ms, reason, job.kind, job.object_id),
+            )
+
+    def finish(self, job: Job) -> None:
+        """The job is done."""
+        with self._transaction() as db:
+            _finish(db, job.kind, job.object_id)
+
+    def due_entries(self, now_ms: int, limit: int) -> list[tuple[int, bytes]]:
+        """Entries to be sent now with their sequence numbers, in log order."""
+        rows = self._rows("SELECT seq, data FROM outbox WHERE due_ms <= ? ORDER BY seq LIMIT ?", now_ms, limit)
+        return [(int(seq), bytes(data)) for seq, data in rows]
+
+    def sent(self, seqs: Sequence[int], due_ms: int) -> None:
+        """These were sent; without an answer they are due again at ``due_ms``."""
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE outbox SET due_ms = ?, attempts = attempts + 1 WHERE seq = ?", [(due_ms, seq) for seq in seqs]
+            )
+
+    def hasten(self, object_id: str, due_ms: int) -> None:
+        """The centre can now read this object: its row is due at ``due_ms`` at the latest."""
+        with self._transaction() as db:
+            db.execute("UPDATE outbox SET due_ms = min(due_ms, ?) WHERE object_id = ?", (due_ms, object_id))
+
+    def settle(self, cosigned_size: int) -> None:
+        """The centre cosigned so many entries: all but clips that wait for their receipt leave the outbox."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM outbox WHERE object_id IS NULL AND seq < ?", (cosigned_size,))
+
+    def rewind(self, entries: Sequence[Entry]) -> None:
+        """The centre lacks these entries of the log: send them again, at once."""
+        with self._transaction() as db:
+            for entry in entries:
+                _post(db, entry)
+            if entries:
+                db.execute("UPDATE outbox SET due_ms = 0 WHERE seq >= ?", (entries[0].seq,))
+
+    def first_waiting(self) -> int | None:
+        """The lowest sequence number in the outbox, or None when it is empty."""
+        return self._rows("SELECT min(seq) FROM outbox")[0][0]  # type: ignore[no-any-return]  # SQLite's integer or null
+
+    def receipted(self, object_id: str, receipt: bytes) -> None:
+        """A valid receipt for this clip is in hand: keep it, and let the clip leave the outbox."""
+        with self._transaction() as db:
+            db.execute("UPDATE clips SET receipt = ? WHERE object_id = ?", (receipt, object_id))
+            db.execute("DELETE FROM outbox WHERE object_id = ?", (object_id,))
+
+    def receipt(self, object_id: str) -> bytes | None:
+        """The receipt kept for a clip, or None."""
+        rows = self._rows("SELECT receipt FROM clips WHERE object_id = ? AND receipt IS NOT NULL", object_id)
+        return bytes(rows[0][0]) if rows else None
+
+    def knows(self, object_id: str) -> bool:
+        """Whether this is a clip of ours; derived objects are none."""
+        return bool(self._rows("SELECT 1 FROM clips WHERE object_id = ?", object_id))
+
+    def open_for(self, device_key: str) -> int:
+        """Sealed clips of a recorder that are not uploaded or lack their receipt."""
+        rows = self._rows(
+            "SELECT count(*) FROM clips c WHERE device_key = ? AND state = 'sealed' AND (receipt IS NULL OR EXISTS"
+            " (SELECT 1 FROM jobs j WHERE j.object_id = c.object_id AND j.kind = 'upload'))",
+            device_key,
+        )
+        return int(rows[0][0])
+
+    def waiting(self) -> Waiting:
+        """How much is still to be done."""
+        jobs = {str(kind): int(n) for kind, n in self._rows("SELECT kind, count(*) FROM jobs GROUP BY kind")}
+        receipts = self._rows("SELECT count(*) FROM outbox WHERE object_id IS NOT NULL")
+        outbox = self._rows("SELECT count(*) FROM outbox")
+        unfinished = self._rows("SELECT count(*) FROM clips WHERE state IN ('seen', 'copying', 'copied')")
+        return Waiting(
+            jobs.get(DESCRIBE, 0),
+            jobs.get(TRANSCODE, 0),
+            jobs.get(UPLOAD, 0),
+            int(receipts[0][0]),
+            int(outbox[0][0]),
+            int(unfinished[0][0]),
+        )
+
+    def _prepare(self, origin: str) -> None:
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version == 0:
+            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+            self.set_fact("origin", origin)
+        elif version != _VERSION:
+            raise JournalError(f"{self._path}: version {version} of the journal; this program reads {_VERSION}")
+        if self.fact("origin") not in ("", origin):
+            raise JournalError(f"{self._path}: belongs to {self.fact('origin')}, not to {origin}")
+
+    def _apply(self, db: sqlite3.Connection, entry: Entry) -> None:
+        fold = _FOLDS.get(entry.record.event)
+        if fold is not None:
+            fold(db, entry, self._new_id)
+        _post(db, entry)
+        _set_fact(db, "last_leaf", entry.leaf.hex())
+
+    def _move(self, clip: Clip, event: str, assignments: str, *values: object) -> None:
+        """One transition of one clip; the state in the file must still be the one ``clip`` was read with."""
+        after = clip_after(clip.state, event)
+        with self._transaction() as db:
+            done = db.execute(
+                f"UPDATE clips SET state = ?, {assignments} WHERE object_id = ? AND state = ?",  # noqa: S608  # constants of this module
+                (after, *values, clip.object_id, clip.state),
+            )
+            if done.rowcount != 1:
+                raise JournalError(f"{self._path}: clip {clip.object_id} is not {clip.state} any more")
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._lock, self._translated():
+            return self._db.execute(query, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._translated():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalError(f"{self._path}: {error}") from error
+
+
+def source_path(source: Mapping[str, JsonValue]) -> bytes:
+    """The exact path bytes of a ``source`` or ``files`` item of a record."""
+    exact = source.get("path_b64")
+    if not isinstance(exact, str):
+        return str(source.get("path", "")).encode()
+    try:
+        return base64.b64decode(exact, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise JournalError(f"path_b64 {exact[:40]!r} in a record is not base64") from error
+
+
+_CLIP: Final = "SELECT object_id, device_key, path, size, mtime_ms, state, name, sha256, body, seq, reason FROM clips"
+
+
+def _clip(row: Sequence[Any]) -> Clip:
+    object_id, device_key, path, size, mtime_ms, state, name, sha256, body, seq, reason = row
+    return Clip(
+        object_id=str(object_id),
+        device_key=str(device_key),
+        file=SourceFile(bytes(path), int(size), int(mtime_ms) * 1_000_000),
+        state=ClipState(str(state)),
+        name=str(name),
+        sha256=str(sha256),
+        body=bytes(body),
+        seq=seq,
+        reason=str(reason),
+    )
+
+
+def _job(row: Sequence[Any]) -> Job:
+    kind, object_id, attempts, reason, body = row
+    return Job(str(kind), str(object_id), int(attempts), str(reason), json.loads(body))
+
+
+def _identity(file: SourceFile) -> tuple[bytes, int, int]:
+    return file.path, file.size, file.mtime_ms
+
+
+def _set_fact(db: sqlite3.Connection, key: str, value: str) -> None:
+    db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value))
+
+
+def _post(db: sqlite3.Connection, entry: Entry) -> None:
+    object_id = str(entry.record.block("object")["id"]) if entry.record.event == "ingest.copied" else None
+    db.execute(
+        "INSERT OR IGNORE INTO outbox (seq, object_id, data) VALUES (?, ?, ?)", (entry.seq, object_id, entry.data)
+    )
+
+
+def _finish(db: sqlite3.Connection, kind: str, object_id: str) -> None:
+    db.execute("DELETE FROM jobs WHERE kind = ? AND object_id = ?", (kind, object_id))
+
+
+def _ask(db: sqlite3.Connection, kind: str, object_id: str, record: Record) -> None:
+    db.execute(
+        "INSERT OR IGNORE INTO jobs (kind, object_id, body) VALUES (?, ?, ?)",
+        (kind, object_id, canonical_bytes(record.payload)),
+    )
+
+
+Fold = Callable[[sqlite3.Connection, Entry, Callable[[], str]], None]
+
+
+def _docked(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> None:
+    del new_id
+    camera, volume = entry.record.block("camera"), entry.record.block("volume")
+    db.execute(
+        "INSERT INTO dockings (record_id, device_key, bay, docked_ms) VALUES (?, ?, ?, ?)",
+        (entry.record.record_id, _key(camera, volume.get("uuid")), camera.get("bay", 0), entry.record.utc_ms),
+    )
+
+
+def _undocked(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> None:
+    del new_id
+    camera = entry.record.block("camera")
+    db.execute(
+        "UPDATE dockings SET undocked_ms = ?, reason = ? WHERE undocked_ms IS NULL AND bay = ? AND device_key = ?",
+        (
+            entry.record.utc_ms,
+            str(entry.record.payload.get("reason")),
+            camera.get("bay", 0),
+            _key(camera, entry.record.payload.get("volume_uuid")),
+        ),
+    )
+
+
+def _seen(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> None:
+    key = _key(entry.record.block("camera"), entry.record.payload.get("volume_uuid"))
+    files = entry.record.payload.get("files")
+    for item in files if isinstance(files, list) else []:
+        _insert(db, new_id(), key, item)
+
+
+def _sealed(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> None:
+    del new_id
+    stored, source = entry.record.block("object"), entry.record.block("source")
+    key, object_id = _key(entry.record.block("camera"), source.get("volume_uuid")), str(stored["id"])
+    digests = stored["digests"]
+    sha256 = str(digests["sha256"]) if isinstance(digests, Mapping) else ""
+    state = _state(db, "object_id = ?", object_id)
+    if state is None:
+        # The journal was lost: what it knew of this file is in the entry.
+        db.execute(
+            "DELETE FROM clips WHERE device_key = ? AND path = ? AND size = ? AND mtime_ms = ?", _place(key, source)
+        )
+        _insert(db, object_id, key, source)
+    else:
+        clip_after(state, "seal")
+    db.execute(
+        "UPDATE clips SET state = 'sealed', seq = ?, name = ?, sha256 = ?, body = x'', reason = '' WHERE object_id = ?",
+        (entry.seq, stored["name"], sha256, object_id),
+    )
+    _ask(db, DESCRIBE, object_id, entry.record)
+    _ask(db, UPLOAD, object_id, entry.record)
+
+
+def _failed(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> None:
+    source = entry.record.block("source")
+    key = _key(entry.record.block("camera"), source.get("volume_uuid"))
+    if "size" not in source:
+        return  # The whole volume failed; there is no clip to remember.
+    where = "device_key = ? AND path = ? AND size = ? AND mtime_ms = ?"
+    state = _state(db, where, *_place(key, source))
+    if state is None:
+        _insert(db, new_id(), key, source)
+    elif state is not ClipState.SEALED:
+        clip_after(state, "fail")
+    db.execute(
+        f"UPDATE clips SET state = 'failed', reason = ?, sha256 = '', body = x'' WHERE {where} AND state <> 'sealed'",  # noqa: S608  # a constant above
+        (str(entry.record.payload.get("reason")), *_place(key, source)),
+    )
+
+
+def _described(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> None:
+    del new_id
+    object_id = str(entry.record.block("object")["id"])
+    _finish(db, DESCRIBE, object_id)
+    if entry.record.block("media").get("kind") in {"video", "audio"}:
+        _ask(db, TRANSCODE, object_id, entry.record)
+
+
+def _derived(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> None:
+    del new_id
+    for parent in _parents(entry.record):
+        _finish(db, TRANSCODE, parent)
+    if entry.record.event == "proxy.created":
+        _ask(db, UPLOAD, str(entry.record.block("object")["id"]), entry.record)
+
+
+_FOLDS: Final[Mapping[str, Fold]] = {
+    "device.docked": _docked,
+    "device.undocked": _undocked,
+    "ingest.seen": _seen,
+    "ingest.copied": _sealed,
+    "ingest.failed": _failed,
+    "media.described": _described,
+    "proxy.created": _derived,
+    "proxy.failed": _derived,
+}
+"""What each event means for the journal; events not named here only enter the outbox."""
+
+
+def _key(camera: JsonObject, volume_uuid: JsonValue) -> str:
+    """``DeviceIdentity.key`` from what a record says."""
+    return f"{camera.get('serial', '')}/{volume_uuid or ''}"
+
+
+def _place(key: str, source: Mapping[str, JsonValue]) -> tuple[str, bytes, int, int]:
+    return key, source_path(source), int(str(source.get("size", 0))), int(str(source.get("mtime_ms", 0)))
+
+
+def _insert(db: sqlite3.Connection, object_id: str, key: str, item: JsonValue) -> None:
+    if not isinstance(item, Mapping):
+        raise JournalError("a file in a record is no object")
+    db.execute(
+        "INSERT OR IGNORE INTO clips (object_id, device_key, path, size, mtime_ms, state)"
+        " VALUES (?, ?, ?, ?, ?, 'seen')",
+        (object_id, *_place(key, item)),
+    )
+
+
+def _state(db: sqlite3.Connection, where: str, *values: object) -> ClipState | None:
+    row = db.execute(f"SELECT state FROM clips WHERE {where}", values).fetchone()  # noqa: S608  # constants of this module
+    return ClipState(row[0]) if row else None
+
+
+def _parents(record: Record) -> list[str]:
+    parents = record.payload.get("parents")
+    items = parents if isinstance(parents, list) else []
+    return [str(item.get("id")) for item in items if isinstance(item, Mapping)]

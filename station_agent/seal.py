@@ -1,0 +1,184 @@
+"""Facts become entries: the one writer of the station log.
+
+Threads that seal at the same moment share one write and one fsync: whoever gets the writer's lock writes for all that
+wait. The order inside the log is therefore the order of that one writer. Each write is followed by the journal's
+transaction, so an entry that is announced to anybody is durable in both.
+"""
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from custody.canonical import JsonObject
+from custody.chain import Entry
+from custody.checkpoint import SignedCheckpoint
+from custody.errors import ContractError, CustodyError
+from custody.identifiers import station_of, uuid7
+from custody.log import Log, LogFiles
+from custody.record import Draft, compose
+from custody.signer import Ed25519Signer
+from station_agent.errors import AgentError, JournalError, LogFilesError
+from station_agent.journal import Journal
+from station_agent.ports import Clock
+
+Fact = tuple[str, JsonObject]
+"""Event and body of an entry to come."""
+
+
+MAX_PAYLOAD_BYTES: Final = 48_000
+"""Largest payload whose entry, base64 with one signature, stays within ``custody.envelope.MAX_ENTRY_BYTES``."""
+
+
+def new_id(utc_ms: int) -> str:
+    """A fresh UUIDv7."""
+    return uuid7(utc_ms, os.urandom(10))
+
+
+def agent_version() -> str:
+    """Version of this program as installed."""
+    try:
+        return version("bodycam-custody")
+    except PackageNotFoundError:
+        return "0"
+
+
+_AGENT: Final = agent_version()
+
+
+@dataclass(slots=True)
+class _Request:
+    drafts: list[Draft]
+    entries: list[Entry] = field(default_factory=list)
+    done: bool = False
+
+
+class Seal:
+    """The station log with its journal. Safe for use by several threads.
+
+    After an error of the medium the log's tail is unknown: every later call raises ``LogFilesError`` until the agent
+    has been started again.
+    """
+
+    def __init__(
+        self,
+        files: LogFiles,
+        origin: str,
+        signer: Ed25519Signer,
+        clock: Clock,
+        journal: Journal,
+    ) -> None:
+        """Open the log and bring the journal up to it. Raises ``EvidenceError`` for a log that contradicts itself."""
+        self._signer = signer
+        self._clock = clock
+        self._journal = journal
+        self._waiting: list[_Request] = []
+        self._waiting_lock = threading.Lock()
+        self._writer = threading.Lock()
+        self._broken = ""
+        self._log = Log(files, origin, [signer.verify_key()])
+        self._replay()
+        if self._log.torn_bytes:
+            self.append("log.recovered", {"reason": f"half an entry of {self._log.torn_bytes} bytes was cut off"})
+
+    @property
+    def origin(self) -> str:
+        """Name of the log."""
+        return self._log.origin
+
+    @property
+    def size(self) -> int:
+        """Number of durable entries."""
+        return self._log.size
+
+    @property
+    def root(self) -> str:
+        """Root hash over all entries, hex."""
+        return self._log.chain.root().hex()
+
+    def append(self, event: str, body: JsonObject) -> Entry:
+        """Seal one fact; durable in log and journal when this returns."""
+        return self.append_all([(event, body)])[0]
+
+    def append_all(self, facts: Sequence[Fact]) -> list[Entry]:
+        """Seal facts in this order, next to each other, sharing one durable write with whoever else is waiting.
+
+        Raises ``ContractError`` for a body that no reader would take; nothing is written then.
+        """
+        request = _Request([self._draft(event, body) for event, body in facts])
+        with self._waiting_lock:
+            self._waiting.append(request)
+        with self._writer:
+            if not request.done:
+                self._write_waiting()
+        return request.entries
+
+    def checkpoint(self) -> SignedCheckpoint:
+        """Sign the present state, durably."""
+        with self._writer:
+            self._check()
+            try:
+                return self._log.checkpoint(self._signer)
+            except OSError as error:
+                raise self._break(error) from error
+            except AgentError as error:
+                self._broken = str(error)
+                raise
+
+    @property
+    def latest(self) -> SignedCheckpoint | None:
+        """The newest checkpoint, or None before the first."""
+        return self._log.latest
+
+    def entries(self, first: int) -> list[Entry]:
+        """All durable entries from ``first`` on, read from the medium; for the rare centre that lost some."""
+        with self._writer:
+            return list(self._log.entries(first))
+
+    def _write_waiting(self) -> None:
+        with self._waiting_lock:
+            requests, self._waiting = self._waiting, []
+        self._check()
+        try:
+            entries = self._log.append([draft for request in requests for draft in request.drafts], [self._signer])
+            self._journal.remember(entries)
+        except OSError as error:
+            raise self._break(error) from error
+        except (AgentError, CustodyError) as error:
+            self._broken = str(error)
+            raise
+        for request in requests:
+            request.entries, entries = entries[: len(request.drafts)], entries[len(request.drafts) :]
+            request.done = True
+
+    def _check(self) -> None:
+        if self._broken:
+            raise LogFilesError(f"the log must be opened anew after: {self._broken}")
+
+    def _break(self, error: OSError) -> LogFilesError:
+        self._broken = str(error)
+        return LogFilesError(f"{self.origin}: {error}")
+
+    def _replay(self) -> None:
+        known = self._journal.applied
+        if known > self._log.size:
+            raise JournalError(
+                f"{self.origin}: the journal knows {known} entries, the log holds {self._log.size}: "
+                "log and journal are not of one station, or the log was cut"
+            )
+        if known and next(self._log.entries(known - 1)).leaf.hex() != self._journal.last_leaf:
+            raise JournalError(f"{self.origin}: entry {known - 1} is not the one the journal knows")
+        if known < self._log.size:
+            self._journal.remember(list(self._log.entries(known)))
+
+    def _draft(self, event: str, body: JsonObject) -> Draft:
+        now = self._clock.now()
+        station = {"id": station_of(self._log.origin), "agent": _AGENT}
+        draft = Draft(event, new_id(now.utc_ms), dict(now.block()), {"station": station, **body})
+        # Tried alone first, so that one bad body cannot spoil the write it would share with others.
+        size = len(compose(draft, self.origin, 0, ""))
+        if size > MAX_PAYLOAD_BYTES:
+            raise ContractError(f"{event}: a payload of {size} bytes exceeds {MAX_PAYLOAD_BYTES}")
+        return draft
