@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from tests.rig.broker import CENTRE, Broker, free_port
 from tests.rig.pki import Pki
 from tests.rig.postgres import NoPostgresError, Postgres
-from tests.rig.udev import NoUdevError, udev_running
+from tests.rig.udevd import Udevd
 
 # The machine is shared and slow at times: a slow draw is no defect, and the run says what it found, not how fast.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,12 +32,9 @@ _SESSION = pytest.StashKey[ExitStack]()
 def pytest_configure(config: pytest.Config) -> None:
     """The first process of a run holds udevd for all its workers; a run without one fails only where it is needed."""
     stack = config.stash[_SESSION] = ExitStack()
-    if hasattr(config, "workerinput") or config.option.collectonly:
-        return
-    try:
-        stack.enter_context(udev_running())
-    except NoUdevError as error:
-        config.issue_config_time_warning(pytest.PytestWarning(f"no udevd: {error}"), stacklevel=2)
+    first = not hasattr(config, "workerinput") and not config.option.collectonly
+    if first and os.geteuid() == 0 and shutil.which("udevadm"):
+        stack.callback(Udevd().close)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -8,10 +8,13 @@ dock that uses it stops it. Shared file locks are the count: they end with their
 import fcntl
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 RUNTIME = Path("/run/udev")
+_GATE = Path("/run/bwc-rig.gate")  # held for moments: by who makes the daemon ready, and by who gives it up
 _LOCAL = Path("/run/bwc-rig.lock")  # the docks of this root
 _BOUND = Path("/run/bwc-rig.bound")
 _SHARED = RUNTIME / "bwc-rig.lock"  # the docks of all roots that share the daemon
@@ -24,15 +27,11 @@ class Udevd:
 
     def __init__(self) -> None:
         self.runtime = RUNTIME
-        self._local = _LOCAL.open("a", encoding="ascii")
-        fcntl.flock(self._local, fcntl.LOCK_EX)  # only one makes it ready …
-        try:
+        with _gate():  # only one makes it ready, and all keep it
             if not _answers():
                 _make_ready()
-            self._shared = _SHARED.open("a", encoding="ascii")
-            fcntl.flock(self._shared, fcntl.LOCK_SH)
-        finally:
-            fcntl.flock(self._local, fcntl.LOCK_SH)  # … and all keep it
+            self._local = _held(_LOCAL)
+            self._shared = _held(_SHARED)
 
     def reload(self) -> None:
         """Let the daemon read the rules again."""
@@ -41,14 +40,29 @@ class Udevd:
     def close(self) -> None:
         """Give the daemon up; stop it or unmount its folder when this dock was the last user of what the rig made."""
         subprocess.run(["udevadm", "control", "--reload"], check=False, capture_output=True)
-        if _is_last(self._shared) and _STARTED.exists():
-            subprocess.run(["udevadm", "control", "--exit"], check=False, capture_output=True)
-            _STARTED.unlink()
-        self._shared.close()
-        if _is_last(self._local) and _BOUND.exists():
-            subprocess.run(["umount", str(RUNTIME)], check=False, capture_output=True)
-            _BOUND.unlink()
-        self._local.close()
+        with _gate():
+            if _is_last(self._shared) and _STARTED.exists():
+                subprocess.run(["udevadm", "control", "--exit"], check=False, capture_output=True)
+                _STARTED.unlink()
+            self._shared.close()
+            if _is_last(self._local) and _BOUND.exists():
+                subprocess.run(["umount", str(RUNTIME)], check=False, capture_output=True)
+                _BOUND.unlink()
+            self._local.close()
+
+
+@contextmanager
+def _gate() -> Iterator[None]:
+    with _GATE.open("a", encoding="ascii") as gate:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        yield
+
+
+def _held(path: Path) -> TextIO:
+    """The lock file, held shared: one user more."""
+    users = path.open("a", encoding="ascii")
+    fcntl.flock(users, fcntl.LOCK_SH)
+    return users
 
 
 def _is_last(users: TextIO) -> bool:

@@ -1,0 +1,127 @@
+"""Every example that a site would edit is read by the program it is for."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import ingestd.config
+import station_agent.config
+from custody import topics
+from ingestd import catalogue
+from tests.conftest import ROOT, missing
+from tests.rig.broker import access_list, free_port, is_listening
+from tests.rig.pki import Pki
+
+CONFIG = ROOT / "config"
+SYSTEMD = ROOT / "systemd"
+RULE_LINE = re.compile(r'(?:[A-Z_]+(?:\{[^}]*\})?(?:==|!=|\+=|=)"[^"]*"(?:, *|$))+')
+
+
+def test_the_station_reads_its_example():
+    config = station_agent.config.load(CONFIG / "station-agent.toml")
+    assert config.origin == "custody.example/station-01"
+    assert config.recorders.require_tag
+
+
+def test_the_centre_reads_its_example():
+    config = ingestd.config.load(CONFIG / "ingestd.toml")
+    assert [station.id for station in config.stations] == ["station-01", "station-02"]
+
+
+def test_the_centre_reads_the_example_catalogue():
+    assert catalogue.load(CONFIG / "catalogue.toml")
+
+
+def test_station_and_centre_of_the_examples_know_each_other():
+    station = station_agent.config.load(CONFIG / "station-agent.toml")
+    centre = ingestd.config.load(CONFIG / "ingestd.toml")
+    assert station.station.authority == centre.centre.authority
+    assert station.keys.centre.startswith(f"{centre.origin}+")
+    assert station.keys.witness.startswith(f"{centre.cosigner}+")
+    assert any(enrolled.note_key().name == station.origin for enrolled in centre.stations)
+
+
+def test_the_example_access_list_is_what_the_tests_run_with():
+    written = [line for line in (CONFIG / "acl").read_text().splitlines() if line and not line.startswith("#")]
+    assert written == [line for line in access_list(["station-01", "station-02"]).splitlines() if line]
+    assert topics.records("station-01") in written[5]
+
+
+@pytest.mark.integration
+def test_the_broker_starts_with_its_example(tmp_path: Path, pki: Pki):
+    if shutil.which("mosquitto", path="/usr/sbin:/usr/bin") is None:
+        missing("mosquitto is not installed")
+    port, server = free_port(), pki.server()
+    text = (CONFIG / "mosquitto.conf").read_text()
+    places = {
+        "listener 8883": f"user root\nlistener {port} 127.0.0.1",
+        "/etc/bodycam/ca.crt": str(pki.ca),
+        "/etc/bodycam/broker.crt": str(server.cert),
+        "/etc/bodycam/broker.key": str(server.key),
+        "/etc/bodycam/acl": str(shutil.copy(CONFIG / "acl", tmp_path)),
+        "/var/lib/mosquitto/": f"{tmp_path}/",
+    }
+    for example, here in places.items():
+        assert example in text
+        text = text.replace(example, here)
+    (tmp_path / "mosquitto.conf").write_text(text)
+    argv = ["mosquitto", "-c", str(tmp_path / "mosquitto.conf")]
+    broker = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        for _ in range(100):
+            if is_listening(port):
+                break
+            with pytest.raises(subprocess.TimeoutExpired):
+                broker.wait(0.05)
+        assert is_listening(port)
+    finally:
+        broker.terminate()
+        said, _ = broker.communicate(timeout=10)
+    assert "Error" not in said
+
+
+@pytest.mark.integration
+def test_the_units_are_accepted_without_a_word(tmp_path: Path):
+    """An unknown key is a line on standard error and exit code 0, hence the look at the output."""
+    if shutil.which("systemd-analyze") is None:
+        missing("systemd-analyze is not installed")
+    units = [*SYSTEMD.glob("*.service"), *SYSTEMD.glob("*.timer")]
+    assert len(units) == 4
+    for unit in units:
+        text = re.sub(r"/usr/local/bin/(station-agent|ingestd)", "/bin/true", unit.read_text())
+        (tmp_path / unit.name).write_text(text)
+    argv = ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / unit.name) for unit in units)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    about_ours = [line for line in (done.stdout + done.stderr).splitlines() if str(tmp_path) in line]
+    assert (done.returncode, about_ours) == (0, [])
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("need_root")
+def test_accounts_and_folders_are_made(tmp_path: Path):
+    if shutil.which("systemd-sysusers") is None:
+        missing("systemd-sysusers is not installed")
+    (tmp_path / "etc").mkdir()
+    users = ["systemd-sysusers", f"--root={tmp_path}", str(SYSTEMD / "sysusers.d/ingestd.conf")]
+    subprocess.run(users, check=True, capture_output=True)
+    snippets = sorted(str(path) for path in (SYSTEMD / "tmpfiles.d").glob("*.conf"))
+    folders = ["systemd-tmpfiles", f"--root={tmp_path}", "--create", *snippets]
+    done = subprocess.run(folders, check=True, capture_output=True, text=True)
+    assert done.stderr == ""
+    for made in ("var/lib/ingestd", "var/lib/station-agent", "run/station-agent/mounts"):
+        assert (tmp_path / made).stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("path", sorted(SYSTEMD.glob("*.rules")), ids=lambda path: path.name)
+def test_udev_rules_are_well_formed(path: Path):
+    rules = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    assert any('TAG+="bwc"' in line for line in rules)
+    assert [line for line in rules if not RULE_LINE.fullmatch(line)] == []
+    gone_to = set(re.findall(r'GOTO="(\w+)"', "".join(rules)))
+    assert gone_to == set(re.findall(r'LABEL="(\w+)"', "".join(rules)))
+    known = subprocess.run(["udevadm", "verify", "--help"], capture_output=True, check=False).returncode == 0
+    if known:  # from systemd 254 on
+        subprocess.run(["udevadm", "verify", str(path)], check=True)
