@@ -97,7 +97,8 @@ def _runtime_elsewhere() -> Path | None:
         try:
             if comm.read_text(encoding="utf-8", errors="replace").strip() == "systemd-udevd":
                 runtime = comm.parent / "root" / "run" / "udev"
-                return runtime if runtime.is_dir() else None
+                if runtime.is_dir():  # a zombie has none
+                    return runtime
         except OSError:
             continue  # the process ended while we looked
     return None
