@@ -9,6 +9,7 @@
     ├── LogFilesError             exit 74  stop        the station log's medium refused a read or a write
     ├── MountError                exit 71  quarantine  a volume that could not be mounted read-only
     ├── DeviceGoneError           exit 75  retry       the recorder was pulled
+    ├── StoppingError             exit 75  retry       the station is being stopped; work in hand is put down
     ├── CopyError                 exit 74  retry       one file could not be copied; ``reason`` says why
     ├── StoreError                exit 75  retry       the evidence store gave up
     ├── BrokerError               exit 75  retry       the broker refused or cannot be reached
@@ -68,11 +69,18 @@ class DeviceGoneError(AgentError):
     policy: Policy = "retry"
 
 
+class StoppingError(AgentError):
+    """The station is being stopped; work in hand is put down where it can be taken up again."""
+
+    exit_code = 75
+    policy: Policy = "retry"
+
+
 class CopyError(AgentError):
     """One file could not be copied and proved.
 
-    ``reason`` is one of ``read-error``, ``reread-differs``, ``no-space``, ``source-vanished``, ``source-changed``; it
-    stands in the ``ingest.failed`` record.
+    ``reason`` is one of ``read-error``, ``reread-differs``, ``no-space``, ``write-error``, ``source-vanished``,
+    ``source-changed``, ``not-a-file``; it stands in the ``ingest.failed`` record.
     """
 
     exit_code = 74

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import obstore
 import stamina
@@ -75,6 +74,7 @@ class EvidenceStore:
 
     def _put(self, source: Path, name: str) -> None:
         with _translated(name):
+            self._clear(name)
             if not _size_of(source):
                 # A writer that was given nothing makes no object; an empty clip is evidence too.
                 obstore.put(self._store, name, b"")
@@ -88,6 +88,13 @@ class EvidenceStore:
                 writer.write(piece)
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
+    def _clear(self, name: str) -> None:
+        """Remove what a killed upload of this very object left: a local store stages it as ``<name>#<number>``."""
+        if self._root is not None:
+            path = self._root / name
+            for stale in path.parent.glob(f"{path.name}#*"):
+                stale.unlink()
+
     def _sync(self, name: str) -> None:
         if self._root is None:
             return
@@ -98,11 +105,6 @@ class EvidenceStore:
             fsync_dir(folder)
             if folder == self._root:
                 return
-
-
-def is_remote(url: str) -> bool:
-    """Whether a store is reached over the network."""
-    return urlsplit(url).scheme not in ("", "file")
 
 
 @contextmanager

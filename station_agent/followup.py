@@ -1,0 +1,200 @@
+"""What happens to a sealed copy in the background: describe, transcode, upload. None of it holds up sealing.
+
+Jobs stand in the journal; each ends with an entry or an upload, or is tried again later with growing pauses. A job that
+no tool can do ends with an entry that says so.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from custody.canonical import JsonObject, JsonValue
+from custody.layout import proxy_name
+from station_agent.durable import make_dirs, rename_file
+from station_agent.errors import JournalError, StoreError, ToolError
+from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD, Job, Journal, source_path
+from station_agent.model import ClockReading, Described, Proxy, SourceFile
+from station_agent.ports import Clock, Store
+from station_agent.seal import Seal, new_id
+
+GIVE_UP_AFTER: Final = 4
+"""Tries of one file while the tools themselves are well; then the entry says that they could not."""
+FIRST_PAUSE_MS: Final = 1_000
+LONGEST_PAUSE_MS: Final = 300_000
+"""Pauses double from the first to the longest."""
+IDLE_S: Final = 0.5
+RECEIPT_PATIENCE_MS: Final = 2_000
+"""After an upload the centre has this long to answer by itself before the entry is sent again."""
+PART: Final = ".part"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What is asked of the media tools; ``ready`` raises ``ToolError`` when a program is missing."""
+
+    describe: Callable[[Path, SourceFile, ClockReading, int], Described]
+    derive: Callable[[Path, JsonObject, Path], Proxy | None]
+    """Makes a playback copy at the given path, or None when the media need none. Raises ``ToolError``."""
+    ready: Callable[[], None]
+
+
+class FollowUp:
+    """The background work of one station."""
+
+    def __init__(  # noqa: PLR0913  # the rooms it connects
+        self,
+        clock: Clock,
+        journal: Journal,
+        seal: Seal,
+        media: Media,
+        store: Store,
+        spool: Path,
+    ) -> None:
+        self._clock = clock
+        self._journal = journal
+        self._seal = seal
+        self._media = media
+        self._store = store
+        self._spool = spool
+        self._steps: Mapping[str, Callable[[Job], None]] = {
+            DESCRIBE: self._describe,
+            TRANSCODE: self._transcode,
+            UPLOAD: self._upload,
+        }
+
+    def run(self, kind: str, stop: threading.Event) -> None:
+        """Do jobs of one kind until told to stop."""
+        while not stop.is_set():
+            if not self.step(kind):
+                stop.wait(IDLE_S)
+
+    def drain(self, stop: threading.Event) -> None:
+        """Do all jobs that are due now, of every kind, and return; what fails stays for later."""
+        while not stop.is_set() and any([self.step(kind) for kind in self._steps]):
+            continue
+
+    def step(self, kind: str) -> bool:
+        """Do the next job of a kind; False when none is due."""
+        job = self._journal.due_job(kind, self._clock.now().utc_ms)
+        if job is None:
+            return False
+        try:
+            self._steps[kind](job)
+        except (ToolError, StoreError, OSError) as error:
+            self._later(job, str(error))
+        return True
+
+    def _describe(self, job: Job) -> None:
+        stored = _block(job.record, "object")
+        try:
+            media = self._media.describe(self._spool / str(stored["name"]), *_source(job.record)).media
+        except ToolError as error:
+            if not self._hopeless(job):
+                raise
+            media = undescribed(_source(job.record)[1], str(error))
+        self._seal.append("media.described", {"object": stored, "media": media})
+
+    def _transcode(self, job: Job) -> None:
+        parent = _block(job.record, "object")
+        parents = [{"id": parent["id"], "sha256": _sha256(parent)}]
+        proxy_id = new_id(self._clock.now().utc_ms)
+        final = self._spool / proxy_name(proxy_id, self._clock.now().utc_ms)
+        temporary = self._spool / f"{parent['id']}.mp4{PART}"
+        try:
+            proxy = self._media.derive(self._spool / str(parent["name"]), _block(job.record, "media"), temporary)
+        except ToolError as error:
+            temporary.unlink(missing_ok=True)
+            if not self._hopeless(job):
+                raise
+            self._seal.append("proxy.failed", {"parents": parents, "reason": str(error)[:500]})
+            return
+        if proxy is None:
+            self._journal.finish(job)
+            return
+        make_dirs(final.parent)
+        rename_file(proxy.path, final)
+        stored = {
+            "id": proxy_id,
+            "name": str(final.relative_to(self._spool)),
+            "size": proxy.size,
+            "media_type": "video/mp4",
+            "digests": {"sha256": proxy.sha256},
+        }
+        self._seal.append("proxy.created", {"object": stored, "parents": parents, "recipe": proxy.recipe})
+
+    def _upload(self, job: Job) -> None:
+        name = str(_block(job.record, "object")["name"])
+        self._store.put(self._spool / name, name)
+        self._journal.finish(job)
+        self._journal.hasten(job.object_id, self._clock.now().utc_ms + RECEIPT_PATIENCE_MS)
+
+    def _hopeless(self, job: Job) -> bool:
+        """Whether this file, and not the tools, is to blame. Raises ``ToolError`` when a program is missing."""
+        self._media.ready()
+        return job.attempts + 1 >= GIVE_UP_AFTER
+
+    def _later(self, job: Job, reason: str) -> None:
+        _log.warning("job-failed", job=job.kind, object=job.object_id, attempt=job.attempts + 1, reason=reason)
+        self._journal.postpone(job, self._clock.now().utc_ms + pause_ms(job.attempts), reason[:500])
+
+
+def pause_ms(attempts: int, jitter: Callable[[], float] = random.random) -> int:
+    """Milliseconds until the next try after so many failed ones: doubling, with up to a quarter of jitter."""
+    pause = min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS << min(attempts, 20))
+    return pause + int(pause * jitter() / 4)
+
+
+def undescribed(file_clock: ClockReading, reason: str) -> JsonObject:
+    """The ``media`` block of a file that no tool could look into."""
+    return {
+        "kind": "other",
+        "playable": "unknown",
+        "container": "",
+        "mime": "application/octet-stream",
+        "duration_ms": None,
+        "start": None,
+        "times": [],
+        "clock": file_clock.block(),
+        "place": None,
+        "video": None,
+        "audio": None,
+        "device_as_stated": "",
+        "officer_as_stated": "",
+        "case_as_stated": "",
+        "family": "generic",
+        "problems": ["unreadable-media", "time-unknown"],
+        "tools": {"problem": reason[:500]},
+    }
+
+
+def _source(record: JsonObject) -> tuple[SourceFile, ClockReading, int]:
+    """What the describer needs of the ``ingest.copied`` entry: the file as listed, the clock, the docking time."""
+    source, clock = _block(record, "source"), _block(record, "clock")
+    file = SourceFile(source_path(source), _number(source, "size") or 0, (_number(source, "mtime_ms") or 0) * 1_000_000)
+    reading = ClockReading(
+        _number(clock, "offset_ms"), _number(clock, "uncertainty_ms"), str(clock.get("method", "unmeasured"))
+    )
+    return file, reading, _number(record, "docked_ms") or 0
+
+
+def _block(record: JsonObject, name: str) -> Mapping[str, JsonValue]:
+    value = record.get(name)
+    if not isinstance(value, Mapping):
+        raise JournalError(f"an entry of ours has no {name}")
+    return value
+
+
+def _number(fields: Mapping[str, JsonValue], name: str) -> int | None:
+    value = fields.get(name)
+    return value if isinstance(value, int) else None
+
+
+def _sha256(stored: Mapping[str, JsonValue]) -> str:
+    return str(_block(stored, "digests")["sha256"])

@@ -1,0 +1,219 @@
+"""What the station shows of itself: the live bays, and what journal and log say is still to be done.
+
+A bay is shown green only from facts of the log: ``safe`` follows from the journal, never from a hope of the pipeline.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from station_agent.journal import Journal, Waiting
+from station_agent.model import RecorderDocked
+from station_agent.states import BayState, bay_after
+
+Status = dict[str, Any]
+"""The value of ``/api/status``: JSON objects, arrays, strings, numbers and booleans."""
+
+VERIFYING: Final = "verifying"
+"""Phase word of the copier while it reads its own copy back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One recorder in its bay, as the screen needs it."""
+
+    bay: int
+    device_key: str
+    serial: str
+    label: str
+    filesystem: str
+    kernel_event: bool
+    state: BayState = BayState.IDENTIFYING
+    files_done: int = 0
+    files_total: int = 0
+    bytes_done: int = 0
+    bytes_total: int = 0
+    started_s: float = 0.0
+    copying: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    """Object id → bytes read so far and phase, of the copies in hand."""
+    warnings: tuple[str, ...] = ()
+
+
+class Board:
+    """The live bays. Safe for use by several threads; told by the pipeline, asked by the screen."""
+
+    def __init__(self, bays: Sequence[int] = (), monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        """``bays`` are shown even when empty."""
+        self._bays = tuple(bays)
+        self._monotonic_s = monotonic_s
+        self._tiles: dict[str, Tile] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, event: RecorderDocked, *, kernel_event: bool) -> None:
+        """A recorder was put in; what was pulled early from this bay is forgotten."""
+        identity = event.identity
+        tile = Tile(
+            event.bay, identity.key, identity.serial, identity.volume_label, event.filesystem, kernel_event=kernel_event
+        )
+        with self._lock:
+            early = [n for n, t in self._tiles.items() if t.bay == event.bay and t.state is BayState.PULLED_EARLY]
+            for node in early:
+                del self._tiles[node]
+            self._tiles[event.node] = tile
+
+    def plan(self, node: str, files: int, size: int) -> None:
+        """So many files and bytes are to be copied."""
+        self._change(node, lambda t: replace(t, files_total=files, bytes_total=size, started_s=self._monotonic_s()))
+
+    def show(self, node: str, state: BayState, warnings: Sequence[str] = ()) -> None:
+        """The bay's word. Raises ``JournalError`` for a transition the table does not have."""
+        self._change(node, lambda t: replace(t, state=bay_after(t.state, state), warnings=(*t.warnings, *warnings)))
+
+    def progress(self, node: str, object_id: str, done: int, phase: str) -> None:
+        """One copy came this far."""
+        self._change(node, lambda t: _moving(replace(t, copying={**t.copying, object_id: (done, phase)})))
+
+    def put_down(self, node: str, object_id: str) -> None:
+        """One copy ended without an entry."""
+        self._change(node, lambda t: replace(t, copying=_without(t.copying, object_id)))
+
+    def sealed(self, node: str, object_id: str, size: int) -> None:
+        """One file stands in the log."""
+        self._change(
+            node,
+            lambda t: replace(
+                t,
+                copying=_without(t.copying, object_id),
+                files_done=t.files_done + 1,
+                bytes_done=t.bytes_done + size,
+            ),
+        )
+
+    def end(self, node: str) -> None:
+        """The recorder was taken out in order; the bay is idle."""
+        with self._lock:
+            self._tiles.pop(node, None)
+
+    def tiles(self) -> list[Tile]:
+        """One tile a bay, in order of the bays; of several volumes in a bay the one that is least done."""
+        with self._lock:
+            tiles = list(self._tiles.values())
+        bays = sorted({*self._bays, *(t.bay for t in tiles)})
+        return [_least_done([t for t in tiles if t.bay == bay], bay) for bay in bays]
+
+    def now_s(self) -> float:
+        """The monotonic clock that rates are measured with."""
+        return self._monotonic_s()
+
+    def _change(self, node: str, change: Callable[[Tile], Tile]) -> None:
+        with self._lock:
+            if node in self._tiles:
+                self._tiles[node] = change(self._tiles[node])
+
+
+@dataclass(frozen=True, slots=True)
+class LogHead:
+    """Where the station log stands."""
+
+    origin: str
+    size: int
+    root: str
+
+
+@dataclass(frozen=True, slots=True)
+class CentreLink:
+    """Whether the centre's broker is reached, and since when."""
+
+    online: bool
+    since_ms: int
+
+
+def status_of(  # noqa: PLR0913  # the parts of the status
+    station: str, state: str, board: Board, journal: Journal, log: LogHead, centre: CentreLink
+) -> Status:
+    """The value of ``/api/status``."""
+    return {
+        "station": station,
+        "state": state,
+        "bays": [_bay(tile, board.now_s(), journal) for tile in board.tiles()],
+        "waiting": journal.waiting().block(),
+        "troubles": _troubles(journal),
+        "log": {"origin": log.origin, "size": log.size, "root": log.root},
+        "centre": {"online": centre.online, "since_ms": centre.since_ms},
+    }
+
+
+def summary_line(waiting: Waiting) -> str:
+    """What is still to be done, in one line for people."""
+    return ", ".join(f"{name} {count}" for name, count in waiting.block().items())
+
+
+def _bay(tile: Tile, now_s: float, journal: Journal) -> Status:
+    reading = sum(min(done, tile.bytes_total) for done, phase in tile.copying.values() if phase != VERIFYING)
+    done = min(tile.bytes_total, tile.bytes_done + reading)
+    elapsed_s = now_s - tile.started_s if tile.started_s else 0.0
+    rate = int(done / elapsed_s) if elapsed_s > 0 else 0
+    busy = tile.state in (BayState.READING, BayState.VERIFYING)
+    return {
+        "bay": tile.bay,
+        "state": str(_proved(tile, journal)),
+        "serial": tile.serial,
+        "label": tile.label,
+        "filesystem": tile.filesystem,
+        "kernel_event": tile.kernel_event,
+        "files_done": tile.files_done,
+        "files_total": tile.files_total,
+        "bytes_done": done,
+        "bytes_total": tile.bytes_total,
+        "rate_bytes_s": rate if busy else 0,
+        "eta_s": int((tile.bytes_total - done) / rate) if busy and rate else None,
+        "warnings": list(tile.warnings),
+    }
+
+
+def _proved(tile: Tile, journal: Journal) -> BayState:
+    """``safe`` once everything of this recorder is uploaded and receipted; the board itself never says so."""
+    if tile.state is BayState.WAITING_UPLOAD and journal.open_for(tile.device_key) == 0:
+        return bay_after(tile.state, BayState.SAFE)
+    return tile.state
+
+
+def _troubles(journal: Journal) -> list[Status]:
+    return [
+        {"job": job.kind, "object": job.object_id, "attempts": job.attempts, "reason": job.reason}
+        for job in journal.troubled_jobs()
+    ]
+
+
+def _moving(tile: Tile) -> Tile:
+    """Reading while any copy still reads from the recorder, else verifying."""
+    reading = any(phase != VERIFYING for _, phase in tile.copying.values())
+    return replace(tile, state=bay_after(tile.state, BayState.READING if reading else BayState.VERIFYING))
+
+
+def _without(copying: Mapping[str, tuple[int, str]], object_id: str) -> Mapping[str, tuple[int, str]]:
+    return {key: value for key, value in copying.items() if key != object_id}
+
+
+_LEAST_DONE: Final = (
+    BayState.ERROR,
+    BayState.NO_SPACE,
+    BayState.PULLED_EARLY,
+    BayState.READING,
+    BayState.VERIFYING,
+    BayState.IDENTIFYING,
+    BayState.UNREGISTERED,
+    BayState.WAITING_UPLOAD,
+    BayState.SAFE_WITH_WARNINGS,
+    BayState.SAFE,
+    BayState.NO_NEW_DATA,
+    BayState.IDLE,
+)
+
+
+def _least_done(tiles: Sequence[Tile], bay: int) -> Tile:
+    if not tiles:
+        return Tile(bay, "", "", "", "", kernel_event=False, state=BayState.IDLE)
+    return min(tiles, key=lambda tile: _LEAST_DONE.index(tile.state))
