@@ -1,0 +1,262 @@
+import errno
+import hashlib
+import os
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from station_agent import linux
+from station_agent.clock import SystemClock
+from station_agent.errors import CopyError
+from station_agent.offload import BUFFER_BYTES, READING, VERIFYING, Offloader, _read_failure, _write_failure
+
+
+def quiet(done_bytes: int, phase: str) -> None:
+    pass
+
+
+@pytest.fixture
+def offloader():
+    return Offloader(SystemClock())
+
+
+@pytest.fixture
+def tmpfs(tmp_path, need_root):
+    """A file system of 1 MiB that has no disk below its page cache."""
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def reason_of(offloader: Offloader, source: Path | bytes, temporary: Path) -> str:
+    with pytest.raises(CopyError) as caught:
+        offloader.copy(source, temporary, quiet)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, BUFFER_BYTES, BUFFER_BYTES + 1, 3 * BUFFER_BYTES - 7])
+def test_a_copy_is_equal_and_proved_by_an_uncached_reread(tmp_path, offloader, size):
+    content = os.urandom(size)
+    (tmp_path / "clip.mp4").write_bytes(content)
+
+    result = offloader.copy(tmp_path / "clip.mp4", tmp_path / "clip.part", quiet)
+
+    assert (tmp_path / "clip.part").read_bytes() == content
+    assert result.size == size
+    assert result.sha256 == result.reread_sha256 == hashlib.sha256(content).hexdigest()
+    assert result.reread == "uncached"
+    assert result.start_ms <= result.end_ms
+
+
+def test_the_reread_comes_from_the_disk(tmp_path, offloader):
+    size = 24 << 20
+    (tmp_path / "clip.mp4").write_bytes(os.urandom(size))
+    before: list[int] = []
+
+    def watch(done_bytes: int, phase: str) -> None:
+        if phase == READING:
+            before[:] = [read_from_disk()]
+
+    offloader.copy(tmp_path / "clip.mp4", tmp_path / "clip.part", watch)
+
+    assert read_from_disk() - before[0] >= size
+
+
+def test_nothing_of_the_copy_is_cached_when_the_reread_begins_and_after_it(tmp_path, offloader):
+    size = 3 * BUFFER_BYTES
+    (tmp_path / "clip.mp4").write_bytes(os.urandom(size))
+    offloader.copy(tmp_path / "clip.mp4", tmp_path / "clip.part", quiet)
+    with (tmp_path / "clip.part").open("rb") as file:
+        assert linux.resident_pages(file.fileno(), size) == 0
+        file.read()
+        assert linux.resident_pages(file.fileno(), size) == size // 4096
+
+
+def test_where_the_cache_cannot_be_dropped_the_record_says_cached(tmp_path, offloader, tmpfs):
+    (tmp_path / "clip.mp4").write_bytes(os.urandom(8192))
+    assert offloader.copy(tmp_path / "clip.mp4", tmpfs / "clip.part", quiet).reread == "cached"
+
+
+def test_what_the_disk_gives_back_differently_is_refused(tmp_path, offloader):
+    (tmp_path / "clip.mp4").write_bytes(bytes(2 * BUFFER_BYTES))
+
+    def damage(done_bytes: int, phase: str) -> None:
+        if phase == VERIFYING and done_bytes == BUFFER_BYTES:
+            with (tmp_path / "clip.part").open("r+b") as file:
+                file.seek(-1, os.SEEK_END)
+                file.write(b"\x01")
+
+    with pytest.raises(CopyError) as caught:
+        offloader.copy(tmp_path / "clip.mp4", tmp_path / "clip.part", damage)
+    assert caught.value.reason == "reread-differs"
+
+
+def test_progress_counts_both_phases_to_the_end(tmp_path, offloader):
+    size = 2 * BUFFER_BYTES + 5
+    (tmp_path / "clip.mp4").write_bytes(bytes(size))
+    seen: list[tuple[int, str]] = []
+    offloader.copy(tmp_path / "clip.mp4", tmp_path / "clip.part", lambda done, phase: seen.append((done, phase)))
+    steps = [BUFFER_BYTES, 2 * BUFFER_BYTES, size]
+    assert seen == [(done, READING) for done in steps] + [(done, VERIFYING) for done in steps]
+
+
+def test_a_left_over_of_an_earlier_attempt_is_overwritten(tmp_path, offloader):
+    (tmp_path / "clip.mp4").write_bytes(b"new")
+    (tmp_path / "clip.part").write_bytes(b"an older and longer attempt")
+    offloader.copy(tmp_path / "clip.mp4", tmp_path / "clip.part", quiet)
+    assert (tmp_path / "clip.part").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(
+    "name", [b"a\nb.mp4", b"'\"; rm -rf $HOME.mp4", b"\xff\xfe.mp4", b"..mp4", "现场.mp4".encode()]
+)
+def test_hostile_names_are_opened_as_the_bytes_they_are(tmp_path, offloader, name):
+    path = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118  # pathlib cannot hold these bytes
+    with open(path, "wb") as file:  # noqa: PTH123  # the same
+        file.write(name)
+    assert offloader.copy(path, tmp_path / "out", quiet).sha256 == hashlib.sha256(name).hexdigest()
+
+
+def test_a_link_is_never_followed(tmp_path, offloader):
+    (tmp_path / "secret").write_text("not footage")
+    (tmp_path / "clip.mp4").symlink_to(tmp_path / "secret")
+    assert reason_of(offloader, tmp_path / "clip.mp4", tmp_path / "out") == "not-a-file"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_temporary_name_that_is_a_link_is_not_written_through(tmp_path, offloader):
+    (tmp_path / "clip.mp4").write_bytes(b"clip")
+    (tmp_path / "victim").write_bytes(b"old")
+    (tmp_path / "out").symlink_to(tmp_path / "victim")
+    assert reason_of(offloader, tmp_path / "clip.mp4", tmp_path / "out") == "write-error"
+    assert (tmp_path / "victim").read_bytes() == b"old"
+
+
+def test_special_files_are_refused_at_once(tmp_path, offloader):
+    os.mkfifo(tmp_path / "fifo")
+    assert reason_of(offloader, tmp_path / "fifo", tmp_path / "out") == "not-a-file"
+    assert reason_of(offloader, Path("/dev/zero"), tmp_path / "out") == "not-a-file"
+    assert reason_of(offloader, tmp_path, tmp_path / "out") == "not-a-file"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        assert reason_of(offloader, tmp_path / "socket", tmp_path / "out") in {"read-error", "source-vanished"}
+
+
+def test_a_source_that_is_not_there_vanished(tmp_path, offloader):
+    assert reason_of(offloader, tmp_path / "gone", tmp_path / "out") == "source-vanished"
+
+
+@pytest.mark.parametrize("new_size", [3, BUFFER_BYTES + 1, 4 * BUFFER_BYTES])
+def test_a_source_that_changes_its_size_is_refused(tmp_path, offloader, new_size):
+    source = tmp_path / "clip.mp4"
+    source.write_bytes(bytes(3 * BUFFER_BYTES))
+
+    def change(done_bytes: int, phase: str) -> None:
+        if done_bytes == BUFFER_BYTES:
+            os.truncate(source, new_size)
+
+    with pytest.raises(CopyError) as caught:
+        offloader.copy(source, tmp_path / "out", change)
+    assert caught.value.reason == "source-changed"
+
+
+def test_a_source_rewritten_in_place_is_refused(tmp_path, offloader):
+    source = tmp_path / "clip.mp4"
+    source.write_bytes(bytes(2 * BUFFER_BYTES))
+
+    def change(done_bytes: int, phase: str) -> None:
+        if phase == READING and done_bytes == BUFFER_BYTES:
+            os.utime(source, ns=(1, 1))
+
+    with pytest.raises(CopyError) as caught:
+        offloader.copy(source, tmp_path / "out", change)
+    assert caught.value.reason == "source-changed"
+
+
+def test_a_full_disk_says_so(tmp_path, offloader, tmpfs):
+    (tmp_path / "clip.mp4").write_bytes(bytes(2 << 20))
+    assert reason_of(offloader, tmp_path / "clip.mp4", tmpfs / "clip.part") == "no-space"
+
+
+def test_a_folder_that_is_not_there_is_our_failure_not_the_recorders(tmp_path, offloader):
+    (tmp_path / "clip.mp4").write_bytes(b"clip")
+    assert reason_of(offloader, tmp_path / "clip.mp4", tmp_path / "no" / "out") == "write-error"
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.EIO, "read-error"),
+        (errno.EACCES, "read-error"),
+        (errno.ENODEV, "source-vanished"),
+        (errno.ENXIO, "source-vanished"),
+        (errno.ENOTCONN, "source-vanished"),
+        (errno.ELOOP, "not-a-file"),
+    ],
+)
+def test_every_failure_to_read_has_a_reason(number, reason):
+    assert _read_failure(OSError(number, os.strerror(number))).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), [(errno.ENOSPC, "no-space"), (errno.EDQUOT, "no-space"), (errno.EIO, "write-error")]
+)
+def test_every_failure_to_write_has_a_reason(number, reason):
+    assert _write_failure(OSError(number, os.strerror(number))).reason == reason
+
+
+def test_what_progress_raises_ends_the_copy(tmp_path, offloader):
+    (tmp_path / "clip.mp4").write_bytes(b"clip")
+
+    def stop(done_bytes: int, phase: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        offloader.copy(tmp_path / "clip.mp4", tmp_path / "out", stop)
+
+
+def test_two_threads_do_not_mix_their_bytes(tmp_path, offloader):
+    contents = [os.urandom(3 * BUFFER_BYTES + 11) for _ in range(2)]
+    results: dict[int, str] = {}
+
+    def work(number: int) -> None:
+        results[number] = offloader.copy(tmp_path / f"{number}.mp4", tmp_path / f"{number}.part", quiet).sha256
+
+    for number, content in enumerate(contents):
+        (tmp_path / f"{number}.mp4").write_bytes(content)
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {number: hashlib.sha256(content).hexdigest() for number, content in enumerate(contents)}
+
+
+def test_publish_renames(tmp_path, offloader):
+    (tmp_path / "clip.part").write_bytes(b"clip")
+    offloader.publish(tmp_path / "clip.part", tmp_path / "clip.mp4")
+    assert (tmp_path / "clip.mp4").read_bytes() == b"clip"
+    assert not (tmp_path / "clip.part").exists()
+    with pytest.raises(CopyError) as caught:
+        offloader.publish(tmp_path / "clip.part", tmp_path / "clip.mp4")
+    assert caught.value.reason == "write-error"
+
+
+def test_no_descriptor_is_left(tmp_path, offloader):
+    (tmp_path / "clip.mp4").write_bytes(b"clip")
+    offloader.copy(tmp_path / "clip.mp4", tmp_path / "out", quiet)
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # a count
+    offloader.copy(tmp_path / "clip.mp4", tmp_path / "out", quiet)
+    reason_of(offloader, tmp_path / "clip.mp4", Path("/dev/full"))
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208  # a count
+
+
+def read_from_disk() -> int:
+    """Bytes this process had the disk fetch: /proc/self/io, ``read_bytes`` (proc(5))."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("read_bytes"))
