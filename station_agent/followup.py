@@ -4,6 +4,7 @@ Jobs stand in the journal; each ends with an entry or an upload, or is tried aga
 no tool can do ends with an entry that says so.
 """
 
+import hashlib
 import random
 import threading
 from collections.abc import Callable, Mapping
@@ -14,13 +15,14 @@ from typing import Final
 import structlog
 
 from custody.canonical import JsonObject, JsonValue
+from custody.identifiers import uuid7
 from custody.layout import proxy_name
 from station_agent.durable import make_dirs, rename_file
 from station_agent.errors import JournalError, StoreError, ToolError
 from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD, Job, Journal, source_path
 from station_agent.model import ClockReading, Described, Proxy, SourceFile
 from station_agent.ports import Clock, Store
-from station_agent.seal import Seal, new_id
+from station_agent.seal import Seal
 
 GIVE_UP_AFTER: Final = 4
 """Tries of one file while the tools themselves are well; then the entry says that they could not."""
@@ -77,7 +79,7 @@ class FollowUp:
 
     def drain(self, stop: threading.Event) -> None:
         """Do all jobs that are due now, of every kind, and return; what fails stays for later."""
-        while not stop.is_set() and any([self.step(kind) for kind in self._steps]):
+        while not stop.is_set() and any(self.step(kind) for kind in self._steps):
             continue
 
     def step(self, kind: str) -> bool:
@@ -104,8 +106,8 @@ class FollowUp:
     def _transcode(self, job: Job) -> None:
         parent = _block(job.record, "object")
         parents = [{"id": parent["id"], "sha256": _sha256(parent)}]
-        proxy_id = new_id(self._clock.now().utc_ms)
-        final = self._spool / proxy_name(proxy_id, self._clock.now().utc_ms)
+        proxy_id, made_ms = proxy_identity(str(parent["id"]))
+        final = self._spool / proxy_name(proxy_id, made_ms)
         temporary = self._spool / f"{parent['id']}.mp4{PART}"
         try:
             proxy = self._media.derive(self._spool / str(parent["name"]), _block(job.record, "media"), temporary)
@@ -120,7 +122,7 @@ class FollowUp:
             return
         make_dirs(final.parent)
         rename_file(proxy.path, final)
-        stored = {
+        stored: JsonObject = {
             "id": proxy_id,
             "name": str(final.relative_to(self._spool)),
             "size": proxy.size,
@@ -149,6 +151,12 @@ def pause_ms(attempts: int, jitter: Callable[[], float] = random.random) -> int:
     """Milliseconds until the next try after so many failed ones: doubling, with up to a quarter of jitter."""
     pause = min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS << min(attempts, 20))
     return pause + int(pause * jitter() / 4)
+
+
+def proxy_identity(parent_id: str) -> tuple[str, int]:
+    """Object id of the one proxy of a parent, and the time in it: making it again after a kill leaves no second one."""
+    made_ms = int(parent_id.replace("-", "")[:12], 16)
+    return uuid7(made_ms, hashlib.sha256(f"proxy of {parent_id}".encode()).digest()[:10]), made_ms
 
 
 def undescribed(file_clock: ClockReading, reason: str) -> JsonObject:

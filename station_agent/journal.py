@@ -221,11 +221,13 @@ class Journal:
         rows = self._rows("SELECT seq, data FROM outbox WHERE due_ms <= ? ORDER BY seq LIMIT ?", now_ms, limit)
         return [(int(seq), bytes(data)) for seq, data in rows]
 
-    def sent(self, seqs: Sequence[int], due_ms: int) -> None:
-        """These were sent; without an answer they are due again at ``due_ms``."""
+    def sent(self, seqs: Sequence[int], now_ms: int, pause_ms: int, most: int) -> None:
+        """These were sent; without an answer they are due again after ``pause_ms``, doubled each time, ``most`` times it."""
         with self._transaction() as db:
             db.executemany(
-                "UPDATE outbox SET due_ms = ?, attempts = attempts + 1 WHERE seq = ?", [(due_ms, seq) for seq in seqs]
+                "UPDATE outbox SET due_ms = ? + ? * min(?, 1 << min(attempts, 20)), attempts = attempts + 1"
+                " WHERE seq = ?",
+                [(now_ms, pause_ms, most, seq) for seq in seqs],
             )
 
     def hasten(self, object_id: str, due_ms: int) -> None:

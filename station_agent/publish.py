@@ -1,0 +1,292 @@
+"""Outbox → broker → centre, and the centre's answers back.
+
+MQTT 5, QoS 1, persistent session, mutual TLS. Entries go in log order, many to a message. What ends the sending of an
+entry is never the broker's PUBACK but the centre's word: its cosignature over the checkpoint, and for a clip the signed
+receipt. Whatever has no answer is sent again after ``resend_after_s``, with doubling pauses up to ``LONGEST_RESEND``
+times that.
+"""
+
+import json
+import ssl
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import paho.mqtt.client as mqtt
+import structlog
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from custody import topics
+from custody.checkpoint import NoteKey, SignedCheckpoint, parse_note
+from custody.errors import EvidenceError
+from custody.messages import MAX_ENTRIES, MAX_MESSAGE_BYTES, Receipts, Records, decode_receipts
+from custody.receipt import covers, read_receipt
+from station_agent.errors import BrokerError
+from station_agent.journal import Journal
+from station_agent.ports import Clock
+from station_agent.seal import Seal
+from station_agent.status import CentreLink
+
+SESSION_EXPIRY_S: Final = 7 * 24 * 3600
+"""The broker keeps receipts for a station that is offline this long; later ones come again by resending."""
+KEEPALIVE_S: Final = 30
+IN_FLIGHT: Final = 8
+"""Messages of at most 1 MiB each that wait for their PUBACK: bounds memory, not delivery."""
+HEADER_BYTES: Final = 70_000
+"""Room kept in a message for its header: a checkpoint note has at most 65,536 bytes."""
+BATCH_ENTRIES: Final = 2_000
+"""Entries looked at in one round."""
+ROUND_S: Final = 0.3
+"""Pause between rounds, so that entries made together travel together."""
+LONGEST_RESEND: Final = 16
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose word counts. ``witness`` None: the site has not enrolled one, and our own signature stands alone."""
+
+    station: NoteKey
+    centre: NoteKey | None
+    witness: NoteKey | None
+
+
+class Outbox:
+    """What is sent and what the answers mean; knows nothing of MQTT."""
+
+    def __init__(self, clock: Clock, journal: Journal, seal: Seal, trust: Trust, resend_after_s: float) -> None:
+        self._clock = clock
+        self._journal = journal
+        self._seal = seal
+        self._trust = trust
+        self._resend_ms = int(resend_after_s * 1000)
+
+    def messages(self) -> Iterator[tuple[bytes, list[int]]]:
+        """Messages due now, each with the entries in it. A checkpoint that covers them travels along."""
+        due = self._journal.due_entries(self._clock.now().utc_ms, BATCH_ENTRIES)
+        if not due:
+            return
+        note = self._seal.checkpoint().note
+        for run in runs(due):
+            message = Records(self._seal.origin, run[0][0], tuple(data for _, data in run), note)
+            yield message.encode(), [seq for seq, _ in run]
+
+    def sent(self, seqs: Sequence[int]) -> None:
+        """These are with the broker; without the centre's answer they are due again later."""
+        self._journal.sent(seqs, self._clock.now().utc_ms, self._resend_ms, LONGEST_RESEND)
+
+    def answered(self, data: bytes) -> None:
+        """Take in an answer of the centre. Raises ``EvidenceError`` for one that is not what it claims to be."""
+        answer = decode_receipts(data)
+        if answer.log != self._seal.origin:
+            raise EvidenceError(f"an answer for {answer.log} came to {self._seal.origin}", "log-forked")
+        self._take_receipts(answer)
+        self._take_cosignature(answer)
+        self._rewind(answer.size)
+
+    def _take_cosignature(self, answer: Receipts) -> None:
+        if not answer.cosigned:
+            return
+        note = parse_note(answer.cosigned)
+        self._check_note(note)
+        size = note.checkpoint.size
+        if size > self._seal.size:
+            raise EvidenceError(f"a checkpoint of {size} entries, but the log has {self._seal.size}", "log-truncated")
+        if size >= int(self._journal.fact("cosigned_size") or 0):
+            self._journal.set_fact("cosigned", note.note.decode())
+            self._journal.set_fact("cosigned_size", str(size))
+        self._journal.settle(min(size, answer.size))
+
+    def _check_note(self, note: SignedCheckpoint) -> None:
+        """Our own signature proves that it is our history; the witness's, that the centre saw it."""
+        keys = [key for key in (self._trust.station, self._trust.witness) if key]
+        signed = note.verify(keys)
+        if note.checkpoint.origin != self._seal.origin or any(key.name not in signed for key in keys):
+            raise EvidenceError(
+                f"a checkpoint of {note.checkpoint.origin} without the signatures it needs", "key-unknown"
+            )
+
+    def _take_receipts(self, answer: Receipts) -> None:
+        centre = self._trust.centre
+        if centre is None:
+            return
+        for entry in answer.entries:
+            receipt = read_receipt(entry, centre.name, [centre.key])
+            if not self._journal.knows(receipt.object_id):
+                continue
+            clip = self._journal.clip(receipt.object_id)
+            if not covers(receipt, self._seal.origin, clip.object_id, clip.file.size, clip.sha256):
+                raise EvidenceError(f"a receipt for another content of {clip.object_id}", "mirror-mismatch")
+            self._journal.receipted(clip.object_id, entry)
+
+    def _rewind(self, size: int) -> None:
+        """The centre says it has fewer entries than we let go of: send from there, whatever was settled before."""
+        if size < int(self._journal.fact("cosigned_size") or 0):
+            _log.warning("centre-lost-entries", has=size)
+            self._journal.rewind(self._seal.entries(size))
+
+
+class Publisher:
+    """Connection to the broker and the thread that keeps the outbox moving."""
+
+    def __init__(self, station: str, outbox: Outbox, broker: "Broker", clock: Clock) -> None:
+        self._station = station
+        self._outbox = outbox
+        self._clock = clock
+        self._room = threading.Semaphore(IN_FLIGHT)
+        self._link = CentreLink(online=False, since_ms=clock.now().utc_ms)
+        self._answers: list[bytes] = []
+        self._answers_lock = threading.Lock()
+        self._wake = threading.Event()
+        self._client = self._connected_client(broker)
+
+    @property
+    def link(self) -> CentreLink:
+        """Whether the broker is reached, and since when."""
+        return self._link
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep the outbox moving until told to stop; outages are waited out."""
+        self._client.loop_start()
+        try:
+            while not stop.is_set():
+                self._round()
+                self._wake.wait(ROUND_S)
+                self._wake.clear()
+        finally:
+            self._say_offline()
+            self._client.loop_stop()
+
+    def _round(self) -> None:
+        self._take_answers()
+        if not self._link.online:
+            return
+        for data, seqs in self._outbox.messages():
+            if not self._room.acquire(timeout=ROUND_S) or not self._link.online:
+                return
+            if self._client.publish(topics.records(self._station), data, qos=1).rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                return
+            self._outbox.sent(seqs)
+            self._take_answers()
+
+    def _take_answers(self) -> None:
+        with self._answers_lock:
+            answers, self._answers = self._answers, []
+        for data in answers:
+            try:
+                self._outbox.answered(data)
+            except EvidenceError as error:
+                # Nothing was let go of because of it; the entries are sent again.
+                _log.warning("answer-refused", finding=error.finding, reason=str(error))
+
+    def _connected_client(self, broker: "Broker") -> mqtt.Client:
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=self._station, protocol=mqtt.MQTTv5)
+        broker.secure(client)
+        client.max_inflight_messages_set(IN_FLIGHT)
+        client.reconnect_delay_set(1, 30)
+        client.will_set(topics.status(self._station), _status(online=False), qos=1, retain=True)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        client.connect_async(broker.host, broker.port, KEEPALIVE_S, clean_start=False, properties=properties)
+        return client
+
+    def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
+        if reason.is_failure:
+            _log.warning("broker-refused", reason=str(reason))
+            return
+        client.subscribe(topics.receipts(self._station), qos=1)
+        client.publish(topics.status(self._station), _status(online=True), qos=1, retain=True)
+        self._room = threading.Semaphore(IN_FLIGHT)
+        self._set_online(online=True)
+
+    def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
+        _log.info("broker-lost", reason=str(reason))
+        self._set_online(online=False)
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        with self._answers_lock:
+            self._answers.append(bytes(message.payload))
+        self._wake.set()
+
+    def _on_publish(self, _client: mqtt.Client, _data: Any, _mid: int, _reason: ReasonCode, _props: Any) -> None:
+        self._room.release()
+
+    def _set_online(self, *, online: bool) -> None:
+        if online != self._link.online:
+            self._link = CentreLink(online, self._clock.now().utc_ms)
+        self._wake.set()
+
+    def _say_offline(self) -> None:
+        if self._link.online:
+            self._client.publish(topics.status(self._station), _status(online=False), qos=1, retain=True)
+            self._client.disconnect()
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker is and how both sides prove themselves."""
+
+    host: str
+    port: int
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    def secure(self, client: mqtt.Client) -> None:
+        """Mutual TLS 1.2 or newer. Raises ``BrokerError`` for certificate files that cannot be used."""
+        if self.ca is None:
+            return
+        try:
+            context = ssl.create_default_context(cafile=str(self.ca))
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            if self.cert:
+                context.load_cert_chain(self.cert, self.key)
+        except OSError as error:
+            raise BrokerError(f"TLS files {self.ca}, {self.cert}, {self.key}: {error}") from error
+        client.tls_set_context(context)
+
+    def check(self) -> None:
+        """Connect once and leave. Raises ``BrokerError``."""
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self.secure(client)
+        answers: list[ReasonCode] = []
+        client.on_connect = lambda _c, _d, _f, reason, _p: answers.append(reason)
+        try:
+            client.connect(self.host, self.port, KEEPALIVE_S)
+            for _ in range(50):
+                if answers or client.loop(timeout=0.1) != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                    break
+            client.disconnect()
+        except (OSError, ValueError) as error:
+            raise BrokerError(f"{self.host}:{self.port}: {error}") from error
+        if not answers or answers[0].is_failure:
+            raise BrokerError(f"{self.host}:{self.port}: {answers[0] if answers else 'no answer'}")
+
+
+def runs(due: Sequence[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
+    """Entries that follow each other without gap and fit into one message each."""
+    run: list[tuple[int, bytes]] = []
+    size = HEADER_BYTES
+    for seq, data in due:
+        full = len(run) == MAX_ENTRIES or size + len(data) + 1 > MAX_MESSAGE_BYTES
+        if run and (full or seq != run[-1][0] + 1):
+            yield run
+            run, size = [], HEADER_BYTES
+        run.append((seq, data))
+        size += len(data) + 1
+    if run:
+        yield run
+
+
+def _status(*, online: bool) -> bytes:
+    return json.dumps({"online": "yes" if online else "no"}).encode()
