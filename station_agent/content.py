@@ -71,6 +71,9 @@ CLAIMS: Final[dict[str, Kind]] = {
     ),
 }
 
+STILL_DEMUXERS: Final = {name: f"{name}_pipe" for name in ("jpeg", "png", "webp")}
+"""How ffprobe is told what the first bytes already proved; left to itself it takes some stills for something else."""
+
 _STILL_BRANDS: Final = frozenset([b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis", b"hevc"])
 _ATOMS: Final = frozenset([b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"moof", b"styp", b"sidx", b"uuid"])
 _ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")

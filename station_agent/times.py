@@ -51,6 +51,8 @@ _WRITTEN: Final = re.compile(
     r"(?P<hour>\d\d):?(?P<minute>\d\d)(?::?(?P<second>\d\d)(?:[.,](?P<part>\d{1,9}))?)?"
     r" ?(?P<zone>Z|[+-]\d\d:?\d\d)?"
 )
+_PART: Final = re.compile(r"(?!0000)\d{4}(?:[:-]\d\d(?:[:-]\d\d)?)?|\d\d:\d\d(?::\d\d)?")
+PARTIAL: Final = "partial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +117,12 @@ def choose(readings: Sequence[Reading], around: Circumstances) -> Choice:
 
 
 def fault(reading: Reading, around: Circumstances) -> str:
-    """Why it cannot be a start: ``no-date``, ``before-2000``, ``factory-default``, ``future``; empty when it can."""
+    """Why it cannot be a start: ``partial``, ``no-date``, ``before-2000``, ``factory-default``, ``future``; or nothing.
+
+    ``partial`` is a year, a date or a time of day alone, which is honest and no fault of a clock.
+    """
     if reading.utc_ms is None:
-        return "no-date"
+        return PARTIAL if _PART.fullmatch(reading.raw.strip()) else "no-date"
     local = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=reading.utc_ms)
     near_local = [local, local + timedelta(milliseconds=offset_ms(around.zone, reading.utc_ms))]
     if local.year < FIRST_YEAR:
@@ -216,7 +221,7 @@ def _entry(reading: Reading, note: str, around: Circumstances) -> JsonObject:
 def _problems(
     readings: Sequence[Reading], faults: dict[int, str], notes: dict[int, str], chosen: Reading | None
 ) -> Iterable[str]:
-    if any(faults.values()):
+    if any(word not in {"", PARTIAL} for word in faults.values()):
         yield "time-implausible"
     if chosen is None:
         yield "time-unknown"
@@ -225,5 +230,6 @@ def _problems(
         yield "time-unconfirmed"
     if "local-as-utc" in notes.values():
         yield "time-local-as-utc"
-    if any(notes[id(r)] == "differs" and r.source in {"file-name", "exif", "container"} for r in readings):
+    others = [r for r in readings if r.source not in {chosen.source, "mtime"}]
+    if any(notes[id(r)] == "differs" for r in others):
         yield "time-conflict"

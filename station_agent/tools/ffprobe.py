@@ -55,9 +55,9 @@ def guard() -> list[str]:
     return ["-protocol_whitelist", PROTOCOLS, "-format_whitelist", DEMUXERS]
 
 
-def show(path: Path) -> Probe:
-    """Streams and format of a file. Raises ``UnreadableError`` when it cannot be opened, ``ToolError`` otherwise."""
-    done = run([*_command(path), "-show_streams", "-show_format", "-of", "json"], SHOW)
+def show(path: Path, demuxer: str = "") -> Probe:
+    """Streams and format of a file, opened as ``demuxer`` when it is named. Raises ``UnreadableError`` when it cannot be opened, ``ToolError`` otherwise."""
+    done = run([*_command(path, demuxer), "-show_streams", "-show_format", "-of", "json"], SHOW)
     if done.returncode:
         raise UnreadableError(_complaint(done.stderr, path) or f"ffprobe ended with {done.returncode}")
     return parse(done.stdout, _complaint(done.stderr, path))
@@ -87,8 +87,8 @@ def last_packet_end_ms(path: Path, streams: frozenset[int], from_s: int | None) 
     return max(ends, default=None)
 
 
-def _command(path: Path) -> list[str]:
-    return ["ffprobe", "-v", "error", *guard(), "-i", f"file:{path}"]
+def _command(path: Path, demuxer: str = "") -> list[str]:
+    return ["ffprobe", "-v", "error", *guard(), *(["-f", demuxer] if demuxer else []), "-i", f"file:{path}"]
 
 
 def _end_ms(line: str, streams: frozenset[int]) -> list[int]:
