@@ -1,0 +1,585 @@
+"""All writes of the index, and the reads that a unit of work decides upon, inside its one transaction.
+
+Rows go in by executemany and by upsert, so that doing the same work twice leaves the same rows.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, exists, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from custody.canonical import JsonObject
+from custody.chain import Entry
+from ingestd.index import tables as t
+from ingestd.index.rows import Row, action_value, dumps, key_in, link_value, object_in, text_in
+from ingestd.index.stations import Arrivals, entry_row
+from ingestd.model import (
+    Assignment,
+    Case,
+    Coverage,
+    EnforcementAction,
+    Import,
+    Link,
+    Officer,
+    Recorder,
+    Suggestion,
+    case_key,
+)
+
+V = TypeVar("V")
+
+CHUNK: Final = 500
+"""Most values in one IN list (SQLite allows 32,766 variables, PostgreSQL 65,535)."""
+MAX_CLIP_MS: Final = 7 * 24 * 3600 * 1000
+"""No clip is longer than a week; bounds the index range in which clips of an action are looked for."""
+
+
+class Repository:
+    """The tables, inside one transaction of ``connection``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+        self._insert: Callable[[Table], Any] = (
+            sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        )
+
+    # How far the tables follow the logs.
+
+    def following(self) -> tuple[str, int] | None:
+        """Origin of the centre log and number of its entries in these tables, or None in an empty database."""
+        row = self._db.execute(select(t.state.c.origin, t.state.c.applied_seq)).one_or_none()
+        return None if row is None else (row.origin, row.applied_seq)
+
+    def follow(self, origin: str) -> None:
+        """Make these tables follow the centre log ``origin`` from its beginning."""
+        self._db.execute(t.state.insert(), {"id": 1, "origin": origin, "applied_seq": 0, "applied_root": ""})
+
+    def applied(self, size: int, root: str) -> None:
+        """Record that the tables hold ``size`` entries of the centre log."""
+        self._db.execute(update(t.state).values(applied_seq=size, applied_root=root))
+
+    def mirrors(self) -> dict[str, Row]:
+        """Enrolled stations by log origin."""
+        return {row["log"]: dict(row) for row in self._db.execute(select(t.mirror)).mappings()}
+
+    def leaves(self, log: str, start: int, stop: int) -> list[str]:
+        """Leaf hashes (hex) of entries [start, stop) of a log."""
+        within = and_(t.entry.c.log == log, t.entry.c.seq >= start, t.entry.c.seq < stop)
+        return list(self._db.execute(select(t.entry.c.leaf).where(within).order_by(t.entry.c.seq)).scalars())
+
+    # What stations say.
+
+    def put_arrivals(self, arrivals: Arrivals, clips: Iterable[Row]) -> None:
+        """Write the rows of ``arrivals``; ``clips`` are its new clips, completed."""
+        self._put_new(t.entry, arrivals.entries)
+        self._put_new(t.seen_file, arrivals.seen)
+        self._put(t.seen_file, arrivals.copied, ("state", "reason"))
+        self._put_failed(arrivals.failed)
+        self._put_new(t.clip, clips)
+        self._put_new(t.proxy, arrivals.proxies)
+
+    def clips(self, object_ids: Iterable[str]) -> dict[str, Row]:
+        """Clip rows by object id."""
+        rows = (
+            row
+            for ids in _chunks(object_ids)
+            for row in self._db.execute(select(t.clip).where(t.clip.c.object_id.in_(ids))).mappings()
+        )
+        return {row["object_id"]: dict(row) for row in rows}
+
+    def update_clips(self, rows: Sequence[Row], columns: Sequence[str]) -> None:
+        """Write ``columns`` of existing clips."""
+        if not rows:
+            return
+        statement = (
+            update(t.clip)
+            .where(t.clip.c.object_id == bindparam("key"))
+            .values({name: bindparam(f"new_{name}") for name in columns})
+        )
+        values = [{"key": row["object_id"], **{f"new_{name}": row[name] for name in columns}} for row in rows]
+        self._db.execute(statement, values)
+
+    def receipts(self, log: str, start: int, stop: int) -> list[bytes]:
+        """Receipts that answer entries [start, stop) of a station's log."""
+        within = and_(t.receipt.c.log == log, t.receipt.c.seq >= start, t.receipt.c.seq < stop)
+        return list(self._db.execute(select(t.receipt.c.data).where(within).order_by(t.receipt.c.seq)).scalars())
+
+    # What decisions need.
+
+    def assignments(self, recorders: Iterable[str]) -> dict[str, list[Assignment]]:
+        """The ledger, by recorder."""
+        return self._assignments(t.assignment.c.recorder, recorders, lambda a: a.recorder)
+
+    def issued_to(self, officers: Iterable[str]) -> dict[str, list[Assignment]] | None:
+        """The ledger, by officer; None when no ledger is kept at all."""
+        if not self._db.execute(select(exists(select(t.assignment)))).scalar():
+            return None
+        return self._assignments(t.assignment.c.officer, officers, lambda a: a.officer)
+
+    def actions(self, action_ids: Iterable[str]) -> dict[str, EnforcementAction]:
+        """Actions by id."""
+        return self._actions(t.action.c.action_id.in_(ids) for ids in _chunks(action_ids))
+
+    def actions_near(self, officers: Iterable[str], start_ms: int, end_ms: int) -> dict[str, EnforcementAction]:
+        """Actions of any of ``officers`` that, margins included, meet [start_ms, end_ms]."""
+        taking_part = t.action_officer.c
+        wanted = (
+            select(taking_part.action_id)
+            .where(taking_part.from_ms <= end_ms, taking_part.until_ms >= start_ms)
+            .where(taking_part.officer.in_(bindparam("officers", expanding=True)))
+        )
+        ids = (
+            action_id
+            for names in _chunks(officers)
+            for action_id in self._db.execute(wanted, {"officers": names}).scalars()
+        )
+        return self.actions(dict.fromkeys(ids))
+
+    def actions_of_officers(self, officers: Iterable[str]) -> set[str]:
+        """Ids of the actions in which any of ``officers`` took part."""
+        c = t.action_officer.c
+        queries = (select(c.action_id).where(c.officer.in_(names)) for names in _chunks(officers))
+        return {action_id for query in queries for action_id in self._db.execute(query).scalars()}
+
+    def actions_of_cases(self, keys: Iterable[str]) -> dict[str, EnforcementAction]:
+        """Actions by id of cases by ``link.case_key``."""
+        return self._actions(t.action.c.case_key.in_(ids) for ids in _chunks(keys))
+
+    def links_of_clips(self, object_ids: Iterable[str]) -> list[Link]:
+        """Links of these clips."""
+        return self._links(t.link.c.object_id, object_ids)
+
+    def links_of_actions(self, action_ids: Iterable[str]) -> list[Link]:
+        """Links of these actions."""
+        return self._links(t.link.c.action_id, action_ids)
+
+    def clips_near(self, action: EnforcementAction) -> set[str]:
+        """Described clips that ``action`` may concern: of its officers and time, of its case, or linked already."""
+        begin, end = action.interval.start_ms - action.margin_ms, action.interval.end_ms + action.margin_ms
+        c = t.clip.c
+        by_time = and_(c.officer.in_(action.officers), c.start_ms.between(begin - MAX_CLIP_MS, end), c.end_ms >= begin)
+        queries = [
+            select(c.object_id).where(by_time),
+            select(c.object_id).where(c.case_key == case_key(action.case), c.case_key != ""),
+            select(t.link.c.object_id).where(t.link.c.action_id == action.action_id),
+            select(t.suggestion.c.object_id).where(t.suggestion.c.action_id == action.action_id),
+        ]
+        return {object_id for query in queries for object_id in self._db.execute(query).scalars()}
+
+    def clips_of_recorder(self, recorder: str, start_ms: int, end_ms: int | None) -> set[str]:
+        """Described clips of a recorder that meet [start_ms, end_ms]; None is for ever."""
+        c = t.clip.c
+        meets = c.end_ms >= start_ms if end_ms is None else and_(c.end_ms >= start_ms, c.start_ms <= end_ms)
+        return set(self._db.execute(select(c.object_id).where(c.recorder == recorder, meets)).scalars())
+
+    def open_flags(self, flag_ids: Iterable[str]) -> dict[str, Row]:
+        """Open flags by id."""
+        return self._flags(t.flag.c.flag_id, flag_ids)
+
+    def open_flags_of_actions(self, action_ids: Iterable[str]) -> dict[str, Row]:
+        """Open flags about these actions, by id."""
+        return self._flags(t.flag.c.action_id, action_ids)
+
+    def arrived_flags(self, arrivals: Arrivals, rule: str) -> list[Row]:
+        """Open flags of ``rule`` about files that are in ``arrivals``, or that arrived before."""
+        flagged = select(t.flag).where(t.flag.c.rule == rule, t.flag.c.state == "open")
+        rows = {row["key"]: dict(row) for row in self._db.execute(flagged).mappings()}
+        if not rows:
+            return []
+        places = [row["place_id"] for row in (*arrivals.copied, *arrivals.failed)]
+        c = t.seen_file.c
+        arrived = {
+            f"{row.seen_in}:{row.path}"
+            for ids in _chunks(places)
+            for row in self._db.execute(select(c.seen_in, c.path).where(c.place_id.in_(ids), c.state != "pending"))
+        }
+        return [row for key, row in rows.items() if key in arrived]
+
+    def overdue_files(self, before_ms: int, rule: str, limit: int) -> list[Row]:
+        """Files seen before ``before_ms``, not arrived, and not flagged by ``rule`` yet."""
+        c = t.seen_file.c
+        flagged = select(t.flag.c.flag_id).where(t.flag.c.flag_id == rule + ":" + c.seen_in + ":" + c.path)
+        overdue = select(t.seen_file).where(c.state == "pending", c.seen_ms < before_ms, ~exists(flagged))
+        return [dict(row) for row in self._db.execute(overdue.order_by(c.seen_ms).limit(limit)).mappings()]
+
+    def actions_due(self, ended_before_ms: int, grace_ms: int, limit: int) -> list[str]:
+        """Actions that ended before ``ended_before_ms`` and were not judged since their grace ran out."""
+        c = t.action.c
+        due = select(c.action_id).where(c.end_ms <= ended_before_ms, c.judged_ms < c.end_ms + grace_ms)
+        return list(self._db.execute(due.order_by(c.end_ms).limit(limit)).scalars())
+
+    def checks_due(self, now_ms: int, limit: int) -> list[Row]:
+        """Clips whose stored object should be read back now, longest waiting first."""
+        c = t.clip.c
+        due = select(c.object_id, c.name, c.size, c.sha256).where(c.verdict != "verified", c.check_ms <= now_ms)
+        return [dict(row) for row in self._db.execute(due.order_by(c.check_ms).limit(limit)).mappings()]
+
+    def known_offences(self, digests: Iterable[str]) -> set[str]:
+        """Which of these offending bytes (SHA-256) are in quarantine already."""
+        c = t.quarantined_message.c.offence
+        return {one for ids in _chunks(digests) for one in self._db.execute(select(c).where(c.in_(ids))).scalars()}
+
+    # What was decided.
+
+    def put_suggestions(self, object_ids: Iterable[str], suggestions: Iterable[Suggestion]) -> None:
+        """Replace the suggestions of these clips."""
+        for ids in _chunks(object_ids):
+            self._db.execute(delete(t.suggestion).where(t.suggestion.c.object_id.in_(ids)))
+        rows = [
+            {"object_id": s.object_id, "action_id": s.action_id, "score": s.score, "reasons": dumps(s.reasons)}
+            for s in suggestions
+        ]
+        self._put(t.suggestion, rows, ("score", "reasons"))
+
+    def put_coverage(self, coverages: Sequence[Coverage], now_ms: int) -> None:
+        """Replace what is known of the coverage of these actions, judged at ``now_ms``."""
+        rows = [
+            {
+                "action_id": c.action_id,
+                "nominal_ppm": c.nominal_ppm,
+                "guaranteed_ppm": c.guaranteed_ppm,
+                "gaps": dumps([[g.interval.start_ms, g.interval.end_ms, g.reason] for g in c.gaps]),
+                "clips": dumps(c.clips),
+            }
+            for c in coverages
+        ]
+        self._put(t.coverage, rows, ("nominal_ppm", "guaranteed_ppm", "gaps", "clips"))
+        for ids in _chunks(c.action_id for c in coverages):
+            self._db.execute(update(t.action).where(t.action.c.action_id.in_(ids)).values(judged_ms=now_ms))
+
+    # What people import.
+
+    def changed(self, imported: Import) -> Import:
+        """The part of ``imported`` that differs from these tables."""
+        return Import(
+            officers=tuple(self._changed(imported.officers, self._officers)),
+            recorders=tuple(self._changed(imported.recorders, self._recorders)),
+            assignments=tuple(self._changed(imported.assignments, self._same_assignments)),
+            cases=tuple(self._changed_cases(imported.cases)),
+            actions=tuple(self._changed(imported.actions, self._same_actions)),
+        )
+
+    def officers(self) -> list[Officer]:
+        """Every known officer."""
+        return [Officer(row.number, row.name, row.unit) for row in self._db.execute(select(t.officer))]
+
+    def put_import(self, changes: Import) -> None:
+        """Write officers, recorders, assignments, cases and actions."""
+        officers = [{"number": o.number, "name": o.name, "unit": o.unit} for o in changes.officers]
+        self._put(t.officer, officers, ("name", "unit"))
+        recorders = [{"serial": r.serial, "name": r.name, "unit": r.unit} for r in changes.recorders]
+        self._put(t.recorder, recorders, ("name", "unit"))
+        cases = [{"number": c.number, "title": c.title, "unit": c.unit} for c in changes.cases]
+        self._put(t.case_file, cases, ("title", "unit"))
+        self._put(t.assignment, [_assignment_row(a) for a in changes.assignments], ("officer", "end_ms"))
+        self._put_actions(changes.actions)
+
+    # The centre log.
+
+    def project(self, entries: Sequence[Entry], keyid: str) -> None:
+        """Write what entries of the centre log say into their tables."""
+        self._put_new(t.entry, [entry_row(e, keyid, _about(e)) for e in entries])
+        by_event: dict[str, list[Entry]] = {}
+        for entry in entries:
+            by_event.setdefault(entry.record.event, []).append(entry)
+        for event, projector in self._projectors():
+            if event in by_event:
+                projector(by_event[event])
+
+    def _projectors(self) -> list[tuple[str, Callable[[list[Entry]], None]]]:
+        """Events in the order in which their rows can be written."""
+        return [
+            ("station.enrolled", self._enrolled),
+            ("station.entries", self._mirrored),
+            ("message.quarantined", self._quarantined),
+            ("cases.imported", self._imported),
+            ("central.verified", self._verified),
+            ("integrity.checked", self._checked),
+            ("case.unlinked", self._unlinked),
+            ("case.linked", self._linked),
+            ("flag.set", self._flag_set),
+            ("flag.changed", self._flag_changed),
+            ("flag.cleared", self._flag_cleared),
+        ]
+
+    def _enrolled(self, entries: list[Entry]) -> None:
+        rows = [
+            {
+                "log": key_in(e.record.block("station"), "log"),
+                "station": key_in(e.record.block("station"), "id"),
+                "vkey": text_in(e.record.block("key"), "vkey"),
+                "size": 0,
+                "log_seq": e.seq,
+            }
+            for e in entries
+        ]
+        self._put_new(t.mirror, rows)
+
+    def _mirrored(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            log, size = mirrored(entry)
+            self._db.execute(update(t.mirror).where(t.mirror.c.log == log).values(size=size))
+
+    def _quarantined(self, entries: list[Entry]) -> None:
+        rows = []
+        for entry in entries:
+            message = entry.record.block("message")
+            rows.append(
+                {
+                    "offence": key_in(message, "offence"),
+                    "station": key_in(message, "station"),
+                    "finding": key_in(message, "finding"),
+                    "reason": text_in(entry.record.payload, "reason"),
+                    "size": message["size"],
+                    "sha256": key_in(message, "sha256"),
+                    "received_ms": entry.record.utc_ms,
+                    "log_seq": entry.seq,
+                }
+            )
+        self._put_new(t.quarantined_message, rows)
+
+    def _imported(self, entries: list[Entry]) -> None:
+        rows = []
+        for entry in entries:
+            source = entry.record.block("import")
+            rows.append(
+                {
+                    "log_seq": entry.seq,
+                    "name": text_in(source, "name"),
+                    "sha256": key_in(source, "sha256"),
+                    "imported_ms": entry.record.utc_ms,
+                }
+            )
+        self._put_new(t.imported_file, rows)
+
+    def _verified(self, entries: list[Entry]) -> None:
+        rows = []
+        for entry in entries:
+            answered = entry.record.block("entry")
+            rows.append(
+                {
+                    "object_id": _about(entry),
+                    "log": answered["log"],
+                    "seq": answered["seq"],
+                    "data": entry.data,
+                    "log_seq": entry.seq,
+                }
+            )
+        self._put(t.receipt, rows, ("log", "seq", "data", "log_seq"))
+        self.update_clips([{"object_id": row["object_id"], "verdict": "verified"} for row in rows], ["verdict"])
+
+    def _checked(self, entries: list[Entry]) -> None:
+        rows = [{"object_id": _about(e), "verdict": text_in(e.record.payload, "result")} for e in entries]
+        self.update_clips(rows, ["verdict"])
+
+    def _unlinked(self, entries: list[Entry]) -> None:
+        pairs = [(key_in(e.record.block("link"), "object"), key_in(e.record.block("link"), "action")) for e in entries]
+        gone = and_(t.link.c.object_id == bindparam("clip"), t.link.c.action_id == bindparam("act"))
+        self._db.execute(delete(t.link).where(gone), [{"clip": clip, "act": act} for clip, act in pairs])
+        self._count_links(clip for clip, _ in pairs)
+
+    def _linked(self, entries: list[Entry]) -> None:
+        rows = [_link_row(entry.record.block("link"), entry.seq) for entry in entries]
+        self._put(t.link, rows, ("method", "score", "reasons", "rule_version", "log_seq"))
+        self._count_links(row["object_id"] for row in rows)
+
+    def _count_links(self, object_ids: Iterable[str]) -> None:
+        count = select(func.count()).where(t.link.c.object_id == t.clip.c.object_id).scalar_subquery()
+        for ids in _chunks(dict.fromkeys(object_ids)):
+            self._db.execute(update(t.clip).where(t.clip.c.object_id.in_(ids)).values(links=count))
+
+    def _flag_set(self, entries: list[Entry]) -> None:
+        rows = [{**_flag_row(e), "set_ms": e.record.utc_ms, "cleared_ms": None, "state": "open"} for e in entries]
+        self._put(t.flag, rows, [name for name in rows[0] if name != "flag_id"])
+
+    def _flag_changed(self, entries: list[Entry]) -> None:
+        rows = [{**_flag_row(e), "set_ms": e.record.utc_ms, "cleared_ms": None, "state": "open"} for e in entries]
+        self._put(t.flag, rows, [name for name in rows[0] if name not in {"flag_id", "set_ms"}])
+
+    def _flag_cleared(self, entries: list[Entry]) -> None:
+        rows = [
+            {**_flag_row(e), "set_ms": e.record.utc_ms, "cleared_ms": e.record.utc_ms, "state": "cleared"}
+            for e in entries
+        ]
+        self._put(t.flag, rows, ("state", "changed_ms", "cleared_ms", "log_seq"))
+
+    # Statements.
+
+    def _put_new(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Insert what is not there; what is there stays."""
+        values = list(rows)
+        if values:
+            self._db.execute(self._insert(table).on_conflict_do_nothing(), values)
+
+    def _put(self, table: Table, rows: Sequence[Row], columns: Iterable[str]) -> None:
+        """Insert, or replace ``columns`` of what is there."""
+        if not rows:
+            return
+        statement = self._insert(table)
+        replaced = {name: statement.excluded[name] for name in columns}
+        keys = list(table.primary_key.columns)
+        self._db.execute(statement.on_conflict_do_update(index_elements=keys, set_=replaced), rows)
+
+    def _put_failed(self, rows: Sequence[Row]) -> None:
+        """A failure marks the file it names and every pending file of that path; what was copied stays copied."""
+        if not rows:
+            return
+        self._put_new(t.seen_file, rows)
+        pending = and_(t.seen_file.c.place_id == bindparam("place"), t.seen_file.c.state != "copied")
+        values = [{"place": row["place_id"], "why": row["reason"]} for row in rows]
+        self._db.execute(update(t.seen_file).where(pending).values(state="failed", reason=bindparam("why")), values)
+
+    def _put_actions(self, actions: Sequence[EnforcementAction]) -> None:
+        rows = [_action_row(a) for a in actions]
+        self._put(t.action, rows, [name for name in (rows[0] if rows else ()) if name != "action_id"])
+        for ids in _chunks(a.action_id for a in actions):
+            self._db.execute(delete(t.action_officer).where(t.action_officer.c.action_id.in_(ids)))
+        parts = [
+            {
+                "officer": officer,
+                "action_id": a.action_id,
+                "from_ms": a.interval.start_ms - a.margin_ms,
+                "until_ms": a.interval.end_ms + a.margin_ms,
+            }
+            for a in actions
+            for officer in dict.fromkeys(a.officers)
+        ]
+        self._put_new(t.action_officer, parts)
+
+    def _actions(self, conditions: Iterable[ColumnElement[bool]]) -> dict[str, EnforcementAction]:
+        rows = (row for wanted in conditions for row in self._db.execute(select(t.action).where(wanted)).mappings())
+        return {row["action_id"]: action_value(row) for row in rows}
+
+    def _links(self, column: ColumnElement[str], values: Iterable[str]) -> list[Link]:
+        return [
+            link_value(row)
+            for ids in _chunks(values)
+            for row in self._db.execute(select(t.link).where(column.in_(ids))).mappings()
+        ]
+
+    def _flags(self, column: ColumnElement[str], values: Iterable[str]) -> dict[str, Row]:
+        return {
+            row["flag_id"]: dict(row)
+            for ids in _chunks(values)
+            for row in self._db.execute(select(t.flag).where(column.in_(ids), t.flag.c.state == "open")).mappings()
+        }
+
+    def _assignments(
+        self, column: ColumnElement[str], values: Iterable[str], by: Callable[[Assignment], str]
+    ) -> dict[str, list[Assignment]]:
+        found: dict[str, list[Assignment]] = {}
+        for ids in _chunks(values):
+            for row in self._db.execute(select(t.assignment).where(column.in_(ids))):
+                one = Assignment(row.recorder, row.officer, row.start_ms, row.end_ms)
+                found.setdefault(by(one), []).append(one)
+        return found
+
+    def _changed(self, given: Sequence[V], known: Callable[[Sequence[V]], set[V]]) -> Iterator[V]:
+        there = known(given)
+        return (value for value in dict.fromkeys(given) if value not in there)
+
+    def _officers(self, given: Sequence[Officer]) -> set[Officer]:
+        rows = self._rows(t.officer, t.officer.c.number, (o.number for o in given))
+        return {Officer(row["number"], row["name"], row["unit"]) for row in rows}
+
+    def _recorders(self, given: Sequence[Recorder]) -> set[Recorder]:
+        rows = self._rows(t.recorder, t.recorder.c.serial, (r.serial for r in given))
+        return {Recorder(row["serial"], row["name"], row["unit"]) for row in rows}
+
+    def _same_assignments(self, given: Sequence[Assignment]) -> set[Assignment]:
+        rows = self._rows(t.assignment, t.assignment.c.recorder, {a.recorder for a in given})
+        return {Assignment(row["recorder"], row["officer"], row["start_ms"], row["end_ms"]) for row in rows}
+
+    def _same_actions(self, given: Sequence[EnforcementAction]) -> set[EnforcementAction]:
+        return set(self.actions(a.action_id for a in given).values())
+
+    def _changed_cases(self, given: Sequence[Case]) -> Iterator[Case]:
+        """An empty title or unit means «not given here» and never replaces a known one."""
+        rows = self._rows(t.case_file, t.case_file.c.number, (c.number for c in given))
+        known = {row["number"]: Case(row["number"], row["title"], row["unit"]) for row in rows}
+        for case in given:
+            old = known.get(case.number, Case(case.number))
+            new = Case(case.number, case.title or old.title, case.unit or old.unit)
+            if case.number not in known or new != old:
+                known[case.number] = new
+                yield new
+
+    def _rows(self, table: Table, column: ColumnElement[str], values: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+        for ids in _chunks(values):
+            yield from (dict(row) for row in self._db.execute(select(table).where(column.in_(ids))).mappings())
+
+
+def mirrored(entry: Entry) -> tuple[str, int]:
+    """Log and size of the mirror after a ``station.entries`` entry."""
+    mirror = entry.record.block("mirror")
+    leaves = mirror.get("leaves")
+    count = len(leaves) if isinstance(leaves, (list, tuple)) else 0
+    return str(mirror["log"]), int(str(mirror["from"])) + count
+
+
+def _about(entry: Entry) -> str:
+    """The clip an entry of the centre log is about, or an empty string."""
+    linked = key_in(object_in(entry.record.payload, "link"), "object")
+    return linked or key_in(object_in(entry.record.payload, "object"), "id")
+
+
+def _link_row(link: JsonObject, seq: int) -> Row:
+    return {
+        "object_id": key_in(link, "object"),
+        "action_id": key_in(link, "action"),
+        "method": key_in(link, "method"),
+        "score": link["score"],
+        "reasons": dumps(link["reasons"]),
+        "rule_version": key_in(link, "rule_version"),
+        "log_seq": seq,
+    }
+
+
+def _flag_row(entry: Entry) -> Row:
+    flag = entry.record.block("flag")
+    return {
+        "flag_id": text_in(flag, "id"),
+        "rule": key_in(flag, "rule"),
+        "rule_version": key_in(flag, "rule_version"),
+        "key": text_in(flag, "key"),
+        "action_id": key_in(flag, "action"),
+        "case_number": key_in(flag, "case"),
+        "article": text_in(flag, "article"),
+        "detail": text_in(flag, "detail"),
+        "inputs": dumps(object_in(flag, "inputs")),
+        "changed_ms": entry.record.utc_ms,
+        "log_seq": entry.seq,
+    }
+
+
+def _assignment_row(one: Assignment) -> Row:
+    return {"recorder": one.recorder, "officer": one.officer, "start_ms": one.start_ms, "end_ms": one.end_ms}
+
+
+def _action_row(action: EnforcementAction) -> Row:
+    place = action.place
+    return {
+        "action_id": action.action_id,
+        "case_number": action.case,
+        "case_key": case_key(action.case),
+        "type": action.type,
+        "level": action.level.value,
+        "start_ms": action.interval.start_ms,
+        "end_ms": action.interval.end_ms,
+        "officers": dumps(action.officers),
+        "lat_e7": place.lat_e7 if place else None,
+        "lon_e7": place.lon_e7 if place else None,
+        "accuracy_m": place.accuracy_m if place else 0,
+        "radius_m": action.radius_m,
+        "tolerated_gap_ms": action.tolerated_gap_ms,
+        "margin_ms": action.margin_ms,
+        "judged_ms": 0,
+    }
+
+
+def _chunks(values: Iterable[V]) -> Iterator[list[V]]:
+    iterator = iter(values)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk

@@ -1,0 +1,92 @@
+"""The centre's log and its mirrors of the stations' logs, opened when first needed.
+
+After any failure the books are closed (``forget``) and opened anew, which is also what a restart does: one way back.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from custody.chain import Entry
+from custody.checkpoint import SignedCheckpoint, cosign
+from custody.errors import EvidenceError
+from custody.log import Log, LogFiles
+from custody.record import Draft
+from custody.signer import Ed25519Signer, VerifyKey
+from ingestd.errors import StateError
+from ingestd.verify import Station
+
+Files = Callable[[str], LogFiles]
+"""The files of a log, by the name of who writes it: a station, or ``centre``."""
+
+
+class Logbooks:
+    """All logs of the centre. Not thread-safe: used inside a unit of work."""
+
+    def __init__(self, origin: str, signer: Ed25519Signer, stations: Mapping[str, Station], files: Files) -> None:
+        self._origin = origin
+        self._signer = signer
+        self._files = files
+        self.stations = stations
+        self.by_log = {station.log: station for station in stations.values()}
+        self._centre: Log | None = None
+        self._mirrors: dict[str, Log] = {}
+
+    @property
+    def keyid(self) -> str:
+        """Key id of the centre's signatures."""
+        return self._signer.verify_key().keyid
+
+    @property
+    def centre(self) -> Log:
+        """The centre's own log."""
+        if self._centre is None:
+            self._centre = self._open("centre", self._origin, self._signer.verify_key())
+        return self._centre
+
+    def mirror(self, station: Station) -> Log:
+        """Our copy of a station's log."""
+        if station.log not in self._mirrors:
+            self._mirrors[station.log] = self._open(station.station, station.log, station.note_key.key)
+        return self._mirrors[station.log]
+
+    def _open(self, name: str, origin: str, key: VerifyKey) -> Log:
+        try:
+            return Log(self._files(name), origin, [key])
+        except EvidenceError as error:
+            raise StateError(f"log {origin} cannot be opened ({error.finding}): {error}") from error
+
+    def append(self, drafts: Sequence[Draft]) -> list[Entry]:
+        """Seal drafts into the centre log, durably."""
+        return self.centre.append(drafts, [self._signer])
+
+    def checkpoint(self) -> SignedCheckpoint:
+        """Sign the centre log as it is, durably."""
+        return self.centre.checkpoint(self._signer)
+
+    def refresh(self) -> None:
+        """Read what another process wrote since."""
+        if self._centre is not None:
+            self._centre.refresh()
+
+    def forget(self) -> None:
+        """Close everything; what is on disk is the truth."""
+        self._centre = None
+        self._mirrors.clear()
+
+
+class Cosigner:
+    """Cosigns the newest kept checkpoint of a station, once per checkpoint."""
+
+    def __init__(self, name: str, signer: Ed25519Signer) -> None:
+        self._name = name
+        self._signer = signer
+        self._done: dict[str, tuple[bytes, bytes]] = {}
+
+    def cosigned(self, log: Log, now_ms: int) -> bytes:
+        """The newest checkpoint of ``log`` with our cosignature; empty while it has none."""
+        if log.latest is None:
+            return b""
+        note, cosigned = self._done.get(log.origin, (b"", b""))
+        if note != log.latest.note:
+            cosigned = cosign(log.latest, self._name, self._signer, now_ms // 1000)
+            self._done[log.origin] = (log.latest.note, cosigned)
+        return cosigned

@@ -1,0 +1,630 @@
+"""The centre's story: receive → verify → mirror → index → link → cover → flag → record → answer.
+
+One unit of work (``_unit``) holds the lock of the data folder and one database transaction. Inside it, in this order:
+
+1. station entries are verified and appended to their mirrors (one fsync each);
+2. they become rows; links, coverages and flags are decided from the tables as they are inside the transaction;
+3. the centre's own entries are appended to its log (one fsync);
+4. those entries become rows, with ``applied_seq``, and the transaction commits;
+5. only then are messages acknowledged, checkpoints cosigned and receipts released.
+
+The log leads. Whatever a crash leaves behind is a log ahead of the tables, and every unit begins by catching up: mirror
+entries and centre entries that the tables do not know become rows before anything new is done.
+"""
+
+import base64
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from custody.canonical import JsonObject, JsonValue
+from custody.chain import Entry
+from custody.identifiers import uuid7
+from custody.messages import MAX_ENTRIES, MAX_MESSAGE_BYTES, Receipts
+from custody.record import Draft
+from ingestd import cases
+from ingestd.catalogue import Catalogue
+from ingestd.errors import DatabaseError, MessageError, StateError
+from ingestd.index.repository import Repository, mirrored
+from ingestd.index.rows import Row
+from ingestd.index.stations import described, gather
+from ingestd.judge import FlagChanges, Verdicts, assess, compare_flags, relink, settle_officers
+from ingestd.logbooks import Cosigner, Logbooks
+from ingestd.logfiles import exclusive, make_dirs, replace_file
+from ingestd.model import Flag, Import, Link
+from ingestd.rules import Policy, SeenFile, clip_not_arrived, message_unverifiable, original_changed
+from ingestd.rules.clip_not_arrived import RULE as NOT_ARRIVED
+from ingestd.rules.original_changed import RULE as CHANGED
+from ingestd.verify import Follower, Station, open_message
+
+ENTRY_EVENTS_BYTES: Final = 20_000
+"""A ``station.entries`` entry names at most this many bytes of leaf hashes; an entry is at most 65,535 bytes."""
+LEAVES_PER_ENTRY: Final = ENTRY_EVENTS_BYTES // 67
+SWEEP_ROWS: Final = 500
+"""Most actions or files one sweep looks at; the next sweep goes on."""
+_RECHECK_MIN_MS: Final = 2_000
+_RECHECK_MAX_MS: Final = 600_000
+_FAILED_RECHECK_MS: Final = 3_600_000
+
+
+class Clock(Protocol):
+    """Time of the centre."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970 UTC."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message as the broker gave it."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to publish to one station."""
+
+    station: str
+    receipts: Receipts
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """What the store returned for one clip: size and digest, or ``missing``, or why it could not be read."""
+
+    object_id: str
+    size: int = 0
+    sha256: str = ""
+    missing: bool = False
+    unreadable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the centre keeps what is neither log nor table."""
+
+    lock: Path
+    quarantine: Path
+    imports: Path
+
+    @classmethod
+    def under(cls, data: Path) -> "Places":
+        """The usual places in a data folder."""
+        return cls(data / "lock", data / "quarantine", data / "imports")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the agency has settled."""
+
+    policy: Policy
+    catalogue: Catalogue
+    zone: ZoneInfo
+    unmeasured_clock_ms: int = 60_000
+    arrival_ms: int = 24 * 3_600_000
+    missing_after_ms: int = 3_600_000
+
+
+class Pipeline:
+    """Every write of the centre goes through here, one unit of work at a time; safe to call from several threads.
+
+    Raises ``DatabaseError``, ``OSError`` or ``BusyError`` when a unit could not be done: nothing of it is
+    half-done, and doing it again is harmless. Raises ``StateError`` when log and tables contradict each other.
+    """
+
+    def __init__(  # noqa: PLR0913  # the composition root names every part
+        self,
+        engine: Engine,
+        books: Logbooks,
+        cosigner: Cosigner,
+        places: Places,
+        settings: Settings,
+        clock: Clock,
+    ) -> None:
+        self._engine = engine
+        self._books = books
+        self._cosigner = cosigner
+        self._places = places
+        self._settings = settings
+        self._clock = clock
+        self._turn = threading.Lock()
+        for folder in (places.quarantine, places.imports):
+            make_dirs(folder)
+
+    def start(self) -> None:
+        """Bring the tables up to the logs and enrol stations that are new in the configuration."""
+        with self._unit() as unit:
+            unit.enrol(self._books.stations.values())
+
+    def handle(self, messages: Sequence[Received]) -> list[Answer]:
+        """Take messages as one unit of work; when this returns they may be acknowledged.
+
+        A message that cannot be verified is kept in quarantine and flagged; the others are not touched by it.
+        """
+        with self._unit() as unit:
+            for message in messages:
+                unit.take(message)
+            unit.mirror_and_index()
+        return unit.answers()
+
+    def checks_due(self, limit: int) -> list[Row]:
+        """Clips whose stored object should be read back now: ``object_id``, ``name``, ``size``, ``sha256``."""
+        with self._engine.connect() as connection:
+            return Repository(connection).checks_due(self._clock.now_ms(), limit)
+
+    def record_checks(self, results: Sequence[ReadBack]) -> list[Answer]:
+        """Record what the store returned; the answers carry the receipts."""
+        with self._unit() as unit:
+            unit.record_checks(results)
+        return unit.answers()
+
+    def import_cases(self, data: bytes, name: str, *, dry_run: bool = False) -> tuple[Import, Import]:
+        """Import a file as a whole: what it says, and what of that was new.
+
+        With a wrong row nothing is imported and ``errors`` of the first value say why. Importing twice changes nothing.
+        """
+        with self._unit() as unit:
+            return unit.import_cases(data, name, dry_run=dry_run)
+
+    def sweep(self) -> int:
+        """Notice what time alone brings to light; returns how many actions and files were looked at."""
+        with self._unit() as unit:
+            return unit.sweep()
+
+    def checkpoint(self) -> None:
+        """Sign the centre log as it is."""
+        with self._unit():
+            self._books.checkpoint()
+
+    @contextmanager
+    def _unit(self) -> Iterator["_Unit"]:
+        with self._turn, exclusive(self._places.lock):
+            try:
+                self._books.refresh()
+                with self._engine.begin() as connection:
+                    unit = _Unit(
+                        Repository(connection), self._books, self._places, self._settings, self._clock.now_ms()
+                    )
+                    unit.catch_up()
+                    yield unit
+                    unit.conclude()
+                unit.release(self._cosigner)
+            except SQLAlchemyError as error:
+                self._books.forget()
+                raise DatabaseError(f"database: {str(error).splitlines()[0][:300]}") from error
+            except BaseException:
+                self._books.forget()
+                raise
+
+
+@dataclass(slots=True)
+class _Unit:
+    """One unit of work; what it has still to decide and to record."""
+
+    repository: Repository
+    books: Logbooks
+    places: Places
+    settings: Settings
+    now_ms: int
+    drafts: list[Draft] = field(default_factory=list)
+    touched: dict[str, Row] = field(default_factory=dict)
+    """Clips to link anew."""
+    fresh: set[str] = field(default_factory=set)
+    """Clips that this unit brought."""
+    actions: set[str] = field(default_factory=set)
+    """Actions to judge anew."""
+    flags: FlagChanges = field(default_factory=FlagChanges)
+    followers: dict[str, Follower] = field(default_factory=dict)
+    offences: dict[str, tuple[str, MessageError, bytes]] = field(default_factory=dict)
+    receipts: dict[str, list[bytes]] = field(default_factory=dict)
+    """Receipts to send, by station log."""
+    ready: list[Answer] = field(default_factory=list)
+
+    # Catching up: the log leads, the tables follow.
+
+    def catch_up(self) -> None:
+        """Turn into rows what the logs hold and the tables do not. Raises ``StateError`` on a contradiction."""
+        applied = self._applied()
+        behind = self.books.centre.size - applied
+        if behind < 0:
+            raise StateError(
+                f"the database holds {applied} entries of {self.books.centre.origin}, the log only"
+                f" {self.books.centre.size}: the log was truncated or is another one; restore it"
+            )
+        self._report_torn()
+        for entry in self.books.centre.entries(applied) if behind else ():
+            self._replay(entry)
+        for log, row in self.repository.mirrors().items():
+            self._index_unindexed(log, row)
+
+    def _report_torn(self) -> None:
+        """Half an entry that a crash left at the end of the log was cut off; the next entry says so."""
+        if self.books.centre.torn_bytes:
+            self._draft("log.recovered", {"reason": f"{self.books.centre.torn_bytes} bytes of a torn entry cut off"})
+            self.books.centre.torn_bytes = 0
+
+    def _applied(self) -> int:
+        following = self.repository.following()
+        origin, size = self.books.centre.origin, self.books.centre.size
+        if following is None and size:
+            raise StateError(
+                f"the database is empty, but the log {origin} has {size} entries: give the right [database] url or"
+                " restore the database; nothing was changed"
+            )
+        if following is None:
+            self.repository.follow(origin)
+            return 0
+        if following[0] != origin:
+            raise StateError(f"the database follows {following[0]}, not {origin}: it belongs to another centre")
+        return following[1]
+
+    def _replay(self, entry: Entry) -> None:
+        if entry.record.event == "station.entries":
+            log, stop = mirrored(entry)
+            start = self.repository.mirrors()[log]["size"]
+            self._index(log, self._mirror_entries(log, start, stop), replayed=True)
+        if entry.record.event == "cases.imported":
+            self._replay_import(entry)
+        self.repository.project([entry], self.books.keyid)
+        self._applied_to(entry.seq + 1)
+
+    def _replay_import(self, entry: Entry) -> None:
+        source = entry.record.block("import")
+        path = self.places.imports / str(source["sha256"])
+        imported = self._parse(path.read_bytes(), str(source["name"]))
+        if imported.errors:
+            raise StateError(f"{path}: imported before, but can no longer be read: {imported.errors[0].reason}")
+        self._apply_import(self.repository.changed(imported))
+
+    def _index_unindexed(self, log: str, row: Row) -> None:
+        """Mirror entries of which the centre log does not know yet: a crash came between the two."""
+        station = self.books.by_log.get(log)
+        if station is None:
+            return
+        size = self.books.mirror(station).size
+        if size < row["size"]:
+            raise StateError(f"the mirror of {log} has {size} entries, {row['size']} were recorded: restore it")
+        if size > row["size"]:
+            entries = self._mirror_entries(log, row["size"], size)
+            self._index(log, entries)
+            self._announce(log, entries)
+
+    def _mirror_entries(self, log: str, start: int, stop: int) -> list[Entry]:
+        mirror = self.books.mirror(self._station_of(log))
+        if mirror.size < stop:
+            raise StateError(f"the mirror of {log} has {mirror.size} entries, {stop} were recorded: restore it")
+        return [entry for entry in mirror.entries(start) if entry.seq < stop] if start < stop else []
+
+    def _station_of(self, log: str) -> Station:
+        station = self.books.by_log.get(log)
+        if station is None:
+            raise StateError(f"{log} was enrolled, but [[stations]] does not name it any more: put it back")
+        return station
+
+    # Stations.
+
+    def enrol(self, stations: Iterable[Station]) -> None:
+        """Record stations that are new; a station's key never changes under its log."""
+        known = self.repository.mirrors()
+        for station in stations:
+            vkey = station.note_key.vkey()
+            if station.log not in known:
+                body: JsonObject = {
+                    "station": {"id": station.station, "log": station.log},
+                    "key": {"vkey": vkey, "keyid": station.note_key.key.keyid},
+                }
+                self._draft("station.enrolled", body)
+            elif known[station.log]["vkey"] != vkey:
+                raise StateError(f"{station.log} was enrolled with {known[station.log]['vkey']}, not with {vkey}")
+
+    def take(self, message: Received) -> None:
+        """Verify one message against the logs as this unit has them so far."""
+        try:
+            station, records = open_message(message.topic, message.payload, self.books.stations)
+            self._follower(station).take(records)
+        except MessageError as error:
+            digest = hashlib.sha256(error.offence).hexdigest()
+            self.offences.setdefault(digest, (message.topic, error, message.payload))
+
+    def mirror_and_index(self) -> None:
+        """Make verified entries durable, then rows; quarantine what could not be verified."""
+        for follower in self.followers.values():
+            self._mirror(follower)
+            self._index(follower.station.log, follower.entries)
+            self._announce(follower.station.log, follower.entries)
+            for start, stop in follower.resent:
+                again = self.repository.receipts(follower.station.log, start, stop)
+                self.receipts.setdefault(follower.station.log, []).extend(again)
+        self._quarantine()
+
+    def _follower(self, station: Station) -> Follower:
+        if station.log not in self.followers:
+            mirror = self.books.mirror(station)
+            kept = mirror.latest.checkpoint.size if mirror.latest else 0
+            self.followers[station.log] = Follower(station, mirror.chain, self._leaves(station.log), kept)
+            self.receipts.setdefault(station.log, [])
+        return self.followers[station.log]
+
+    def _leaves(self, log: str) -> Callable[[int, int], list[str]]:
+        return lambda start, stop: self.repository.leaves(log, start, stop)
+
+    def _mirror(self, follower: Follower) -> None:
+        """Append to the mirror; the newest settled checkpoint is kept at exactly the size it speaks of."""
+        mirror, written = self.books.mirror(follower.station), 0
+        if follower.notes:
+            chain, count = follower.settled[-1]
+            mirror.mirror(follower.entries[:count], chain)
+            mirror.keep(follower.notes[-1])
+            written = count
+        mirror.mirror(follower.entries[written:], follower.chain)
+
+    def _announce(self, log: str, entries: Sequence[Entry]) -> None:
+        """``station.entries``: the centre's own log names every station leaf that it holds."""
+        for first in range(0, len(entries), LEAVES_PER_ENTRY):
+            run = entries[first : first + LEAVES_PER_ENTRY]
+            leaves: list[JsonValue] = [entry.leaf.hex() for entry in run]
+            self._draft("station.entries", {"mirror": {"log": log, "from": run[0].seq, "leaves": leaves}})
+
+    def _index(self, log: str, entries: Sequence[Entry], *, replayed: bool = False) -> None:
+        """Rows of station entries; their clips are linked when the unit concludes.
+
+        When entries are ``replayed``, links of their clips may stand in the log already.
+        """
+        if not entries:
+            return
+        station = self._station_of(log)
+        arrivals = gather(entries, log, station.station, station.note_key.key.keyid)
+        known = self.repository.clips(object_id for object_id in arrivals.media if object_id not in arrivals.clips)
+        rows = {**{key: self.touched.get(key, row) for key, row in known.items()}, **arrivals.clips}
+        about = {key: rows[key] for key in arrivals.media if key in rows and rows[key]["log"] == log}
+        for object_id, row in about.items():
+            row.update(described(arrivals.media[object_id], self.settings.unmeasured_clock_ms))
+        settle_officers(self.repository, about.values())
+        self.repository.put_arrivals(arrivals, arrivals.clips.values())
+        self.repository.update_clips([row for key, row in about.items() if key in known], _DESCRIBED)
+        self.touched.update(about)
+        self.fresh.update(() if replayed else arrivals.clips)
+        arrived = self.repository.arrived_flags(arrivals, NOT_ARRIVED.rule_id)
+        compare_flags(self.flags, arrived, [])
+
+    def _quarantine(self) -> None:
+        known = self.repository.known_offences(self.offences)
+        for digest, (topic, error, payload) in self.offences.items():
+            if digest in known:
+                continue
+            sha256 = hashlib.sha256(payload).hexdigest()
+            replace_file(self.places.quarantine / sha256, payload)
+            station = topic[:200]
+            message: JsonObject = {
+                "station": station,
+                "offence": digest,
+                "finding": error.finding,
+                "size": len(payload),
+                "sha256": sha256,
+            }
+            self._draft("message.quarantined", {"message": message, "reason": str(error)[:1000]})
+            self._flag(message_unverifiable(sha256, station, error.finding))
+
+    # The evidence store.
+
+    def record_checks(self, results: Sequence[ReadBack]) -> None:
+        """Receipts for what is as recorded; a finding and a flag for what is not; patience for what is on its way."""
+        rows = self.repository.clips(result.object_id for result in results)
+        for result in results:
+            row = rows.get(result.object_id)
+            if row is not None and row["verdict"] != "verified":
+                self._record_check(row, result)
+        self.repository.update_clips(list(rows.values()), ["check_ms"])
+
+    def _record_check(self, row: Row, result: ReadBack) -> None:
+        row["check_ms"] = self.now_ms + _patience_ms(self.now_ms - row["copied_ms"])
+        if result.unreadable:
+            return
+        if result.missing:
+            if self.now_ms - row["copied_ms"] >= self.settings.missing_after_ms:
+                self._record_finding(row, "missing", "missing", "the store has no such object")
+        elif (result.size, result.sha256) == (row["size"], row["sha256"]):
+            answered: JsonObject = {"log": row["log"], "seq": row["seq"], "leaf": row["leaf"]}
+            self._draft("central.verified", {"object": _stored(row), "entry": answered})
+            self._clear(CHANGED.rule_id, row["object_id"])
+        else:
+            row["check_ms"] = self.now_ms + _FAILED_RECHECK_MS
+            why = f"the store returned {result.size} bytes with SHA-256 {result.sha256}"
+            self._record_finding(row, "failed", result.sha256, why)
+
+    def _record_finding(self, row: Row, verdict: str, found: str, why: str) -> None:
+        if row["verdict"] == verdict:
+            return
+        self._draft("integrity.checked", {"object": _stored(row), "result": verdict, "reason": why})
+        flag = original_changed(row["object_id"], row["name"], row["sha256"], found)
+        compare_flags(self.flags, self.repository.open_flags([flag.flag_id]).values(), [flag])
+
+    # Imports and the sweep.
+
+    def import_cases(self, data: bytes, name: str, *, dry_run: bool) -> tuple[Import, Import]:
+        """Parse, compare, and unless it is a rehearsal, record and apply."""
+        imported = self._parse(data, name)
+        changes = self.repository.changed(imported)
+        if imported.errors or dry_run or not _any(changes):
+            return imported, changes
+        sha256 = hashlib.sha256(data).hexdigest()
+        replace_file(self.places.imports / sha256, data)
+        counts: JsonObject = {kind: len(getattr(changes, kind)) for kind in _IMPORTED}
+        self._draft("cases.imported", {"import": {"name": name, "sha256": sha256, "size": len(data), **counts}})
+        self._apply_import(changes)
+        return imported, changes
+
+    def _parse(self, data: bytes, name: str) -> Import:
+        known = self.repository.officers()
+        return cases.parse(data, name, self.settings.catalogue, zone=self.settings.zone, known_officers=known)
+
+    def _apply_import(self, changes: Import) -> None:
+        """Write it, and have every clip and action that it concerns looked at again."""
+        before = self.repository.actions(action.action_id for action in changes.actions)
+        issued = self.repository.assignments({one.recorder for one in changes.assignments})
+        self.repository.put_import(changes)
+        acts = (*before.values(), *changes.actions)
+        clips = {clip for action in acts for clip in self.repository.clips_near(action)}
+        for one in (*changes.assignments, *(old for known in issued.values() for old in known)):
+            clips |= self.repository.clips_of_recorder(one.recorder, one.start_ms, one.end_ms)
+        rows = self.repository.clips(clips - self.touched.keys())
+        self.touched.update(rows)
+        settle_officers(self.repository, self.touched.values())
+        self.repository.update_clips(list(self.touched.values()), ("officer", "officer_source"))
+        self.actions.update(action.action_id for action in changes.actions)
+        self.actions.update(self.repository.actions_of_officers({one.officer for one in changes.assignments}))
+
+    def sweep(self) -> int:
+        """Actions whose grace has run out, and files that never arrived."""
+        grace_ms = self.settings.policy.grace_ms
+        due = self.repository.actions_due(self.now_ms - grace_ms, grace_ms, SWEEP_ROWS)
+        self.actions.update(due)
+        before_ms = self.now_ms - self.settings.arrival_ms
+        overdue = self.repository.overdue_files(before_ms, NOT_ARRIVED.rule_id, SWEEP_ROWS)
+        for row in overdue:
+            station = self.books.by_log.get(row["log"])
+            name = station.station if station else row["log"]
+            seen = SeenFile(name, row["recorder"], row["path"], row["seen_ms"], row["seen_in"])
+            self._flag(clip_not_arrived(seen, self.settings.zone))
+        return len(due) + len(overdue)
+
+    # Conclusion.
+
+    def conclude(self) -> None:
+        """Decide what follows, record it in the centre log, and make the tables follow."""
+        verdicts = relink(self.repository, self.touched.values(), self.fresh.__contains__)
+        verdicts.actions |= self.actions
+        self._write_verdicts(verdicts)
+        changes = assess(self.repository, verdicts, self.touched, self.now_ms, self.settings.policy)
+        self.repository.put_coverage(changes.coverages, self.now_ms)
+        self._draft_flags(changes)
+        self._draft_flags(self.flags)
+        if self.drafts:
+            entries = self.books.append(self.drafts)
+            self.repository.project(entries, self.books.keyid)
+            self._collect_receipts(entries)
+        self._applied_to(self.books.centre.size)
+
+    def release(self, cosigner: Cosigner) -> None:
+        """After the commit: what stations may now rely on."""
+        for log, receipts in self.receipts.items():
+            station = self.books.by_log[log]
+            mirror = self.books.mirror(station)
+            cosigned = cosigner.cosigned(mirror, self.now_ms)
+            self.ready.extend(
+                Answer(station.station, Receipts(log, mirror.size, part, cosigned)) for part in _parts(receipts)
+            )
+
+    def answers(self) -> list[Answer]:
+        """What to publish once the unit is committed."""
+        return self.ready
+
+    def _write_verdicts(self, verdicts: Verdicts) -> None:
+        linked = [object_id for object_id in self.touched if self.touched[object_id]["status"] != "received"]
+        self.repository.put_suggestions((i for i in linked if i not in self.fresh), verdicts.suggestions)
+        self.repository.update_clips([self.touched[i] for i in linked if self._suggestions_differ(i)], ["suggestions"])
+        for one, reason in verdicts.unlinked:
+            self._draft("case.unlinked", {"link": _link_block(one, ""), "reason": reason, "actors": _ACTORS})
+        for one, case in verdicts.linked:
+            self._draft("case.linked", {"link": _link_block(one, case), "actors": _ACTORS})
+
+    def _suggestions_differ(self, object_id: str) -> bool:
+        return object_id not in self.fresh or self.touched[object_id]["suggestions"] > 0
+
+    def _draft_flags(self, changes: FlagChanges) -> None:
+        for flag in changes.set:
+            self._draft("flag.set", {"flag": _flag_block(flag)})
+        for flag in changes.changed:
+            self._draft("flag.changed", {"flag": _flag_block(flag), "reason": "facts-changed"})
+        for flag in changes.cleared:
+            self._draft("flag.cleared", {"flag": _flag_block(flag), "reason": "no-longer-holds"})
+
+    def _flag(self, flag: Flag) -> None:
+        if flag.flag_id not in {one.flag_id for one in self.flags.set}:
+            compare_flags(self.flags, self.repository.open_flags([flag.flag_id]).values(), [flag])
+
+    def _clear(self, rule: str, key: str) -> None:
+        compare_flags(self.flags, self.repository.open_flags([f"{rule}:{key}"]).values(), [])
+
+    def _collect_receipts(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            if entry.record.event == "central.verified":
+                log = str(entry.record.block("entry")["log"])
+                self.receipts.setdefault(log, []).append(entry.data)
+
+    def _applied_to(self, size: int) -> None:
+        root = base64.b64encode(self.books.centre.chain.root()).decode()
+        self.repository.applied(size, root)
+
+    def _draft(self, event: str, body: Mapping[str, JsonValue]) -> None:
+        time: JsonObject = {"utc_ms": self.now_ms, "source": "system"}
+        self.drafts.append(Draft(event, uuid7(self.now_ms, os.urandom(10)), time, body))
+
+
+_DESCRIBED: Final = (*described({}, 0), "officer", "officer_source")
+_IMPORTED: Final = ("officers", "recorders", "assignments", "cases", "actions")
+_ACTORS: Final[JsonValue] = [{"role": "system", "id": "ingestd"}]
+
+
+def _any(changes: Import) -> bool:
+    return any(getattr(changes, kind) for kind in _IMPORTED)
+
+
+def _stored(row: Row) -> dict[str, JsonValue]:
+    return {"id": row["object_id"], "name": row["name"], "size": row["size"], "digests": {"sha256": row["sha256"]}}
+
+
+def _link_block(link: Link, case: str) -> JsonObject:
+    block: dict[str, JsonValue] = {
+        "object": link.object_id,
+        "action": link.action_id,
+        "method": link.method,
+        "score": link.score,
+        "reasons": list(link.reasons),
+        "rule_version": link.rule_version,
+    }
+    return {**block, "case": case} if case else block
+
+
+def _flag_block(flag: Flag) -> JsonObject:
+    return {
+        "id": flag.flag_id,
+        "rule": flag.rule,
+        "rule_version": flag.rule_version,
+        "key": flag.key,
+        "action": flag.action_id,
+        "case": flag.case,
+        "article": flag.article,
+        "detail": flag.detail,
+        "inputs": flag.inputs,
+    }
+
+
+def _patience_ms(age_ms: int) -> int:
+    """How long to wait before asking the store again: a quarter of how long we have waited already, in bounds."""
+    return min(max(age_ms // 4, _RECHECK_MIN_MS), _RECHECK_MAX_MS)
+
+
+def _parts(receipts: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
+    """Receipts in parts that fit a message; at least one part, for ``size`` and ``cosigned`` are an answer too."""
+    part: list[bytes] = []
+    size, bound = 0, MAX_MESSAGE_BYTES - 70_000
+    for receipt in receipts:
+        if part and (size + len(receipt) > bound or len(part) == MAX_ENTRIES):
+            yield tuple(part)
+            part, size = [], 0
+        part.append(receipt)
+        size += len(receipt) + 1
+    yield tuple(part)

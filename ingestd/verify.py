@@ -1,0 +1,146 @@
+"""Does a station's message continue its log? Pure: bytes in, entries out; nothing is written here.
+
+Steps, in this order; the first that fails ends the message, and what went before stays good:
+
+1. the message is at most ``MAX_MESSAGE_BYTES``;
+2. it is a ``Records`` message;
+3. its topic belongs to an enrolled station, and it speaks of that station's log;
+4. entries we have are the same byte for byte (an entry that differs is a fork);
+5. each new entry opens, is signed by the station's key, parses, and continues the log in ``seq`` and ``prev``;
+6. the checkpoint, where it covers entries we have now, leads to the same root and is signed by the station's key.
+
+A gap (the message starts beyond what we have) is no fault: the answer tells the station where to go on. A checkpoint of
+entries still to come is left for the message that brings them. The digest of the stored object (7) is re-read by
+``recheck``.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from custody.chain import Chain, Entry
+from custody.checkpoint import NoteKey, SignedCheckpoint, parse_note
+from custody.errors import EvidenceError
+from custody.merkle import leaf_hash
+from custody.messages import Records, decode_records
+from custody.topics import station_in
+from custody.verdicts import Finding
+from ingestd.errors import MessageError
+
+Leaves = Callable[[int, int], list[str]]
+"""Leaf hashes (hex) of entries [start, stop) that are mirrored and indexed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """An enrolled station: its name, and the key that signs its log."""
+
+    station: str
+    note_key: NoteKey
+
+    @property
+    def log(self) -> str:
+        """Origin of its log."""
+        return self.note_key.name
+
+
+@dataclass(slots=True)
+class Follower:
+    """The log of one station during one unit of work."""
+
+    station: Station
+    chain: Chain
+    leaves: Leaves
+    cosigned_size: int = 0
+    """Size of the newest checkpoint that is kept."""
+    entries: list[Entry] = field(default_factory=list)
+    """New entries, verified."""
+    notes: list[SignedCheckpoint] = field(default_factory=list)
+    """New checkpoints whose root was found right, oldest first, together with ``settled``."""
+    settled: list[tuple[Chain, int]] = field(default_factory=list)
+    """For each of ``notes`` the chain it describes and how many of ``entries`` that is."""
+    resent: list[tuple[int, int]] = field(default_factory=list)
+    """Ranges [start, stop) of entries that came again."""
+    start: int = field(init=False)
+    """Size of the log before this unit of work."""
+
+    def __post_init__(self) -> None:
+        self.start = self.chain.size
+
+    def take(self, records: Records) -> None:
+        """Steps 4 to 6. Raises ``MessageError``; what was right before the fault is kept."""
+        known = min(max(0, self.chain.size - records.first), len(records.entries))
+        self._check_known(records, known)
+        if known:
+            self.resent.append((records.first, records.first + known))
+        if records.first > self.chain.size:
+            return
+        note = self._note(records.checkpoint)
+        self._settle(note)
+        for data in records.entries[known:]:
+            self._follow(data)
+            self._settle(note)
+
+    def _check_known(self, records: Records, known: int) -> None:
+        stop = min(records.first + known, self.start)
+        there = self.leaves(records.first, stop) if records.first < stop else []
+        there += [e.leaf.hex() for e in self.entries[max(0, records.first - self.start) :]]
+        for number, (data, leaf) in enumerate(zip(records.entries[:known], there, strict=False)):
+            if leaf_hash(data).hex() != leaf:
+                place = f"{self.station.log}: entry {records.first + number}"
+                raise MessageError(f"{place} differs from the one we hold", Finding.LOG_FORKED, data)
+
+    def _follow(self, data: bytes) -> None:
+        try:
+            entry, self.chain = self.chain.follow(data, (self.station.note_key.key,))
+        except EvidenceError as error:
+            raise MessageError(str(error), error.finding, data) from error
+        self.entries.append(entry)
+
+    def _note(self, checkpoint: bytes) -> SignedCheckpoint | None:
+        if not checkpoint:
+            return None
+        try:
+            note = parse_note(checkpoint)
+        except EvidenceError as error:
+            raise MessageError(f"{self.station.log}: {error}", error.finding, checkpoint) from error
+        if note.checkpoint.origin != self.station.log:
+            raise MessageError(
+                f"{self.station.log}: the checkpoint is of {note.checkpoint.origin}", Finding.LOG_FORKED, checkpoint
+            )
+        return note
+
+    def _settle(self, note: SignedCheckpoint | None) -> None:
+        """Step 6, at the moment the log has the size of the checkpoint."""
+        if note is None or note.checkpoint.size != self.chain.size or self.chain.size <= self._settled_size():
+            return
+        if note.checkpoint.root != self.chain.root():
+            size = note.checkpoint.size
+            raise MessageError(
+                f"{self.station.log}: the entries do not lead to the root signed at {size}",
+                Finding.ROOT_MISMATCH,
+                note.note,
+            )
+        try:
+            note.verify([self.station.note_key])
+        except EvidenceError as error:
+            raise MessageError(f"{self.station.log}: {error}", error.finding, note.note) from error
+        self.notes.append(note)
+        self.settled.append((self.chain, len(self.entries)))
+
+    def _settled_size(self) -> int:
+        return self.notes[-1].checkpoint.size if self.notes else self.cosigned_size
+
+
+def open_message(topic: str, payload: bytes, stations: Mapping[str, Station]) -> tuple[Station, Records]:
+    """Steps 1 to 3. Raises ``MessageError``."""
+    name = station_in(topic)
+    station = stations.get(name or "")
+    try:
+        records = decode_records(payload)
+    except EvidenceError as error:
+        raise MessageError(f"{name or topic[:100]}: {error}", error.finding, payload) from error
+    if station is None:
+        raise MessageError(f"station {name or topic[:100]!r} is not enrolled", Finding.KEY_UNKNOWN, payload)
+    if records.log != station.log:
+        raise MessageError(f"station {name} speaks of log {records.log}", Finding.LOG_FORKED, payload)
+    return station, records
