@@ -51,9 +51,9 @@ class Catalogue:
         """Names and articles by type, as ``rules.Policy`` wants them."""
         return {t.type_id: TypeName(t.name, t.article) for t in self.types.values()}
 
-    def allowed(self) -> str:
-        """Every type for an error message: Chinese name and identifier."""
-        return "、".join(f"{t.name.zh}（{t.type_id}）" for t in self.types.values())
+    def allowed(self) -> Both:
+        """Every type, for an error message."""
+        return Both("、".join(f"{t.name.zh}（{t.type_id}）" for t in self.types.values()), ", ".join(self.types))
 
 
 def load(path: Path) -> Catalogue:

@@ -17,21 +17,28 @@ UNUSABLE: Final = frozenset(
     {
         "black-picture",
         "covered-picture",
-        "duration-implausible",
+        "encrypted",
+        "ffprobe-failed",
         "frozen-picture",
         "moov-missing",
+        "no-decoder",
+        "no-packets",
         "no-picture",
-        "time-implausible",
+        "no-streams",
         "unreadable-media",
         "unreadable-picture",
         "unusable-picture",
         "zero-byte",
     }
 )
-"""Problems with which a video shows nothing, or nothing that can be placed in time."""
+"""Problems with which a video shows nothing, or nothing that was seen to be a picture."""
 
-TRUNCATED: Final = frozenset({"clip-truncated", "truncated"})
-"""Problems that explain why a clip ends too early; what it holds still covers."""
+TRUNCATED: Final = frozenset({"clip-truncated", "duration-implausible", "truncated"})
+"""Problems that explain why a clip ends too early; what it holds still covers.
+
+``duration-implausible`` says that the header promised another length than the packets have; the clip's interval is that
+of its packets.
+"""
 
 GAP_REASONS: Final = ("unusable-picture", "clip-truncated", "recorder-missing", "no-clip")
 """Every word that ``Gap.reason`` can hold, the better known reason before the vaguer one."""

@@ -11,8 +11,7 @@ that the clip states; further actions do no harm.
 """
 
 import math
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from ingestd.model import (
@@ -25,7 +24,24 @@ from ingestd.model import (
     MediaKind,
     Position,
     Suggestion,
+    case_key,
 )
+
+__all__ = [
+    "EARTH_RADIUS_M",
+    "LINKABLE",
+    "NO_LINK",
+    "RULE_VERSION",
+    "SHORT_NUMBER",
+    "case_key",
+    "decide",
+    "distance_m",
+    "overlaps",
+    "place_of",
+    "resolve_officer",
+    "stated_number",
+    "within_margin",
+]
 
 RULE_VERSION: Final = "link/1"
 """Changes whenever the same facts could be decided otherwise."""
@@ -44,6 +60,9 @@ NO_LINK: Final = (
     "case-time-apart",
 )
 """Every word that ``Decision.reason`` can hold."""
+
+SHORT_NUMBER: Final = 6
+"""Characters that recorders of the common family keep for an officer's number; fewer are too few to mean one person."""
 
 EARTH_RADIUS_M: Final = 6_371_009
 """Mean radius of the earth (IUGG); the sphere is off by at most 0.6 %, well inside any radius of an action."""
@@ -75,16 +94,21 @@ def decide(clip: Clip, actions: Sequence[EnforcementAction]) -> Decision:
 
 
 def resolve_officer(
-    recorder: str, interval: Interval | None, assignments: Iterable[Assignment], stated: str
+    recorder: str,
+    interval: Interval | None,
+    assignments: Iterable[Assignment],
+    stated: str,
+    roster: Collection[str] = (),
 ) -> tuple[str, str]:
     """Who wore the recorder and how we know: the ledger (台账) first, then what the device states.
 
     A recorder handed over during the clip belongs to whoever had it when the clip began. A ledger that names two
     officers for one moment proves neither; then only the device's own statement is left. Both parts are empty when
-    nobody is known.
+    nobody is known. ``roster`` holds the certificate numbers of the agency: recorders have room for six characters, so
+    a statement that ends exactly one of those numbers means that officer.
     """
-    stated_officer = stated_number(stated)
     holders = _holders(recorder, interval, assignments)
+    stated_officer = _on_roster(stated_number(stated), holders | set(roster))
     if len(holders) == 1:
         return holders.pop(), "ledger"
     if stated_officer:
@@ -96,12 +120,6 @@ def stated_number(stated: str) -> str:
     """The officer's number as a device states it; recorders leave the works with a row of zeros, which is nobody."""
     number = stated.strip()
     return "" if not number.strip("0") else number
-
-
-def case_key(number: str) -> str:
-    """A case number as people mean it: brackets, width, spaces and letter case make no difference."""
-    plain = unicodedata.normalize("NFKC", number).translate(_BRACKETS)
-    return "".join(plain.split()).casefold()
 
 
 def distance_m(one: Position, other: Position) -> float:
@@ -132,9 +150,6 @@ def place_of(clip: Clip, action: EnforcementAction) -> str:
         return "unknown"
     allowed_m = action.radius_m + clip.place.accuracy_m + action.place.accuracy_m
     return "contradicts" if distance_m(clip.place, action.place) > allowed_m else "confirms"
-
-
-_BRACKETS: Final = str.maketrans("〔【{<《〈(", "[[[[[[[") | str.maketrans("〕】}>》〉)", "]]]]]]]")
 
 
 def _of_stated_case(clip: Clip, actions: Sequence[EnforcementAction]) -> list[EnforcementAction]:
@@ -247,6 +262,14 @@ def _why_none(suggestions: list[Suggestion]) -> str:
     if "place-contradicts" in obstacles:
         return "place-contradicts"
     return "margin-only" if obstacles else "no-action"
+
+
+def _on_roster(stated: str, numbers: Collection[str]) -> str:
+    """The one certificate number that was meant, or the statement as it is."""
+    if stated in numbers or len(stated) < SHORT_NUMBER:
+        return stated
+    ending = [number for number in numbers if number.endswith(stated)]
+    return ending[0] if len(ending) == 1 else stated
 
 
 def _holders(recorder: str, interval: Interval | None, assignments: Iterable[Assignment]) -> set[str]:

@@ -3,9 +3,11 @@
 Decisions (``link``, ``coverage``, ``rules``) take and return only these values and read no table and no clock.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from custody.canonical import JsonValue
 
@@ -119,6 +121,15 @@ class Case:
     number: str
     title: str = ""
     unit: str = ""
+
+
+_BRACKETS: Final = str.maketrans("〔【{<《〈(", "[[[[[[[") | str.maketrans("〕】}>》〉)", "]]]]]]]")
+
+
+def case_key(number: str) -> str:
+    """A case number as people mean it: brackets, width, spaces and letter case make no difference."""
+    plain = unicodedata.normalize("NFKC", number).translate(_BRACKETS)
+    return "".join(plain.split()).casefold()
 
 
 @dataclass(frozen=True, slots=True)

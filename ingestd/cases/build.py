@@ -1,0 +1,319 @@
+"""Rows to the values of the model; every field that is wrong is found, not only the first."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from itertools import pairwise
+from typing import Final, Generic, TypeVar
+
+from ingestd.cases import fields
+from ingestd.cases.columns import Column
+from ingestd.cases.rows import Cell, Findings, Row
+from ingestd.catalogue import ActionType, Catalogue
+from ingestd.model import (
+    Assignment,
+    Case,
+    EnforcementAction,
+    Import,
+    Interval,
+    Officer,
+    Position,
+    Recorder,
+    case_key,
+)
+from ingestd.rules.wording import Both
+
+LONG_ACTION_MS: Final = 7 * 24 * 60 * 60 * 1000
+"""An act longer than a week is more likely a slip of the month; it is imported with a warning."""
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a row is read against, beside the file itself."""
+
+    catalogue: Catalogue
+    zone: tzinfo
+    known_officers: Sequence[Officer]
+
+
+def build(rows: Sequence[Row], around: Surroundings, findings: Findings) -> Import:
+    """The values of all rows. Errors and warnings go to ``findings``; with an error the values mean nothing."""
+    officers = _values(_unique(_Table("officers", _officer, lambda o: o.number), rows, findings))
+    recorders = _values(_unique(_Table("recorders", _recorder, lambda r: r.serial), rows, findings))
+    cases = _Cases(_values(_unique(_Table("cases", _case, lambda c: case_key(c.number)), rows, findings)))
+    roster = _Roster([*around.known_officers, *officers])
+    ledger = _Table("assignments", lambda reader: _assignment(reader, roster, around.zone), _ledger_key)
+    assignments = _unique(ledger, rows, findings)
+    acts = _Table("actions", lambda reader: _action(reader, roster, cases, around), lambda a: a.action_id)
+    actions = _values(_unique(acts, rows, findings))
+    _warn_two_holders(assignments, findings)
+    return Import(
+        officers=tuple(officers),
+        recorders=tuple(recorders),
+        assignments=tuple(_values(assignments)),
+        cases=cases.all(),
+        actions=tuple(actions),
+        rows=len(rows),
+    )
+
+
+class _Reader:
+    """Takes the fields of one row one by one.
+
+    A wrong field is reported and answered with an empty value, so that the whole row is read; what is made of such a
+    row is thrown away, because ``failed`` is set.
+    """
+
+    def __init__(self, row: Row, findings: Findings) -> None:
+        self.row = row
+        self.failed = False
+        self._findings = findings
+
+    def text(self, name: str) -> str:
+        return self._parsed(name, fields.text, "")
+
+    def identifier(self, name: str) -> str:
+        return self._parsed(name, fields.identifier, "")
+
+    def identifiers(self, name: str) -> tuple[str, ...]:
+        nobody: tuple[str, ...] = ()
+        found = self._parsed(name, fields.identifiers, nobody)
+        if not found and self.cell(name).text.strip():
+            self.wrong(name, Both("没有可用的编号。", "There is no number in it."))
+        return found
+
+    def time_ms(self, name: str, zone: tzinfo) -> int | None:
+        """None when the field is empty or wrong."""
+        return self._parsed(name, lambda raw: fields.time_ms(raw, zone), None)
+
+    def interval(self, zone: tzinfo) -> Interval:
+        start_ms, end_ms = self.time_ms("start", zone), self.time_ms("end", zone)
+        if start_ms is None or end_ms is None:
+            return Interval(0, 0)
+        if end_ms < start_ms:
+            self.wrong("end", Both("结束时间早于开始时间。", "It ends before it starts."))
+            return Interval(0, 0)
+        return Interval(start_ms, end_ms)
+
+    def degrees_e7(self, name: str, limit: int) -> int | None:
+        return self._parsed(name, lambda raw: fields.degrees_e7(raw, limit), None)
+
+    def metres(self, name: str) -> int | None:
+        return self._parsed(name, fields.metres, None)
+
+    def cell(self, name: str) -> Cell:
+        return self.row.cells.get(name) or Cell(self._column(name).name, "")
+
+    def wrong(self, name: str, reason: Both) -> None:
+        self.failed = True
+        self._findings.error(self.row.line, self.cell(name), reason)
+
+    def warn(self, name: str, text: str, reason: Both) -> None:
+        self._findings.warn(self.row.line, Cell(self.cell(name).heading, text), reason)
+
+    def _parsed(self, name: str, parse: Callable[[str], _Value], empty: _Value) -> _Value:
+        raw = self.cell(name).text
+        if not raw.strip():
+            if self._column(name).required:
+                self.wrong(name, Both("必填，不能为空。", "It is required and empty."))
+            return empty
+        try:
+            return parse(raw)
+        except fields.FieldError as error:
+            self.wrong(name, error.reason)
+            return empty
+
+    def _column(self, name: str) -> Column:
+        return next(column for column in self.row.table.columns if column.name == name)
+
+
+class _Roster:
+    """Officers by number and by name."""
+
+    def __init__(self, officers: Iterable[Officer]) -> None:
+        self._numbers: set[str] = set()
+        self._by_name: dict[str, set[str]] = {}
+        for officer in officers:
+            self._numbers.add(officer.number)
+            self._by_name.setdefault(officer.name, set()).add(officer.number)
+
+    def resolve(self, reader: _Reader, column: str, written: str) -> str:
+        """The certificate number for what was written: a number as it is, a name by its number if only one has it."""
+        if not written or written in self._numbers:
+            return written
+        named = self._by_name.get(written, set())
+        if len(named) == 1:
+            return next(iter(named))
+        if named:
+            reader.wrong(column, _namesakes(written, sorted(named)))
+            return written
+        unknown = Both(
+            f"名册中没有“{written}”，已按执法证号保存。", f"{written} is not on the roster; kept as a number."
+        )
+        reader.warn(column, written, unknown)
+        return written
+
+
+@dataclass(slots=True)
+class _Cases:
+    """Cases of the file, and those that only its actions name."""
+
+    listed: list[Case]
+    _by_key: dict[str, Case] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._by_key = {case_key(case.number): case for case in self.listed}
+
+    def all(self) -> tuple[Case, ...]:
+        return tuple(self._by_key.values())
+
+    def number_for(self, reader: _Reader) -> str:
+        """The case of an action, entered if it is new; its number as it was first spelt."""
+        number, title, unit = reader.identifier("case"), reader.text("case_title"), reader.text("unit")
+        known = self._by_key.get(case_key(number)) or Case(number)
+        if title and known.title and title != known.title:
+            reader.wrong("case_title", _other_title(known.title))
+        if number:
+            self._by_key[case_key(number)] = Case(known.number, known.title or title, known.unit or unit)
+        return known.number
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept(Generic[_Value]):
+    """A good row's value and the line it stands on."""
+
+    line: int
+    value: _Value
+
+
+@dataclass(frozen=True, slots=True)
+class _Table(Generic[_Value]):
+    """How the rows of one table are read, and what makes two of them the same."""
+
+    name: str
+    value: Callable[[_Reader], _Value]
+    key: Callable[[_Value], object]
+
+
+def _unique(read: _Table[_Value], rows: Sequence[Row], findings: Findings) -> list[_Kept[_Value]]:
+    """The good rows of one table; a second row about the same thing is an error that names the first."""
+    first: dict[object, _Kept[_Value]] = {}
+    for row in rows:
+        if row.table.name != read.name:
+            continue
+        reader = _Reader(row, findings)
+        value = read.value(reader)
+        if reader.failed:
+            continue
+        key = read.key(value)
+        if key in first:
+            reader.wrong(row.table.columns[0].name, _duplicate(first[key].line))
+        else:
+            first[key] = _Kept(row.line, value)
+    return list(first.values())
+
+
+def _duplicate(line: int) -> Both:
+    return Both(f"与第 {line} 行重复。", f"It repeats line {line}.")
+
+
+def _namesakes(written: str, numbers: Sequence[str]) -> Both:
+    several = "、".join(numbers)
+    return Both(
+        f"有多人叫“{written}”（{several}），请填执法证号。",
+        f"Several officers are called {written} ({several}); give the certificate number.",
+    )
+
+
+def _other_title(title: str) -> Both:
+    return Both(f"同一案号的案由不一致，前文为“{title}”。", f"The same case has the title “{title}” above.")
+
+
+def _unknown_type(allowed: Both) -> Both:
+    return Both(f"目录中没有这一类型，可用：{allowed.zh}。", f"The catalogue has no such type; known: {allowed.en}.")
+
+
+def _officer(reader: _Reader) -> Officer:
+    return Officer(reader.identifier("number"), reader.text("name"), reader.text("unit"))
+
+
+def _recorder(reader: _Reader) -> Recorder:
+    return Recorder(reader.identifier("serial"), reader.text("name"), reader.text("unit"))
+
+
+def _case(reader: _Reader) -> Case:
+    return Case(reader.identifier("number"), reader.text("title"), reader.text("unit"))
+
+
+def _assignment(reader: _Reader, roster: _Roster, zone: tzinfo) -> Assignment:
+    recorder, officer = reader.identifier("recorder"), reader.identifier("officer")
+    start_ms, end_ms = reader.time_ms("start", zone) or 0, reader.time_ms("end", zone)
+    if end_ms is not None and end_ms < start_ms and not reader.failed:
+        reader.wrong("end", Both("归还时间早于领用时间。", "It was returned before it was issued."))
+    return Assignment(recorder, roster.resolve(reader, "officer", officer), start_ms, end_ms)
+
+
+def _action(reader: _Reader, roster: _Roster, cases: _Cases, around: Surroundings) -> EnforcementAction:
+    action_id, case = reader.identifier("action_id"), cases.number_for(reader)
+    action_type = _type(reader, around.catalogue)
+    interval = reader.interval(around.zone)
+    if interval.length_ms > LONG_ACTION_MS:
+        long = Both("历时超过 7 天，请核对。", "It lasts over 7 days; please check.")
+        reader.warn("end", reader.cell("end").text, long)
+    officers = tuple(dict.fromkeys(roster.resolve(reader, "officers", o) for o in reader.identifiers("officers")))
+    radius_m = reader.metres("radius_m")
+    return EnforcementAction(
+        action_id=action_id,
+        case=case,
+        type=action_type.type_id,
+        level=action_type.level,
+        interval=interval,
+        officers=officers,
+        place=_place(reader),
+        radius_m=action_type.radius_m if radius_m is None else radius_m,
+        tolerated_gap_ms=action_type.tolerated_gap_ms,
+        margin_ms=action_type.margin_ms,
+    )
+
+
+def _type(reader: _Reader, catalogue: Catalogue) -> ActionType:
+    """The type that was written; with a wrong one any, since the row has failed."""
+    written = reader.text("type")
+    action_type = catalogue.named(written)
+    if action_type is None and written:
+        reader.wrong("type", _unknown_type(catalogue.allowed()))
+    return action_type or next(iter(catalogue.types.values()))
+
+
+def _place(reader: _Reader) -> Position | None:
+    lat_e7, lon_e7 = reader.degrees_e7("lat", 90), reader.degrees_e7("lon", 180)
+    given = [name for name in ("lat", "lon") if reader.cell(name).text.strip()]
+    if len(given) == 1:
+        missing = "lon" if given == ["lat"] else "lat"
+        reader.wrong(missing, Both("经纬度应同时填写。", "Latitude and longitude go together."))
+    return None if lat_e7 is None or lon_e7 is None else Position(lat_e7, lon_e7)
+
+
+def _warn_two_holders(assignments: Sequence[_Kept[Assignment]], findings: Findings) -> None:
+    """A recorder issued to two officers at once proves neither of them; the ledger should be put right."""
+    held = sorted(assignments, key=lambda kept: (kept.value.recorder, kept.value.start_ms))
+    for earlier, later in pairwise(held):
+        if _at_once(earlier.value, later.value):
+            shown = f"{later.value.recorder}: {earlier.value.officer}、{later.value.officer}"
+            two = Both("同一记录仪在同一时间由两人领用。", "The recorder is issued to two officers at once.")
+            findings.warn(later.line, Cell("recorder", shown), two)
+
+
+def _values(kept: Sequence[_Kept[_Value]]) -> list[_Value]:
+    return [row.value for row in kept]
+
+
+def _ledger_key(entry: Assignment) -> tuple[str, str, int]:
+    return entry.recorder, entry.officer, entry.start_ms
+
+
+def _at_once(earlier: Assignment, later: Assignment) -> bool:
+    same = earlier.recorder == later.recorder and earlier.officer != later.officer
+    return same and (earlier.end_ms is None or later.start_ms < earlier.end_ms)

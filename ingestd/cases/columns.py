@@ -1,0 +1,212 @@
+"""The tables an import may hold, their columns, and every heading under which a column is known."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ingestd.rules.wording import Both
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name in JSON, what it holds, and the other headings it goes by."""
+
+    name: str
+    holds: Both
+    required: bool
+    also: tuple[str, ...]
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """Every heading that means this column."""
+        return (self.name, *self.also)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One kind of row: its key in JSON, its names and its columns."""
+
+    name: str
+    title: Both
+    columns: tuple[Column, ...]
+
+    def column_of(self, heading: str) -> Column | None:
+        """The column a heading means, or None when the table has no such column."""
+        key = heading_key(heading)
+        return next((c for c in self.columns if key in {heading_key(h) for h in c.headings}), None)
+
+    def missing(self, headings: Sequence[str]) -> list[Column]:
+        """Required columns for which there is no heading."""
+        found = {column.name for heading in headings if (column := self.column_of(heading))}
+        return [column for column in self.columns if column.required and column.name not in found]
+
+
+def heading_key(heading: str) -> str:
+    """A heading as people mean it: width, case, spaces, ``_ - *`` and a remark in brackets make no difference."""
+    plain = re.sub(r"\([^()]*\)", "", unicodedata.normalize("NFKC", heading).casefold())
+    return re.sub(r"[\s_*\-\ufeff:]+", "", plain)
+
+
+def recognise(headings: Sequence[str]) -> Table | None:
+    """The table that has all its required columns among the headings, and most columns of all."""
+    whole = [table for table in TABLES if not table.missing(headings)]
+    return max(whole, key=lambda table: _known(table, headings), default=None)
+
+
+def closest(headings: Sequence[str]) -> Table:
+    """The table that these headings most nearly are, for an error message."""
+    return max(TABLES, key=lambda table: (_known(table, headings), -len(table.missing(headings))))
+
+
+def _known(table: Table, headings: Sequence[str]) -> int:
+    return sum(table.column_of(heading) is not None for heading in headings)
+
+
+_CASE: Final = ("案号", "案件编号", "案件号", "立案号", "case number", "case no")
+_CASE_TITLE: Final = ("案由", "案件名称", "案名", "case title")
+_OFFICER: Final = ("执法证号", "执法证件号", "证号", "警号", "工号", "certificate", "certificate number")
+_RECORDER: Final = ("设备编号", "记录仪编号", "执法记录仪编号", "记录仪", "序列号", "设备序列号", "serial number")
+_UNIT: Final = Column(
+    "unit", Both("单位", "unit"), required=False, also=("单位", "执法单位", "所属单位", "部门", "department")
+)
+
+TABLES: Final = (
+    Table(
+        "actions",
+        Both("执法行为", "enforcement actions"),
+        (
+            Column(
+                "action_id",
+                Both("执法行为编号，唯一", "number of the act, unique"),
+                required=True,
+                also=("行为编号", "执法行为编号", "编号", "id", "action"),
+            ),
+            Column("case", Both("案号", "case number"), required=True, also=_CASE),
+            Column(
+                "type",
+                Both("执法行为类型，按目录", "type of act, from the catalogue"),
+                required=True,
+                also=("行为类型", "执法行为类型", "执法行为", "类型", "action type"),
+            ),
+            Column(
+                "start",
+                Both("开始时间", "start"),
+                required=True,
+                also=("开始时间", "起始时间", "抵达时间", "start time", "from"),
+            ),
+            Column(
+                "end",
+                Both("结束时间", "end"),
+                required=True,
+                also=("结束时间", "终止时间", "离开时间", "end time", "to"),
+            ),
+            Column(
+                "officers",
+                Both("执法人员的执法证号，多人用 ；、， 分隔", "officers' certificate numbers, separated by ; or ,"),
+                required=True,
+                also=("执法人员", "执法人员证号", "officer", "officer numbers", *_OFFICER),
+            ),
+            Column(
+                "case_title",
+                Both("案由；案件不存在时据此建立", "title of a new case"),
+                required=False,
+                also=_CASE_TITLE,
+            ),
+            Column("lat", Both("纬度（WGS-84，度）", "latitude, WGS-84"), required=False, also=("纬度", "latitude")),
+            Column(
+                "lon",
+                Both("经度（WGS-84，度）", "longitude, WGS-84"),
+                required=False,
+                also=("经度", "longitude", "lng"),
+            ),
+            Column(
+                "radius_m",
+                Both("现场半径（米）", "radius of the scene in metres"),
+                required=False,
+                also=("半径", "范围", "radius"),
+            ),
+            _UNIT,
+        ),
+    ),
+    Table(
+        "assignments",
+        Both("记录仪领用台账", "recorder ledger"),
+        (
+            Column(
+                "recorder",
+                Both("记录仪编号", "serial of the recorder"),
+                required=True,
+                also=("recorder serial", "serial", *_RECORDER),
+            ),
+            Column(
+                "officer",
+                Both("领用人执法证号", "certificate number of who took it"),
+                required=True,
+                also=("领用人", "领用人证号", "使用人", "使用人证号", "officer number", *_OFFICER),
+            ),
+            Column(
+                "start",
+                Both("领用时间", "issued"),
+                required=True,
+                also=("领用时间", "借出时间", "开始时间", "issued", "from"),
+            ),
+            Column(
+                "end",
+                Both("归还时间；空为尚未归还", "returned; empty while still issued"),
+                required=False,
+                also=("归还时间", "结束时间", "returned", "to"),
+            ),
+        ),
+    ),
+    Table(
+        "cases",
+        Both("案件", "cases"),
+        (
+            Column("number", Both("案号", "case number"), required=True, also=("case", *_CASE)),
+            Column("title", Both("案由", "title"), required=False, also=_CASE_TITLE),
+            _UNIT,
+        ),
+    ),
+    Table(
+        "officers",
+        Both("执法人员", "officers"),
+        (
+            Column(
+                "number",
+                Both("执法证号", "certificate number"),
+                required=True,
+                also=("officer", "officer number", *_OFFICER),
+            ),
+            Column("name", Both("姓名", "name"), required=True, also=("姓名", "执法人员", "执法人员姓名")),
+            _UNIT,
+        ),
+    ),
+    Table(
+        "recorders",
+        Both("执法记录仪", "recorders"),
+        (
+            Column(
+                "serial",
+                Both("记录仪编号", "serial of the recorder"),
+                required=True,
+                also=("recorder", "recorder serial", *_RECORDER),
+            ),
+            Column("name", Both("名称", "name"), required=False, also=("名称", "设备名称", "型号", "label", "model")),
+            _UNIT,
+        ),
+    ),
+)
+"""Every table, the one that a doubtful heading more likely means first."""
+
+TABLES_BY_NAME: Final[Mapping[str, Table]] = {table.name: table for table in TABLES} | {
+    heading: table
+    for table, headings in zip(
+        TABLES,
+        (("执法行为",), ("领用记录", "台账"), ("案件",), ("执法人员",), ("记录仪", "执法记录仪")),
+        strict=True,
+    )
+    for heading in headings
+}
+"""Tables by the key under which they stand in a JSON file."""
