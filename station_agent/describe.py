@@ -36,6 +36,8 @@ GUESSED_SCORE: Final = 50
 MAX_TEXT: Final = 200
 """Characters kept of any text a file states about itself."""
 SERIALS: Final = ("SerialNumber", "CameraSerialNumber", "InternalSerialNumber")
+ESTIMATED: Final = frozenset({"aac", "mp3", "amr", "amrnb", "amrwb", "h264", "hevc", "mpegvideo", "mpeg", "mjpeg"})
+"""ffprobe's names of formats without an index: their stated duration is size divided by a guessed bit rate."""
 INTERLACED: Final = frozenset({"tt", "bb", "tb", "bt"})
 
 
@@ -219,13 +221,17 @@ def _packets_ms(safe: Path, findings: Findings, stated_ms: int | None) -> int | 
     """Length by packets: from the last seconds of a large file when they bear out the header, else from all of it."""
     streams = frozenset(int(s["index"]) for s in (findings.stream("video"), findings.stream("audio")) if s)
     begin_ms = _begin_ms(findings)
-    if findings.size > SCAN_ALL_BYTES and stated_ms is not None:
+    if findings.size > SCAN_ALL_BYTES and stated_ms is not None and not _is_estimated(findings):
         from_s = max(0, (begin_ms + stated_ms) // 1000 - TAIL_S)
         end = ffprobe.last_packet_end_ms(safe, streams, from_s)
         if end is not None and _is_close(stated_ms, end - begin_ms):
             return end - begin_ms
     end = ffprobe.last_packet_end_ms(safe, streams, None)
     return None if end is None else max(0, end - begin_ms)
+
+
+def _is_estimated(findings: Findings) -> bool:
+    return findings.probe is not None and findings.probe.format.get("format_name") in ESTIMATED
 
 
 def _begin_ms(findings: Findings) -> int:
@@ -249,7 +255,8 @@ def _duration(findings: Findings) -> tuple[int | None, str]:
     if findings.probe is None or findings.what.kind == "image" or "unreadable-media" in findings.problems:
         return None, ""
     stated = _stated_ms(findings)
-    if stated is None or "duration-implausible" in findings.problems:
+    doubted = _is_estimated(findings) or "duration-implausible" in findings.problems
+    if stated is None or (doubted and findings.packets_ms is not None):
         return findings.packets_ms, "packets" if findings.packets_ms is not None else ""
     return stated, "container"
 

@@ -45,7 +45,7 @@ class Plan:
 
 
 def plan(media: JsonObject, height: int) -> Plan | None:
-    """What to derive from a clip with this ``media`` block, at most ``height`` lines high; None as ``why_none`` says."""
+    """What to derive from a clip with this ``media`` block, at most ``height`` lines high; None: see ``why_none``."""
     if why_none(media):
         return None
     video, audio = _part(media, "video"), _part(media, "audio")
@@ -86,9 +86,7 @@ def make_proxy(path: Path, plan: Plan, target: Path) -> Proxy:
     version = ffmpeg.probe()
     try:
         ffmpeg.run_recipe(plan.arguments, path.absolute(), target.absolute(), plan.time_s)
-        reason = refusal(plan, ffprobe.show(target.absolute()))
-        if reason:
-            raise ToolError(f"the proxy was refused: {reason}")
+        _accept(plan, ffprobe.show(target.absolute()))
     except ToolError:
         target.unlink(missing_ok=True)
         raise
@@ -112,6 +110,12 @@ def refusal(plan: Plan, result: ffprobe.Probe) -> str:
     slack_ms = max(DURATION_SLACK_MS, plan.duration_ms // DURATION_SLACK_PARTS)
     off_ms = abs(made_ms - plan.duration_ms)
     return f"{made_ms} ms long instead of {plan.duration_ms} ms" if off_ms > slack_ms else ""
+
+
+def _accept(plan: Plan, result: ffprobe.Probe) -> None:
+    reason = refusal(plan, result)
+    if reason:
+        raise ToolError(f"the proxy was refused: {reason}")
 
 
 def _part(media: JsonObject, key: str) -> dict[str, Any]:

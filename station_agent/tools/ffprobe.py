@@ -56,7 +56,10 @@ def guard() -> list[str]:
 
 
 def show(path: Path, demuxer: str = "") -> Probe:
-    """Streams and format of a file, opened as ``demuxer`` when it is named. Raises ``UnreadableError`` when it cannot be opened, ``ToolError`` otherwise."""
+    """Streams and format of a file, opened as ``demuxer`` when it is named.
+
+    Raises ``UnreadableError`` when the file cannot be opened, ``ToolError`` when ffprobe itself fails.
+    """
     done = run([*_command(path, demuxer), "-show_streams", "-show_format", "-of", "json"], SHOW)
     if done.returncode:
         raise UnreadableError(_complaint(done.stderr, path) or f"ffprobe ended with {done.returncode}")
