@@ -1,0 +1,85 @@
+"""Puts the page families together. The only place that knows FastAPI's switches."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from ingestd.errors import CentreError, ObjectMissingError
+from ingestd.rules import TypeName
+from ingestd.web import actions, api, clips, flags, home, media
+from ingestd.web.assets import assets
+from ingestd.web.headers import SecurityHeaders
+from ingestd.web.language import phrase
+from ingestd.web.ports import Media, Reads
+from ingestd.web.site import PageError, Site
+
+FOR_EVER = "public, max-age=31536000, immutable"
+"""An asset's address changes with its bytes."""
+
+
+def create_app(
+    reads: Reads,
+    store: Media,
+    *,
+    zone: ZoneInfo | None = None,
+    types: Mapping[str, TypeName] | None = None,
+    now: Callable[[], datetime] | None = None,
+) -> FastAPI:
+    """The pages over ``reads`` and ``store``; times are shown in ``zone``, action types by their names in ``types``."""
+    site = Site(
+        reads=reads,
+        media=store,
+        zone=zone or ZoneInfo("Asia/Shanghai"),
+        types=types or {},
+        now=now or (lambda: datetime.now(tz=ZoneInfo("UTC"))),
+    )
+    # Swagger UI and ReDoc load from public hosts; nothing of ours does.
+    app = FastAPI(title="ingestd", docs_url=None, redoc_url=None)
+    app.add_middleware(SecurityHeaders)
+    for family in (home, clips, flags, actions, media, api):
+        family.add_pages(app, site)
+    _add_assets(app)
+    _add_errors(app, site)
+    return app
+
+
+def _add_assets(app: FastAPI) -> None:
+    @app.get("/assets/{sha256}/{name}", include_in_schema=False)
+    def asset(sha256: str, name: str) -> Response:
+        found = assets().get(name)
+        if found is None or found.sha256 != sha256:
+            raise PageError(404, phrase("There is no such page."))
+        return Response(found.body, media_type=found.media_type, headers={"Cache-Control": FOR_EVER})
+
+
+def _add_errors(app: FastAPI, site: Site) -> None:
+    def answer(request: Request, status: int, message: str, **values: str) -> Response:
+        if request.url.path.startswith("/api/"):
+            return JSONResponse({"error": message % values if values else message}, status)
+        return site.page(request, "error.html", status, message=message, values=values, code=status)
+
+    @app.exception_handler(PageError)
+    def on_page_error(request: Request, error: PageError) -> Response:
+        return answer(request, error.status, error.message, **error.values)
+
+    @app.exception_handler(HTTPException)
+    def on_http_error(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 404:  # noqa: PLR2004  # HTTP: not found
+            return answer(request, 404, phrase("There is no such page."))
+        return answer(request, error.status_code, phrase("This cannot be done here."))
+
+    @app.exception_handler(RequestValidationError)
+    def on_bad_request(request: Request, error: RequestValidationError) -> Response:
+        where = ", ".join(str(problem["loc"][-1]) for problem in error.errors())
+        return answer(request, 400, phrase("Not usable: %(where)s"), where=where)
+
+    @app.exception_handler(CentreError)
+    def on_centre_error(request: Request, error: CentreError) -> Response:
+        if isinstance(error, ObjectMissingError):
+            return answer(request, 404, phrase("The store has no such object."))
+        return answer(request, 503, phrase("The index or the store does not answer. Nothing is lost; try again later."))

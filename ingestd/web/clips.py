@@ -1,0 +1,158 @@
+"""Clips: the list with its filters in the URL, and one clip with everything known about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+
+from custody.identifiers import is_uuid7
+from ingestd.index.queries import ClipDetail, ClipFilter
+from ingestd.web.language import phrase
+from ingestd.web.site import PageError, Site
+
+LINKED: Final = {"yes": True, "no": False}
+STATUSES: Final = ("received", "indexed", "quarantined")
+VERDICTS: Final = ("unchecked", "verified", "failed", "missing")
+KINDS: Final = ("video", "audio", "image", "sidecar", "other", "empty")
+_TEXTS: Final = ("station", "recorder", "officer", "case", "text")
+FIELDS: Final = ("linked", "status", "verdict", "kind", *_TEXTS, "from", "to")
+_LONGEST: Final = 200
+"""Characters of a text filter; longer than any path worth typing."""
+_DAY: Final = timedelta(days=1)
+
+
+def add_pages(app: FastAPI, site: Site) -> None:
+    """Add ``/clips`` and ``/clips/{id}``."""
+
+    @app.get("/clips", include_in_schema=False)
+    def clips(request: Request) -> Response:
+        asked = request.query_params
+        page = site.reads.clips(wanted(asked, site.zone), asked.get("after") or None)
+        return site.page(
+            request,
+            "clips.html",
+            rows=page.rows,
+            next=page.next,
+            later=bool(asked.get("after")),
+            asked={name: asked.get(name, "") for name in FIELDS},
+            narrowed=any(asked.get(name) for name in FIELDS),
+        )
+
+    @app.get("/clips/{object_id}", include_in_schema=False)
+    def clip(request: Request, object_id: str) -> Response:
+        return site.page(request, "clip.html", 200, **_facts(existing_clip(site, object_id)))
+
+
+def existing_clip(site: Site, object_id: str) -> ClipDetail:
+    """The clip of that id. Raises ``PageError`` 404."""
+    found = site.reads.clip(object_id) if is_uuid7(object_id) else None
+    if found is None:
+        raise PageError(404, phrase("There is no clip %(id)s."), id=object_id)
+    return found
+
+
+def wanted(asked: Mapping[str, str], zone: ZoneInfo) -> ClipFilter:
+    """The filter that a query string asks for; times without an offset are the site's.
+
+    Raises ``PageError`` 400 naming the field and what is allowed.
+    """
+    linked = _one_of(asked, "linked", tuple(LINKED))
+    texts = {name: _text(asked, name) for name in _TEXTS}
+    return ClipFilter(
+        linked=LINKED[linked] if linked else None,
+        status=_one_of(asked, "status", STATUSES),
+        verdict=_one_of(asked, "verdict", VERDICTS),
+        kind=_one_of(asked, "kind", KINDS),
+        from_ms=_time(asked, "from", zone),
+        until_ms=_time(asked, "to", zone, end=True),
+        **texts,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The clip's times side by side; none is merged with another. Milliseconds, UTC."""
+
+    stated_ms: int | None
+    stated_source: str
+    stated_clock: str
+    offset_ms: int | None
+    offset_uncertainty_ms: int | None
+    offset_method: str
+
+
+def clocks_of(detail: ClipDetail) -> Clocks:
+    """The times that the station signed."""
+    media = detail.media or {}
+    start, clock = media.get("start"), media.get("clock")
+    start = start if isinstance(start, Mapping) else {}
+    clock = clock if isinstance(clock, Mapping) else {}
+    return Clocks(
+        stated_ms=_whole(start.get("utc_ms")),
+        stated_source=str(start.get("source") or ""),
+        stated_clock=str(start.get("clock") or ""),
+        offset_ms=_whole(clock.get("offset_ms")),
+        offset_uncertainty_ms=_whole(clock.get("uncertainty_ms")),
+        offset_method=str(clock.get("method") or "unmeasured"),
+    )
+
+
+def _facts(detail: ClipDetail) -> dict[str, Any]:
+    media = detail.media or {}
+    times = media.get("times")
+    return {
+        "clip": detail,
+        "row": detail.row,
+        "clocks": clocks_of(detail),
+        "raw_times": [time for time in times if isinstance(time, Mapping)] if isinstance(times, list | tuple) else [],
+        "video": _part(media, "video"),
+        "audio": _part(media, "audio"),
+        "proxy": detail.proxies[0] if detail.proxies else None,
+    }
+
+
+def _part(media: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = media.get(name)
+    return part if isinstance(part, Mapping) else {}
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _one_of(asked: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    value = asked.get(name, "")
+    if value and value not in allowed:
+        raise _bad(name, " | ".join(allowed))
+    return value
+
+
+def _text(asked: Mapping[str, str], name: str) -> str:
+    value = asked.get(name, "").strip()
+    if len(value) > _LONGEST or "\0" in value:
+        raise _bad(name, f"≤ {_LONGEST}")
+    return value
+
+
+def _time(asked: Mapping[str, str], name: str, zone: ZoneInfo, *, end: bool = False) -> int | None:
+    value = asked.get(name, "").strip()
+    if not value:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+        whole_day = end and len(value) == len("2026-11-22")
+        utc = (moment + _DAY if whole_day else moment).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _bad(name, "2026-11-22 | 2026-11-22T08:00") from None
+    return int(utc.timestamp() * 1000)
+
+
+def _bad(name: str, allowed: str) -> PageError:
+    return PageError(
+        400, phrase("The filter “%(name)s” is not usable. Allowed: %(allowed)s"), name=name, allowed=allowed
+    )

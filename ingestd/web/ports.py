@@ -1,0 +1,55 @@
+"""What the pages need: reads of the index, and bytes of derived objects. ``tests/fakes`` keeps the same promises."""
+
+from typing import Protocol
+
+from ingestd.index.queries import (
+    PAGE_ROWS,
+    ActionDetail,
+    ActionRow,
+    ClipDetail,
+    ClipFilter,
+    ClipRow,
+    FlagRow,
+    Page,
+    Summary,
+)
+
+
+class Reads(Protocol):
+    """The part of ``ingestd.index.queries.Queries`` that pages use; its docstrings hold."""
+
+    def summary(self) -> Summary:
+        """Figures of the first page."""
+        ...
+
+    def clips(
+        self, wanted: ClipFilter | None = None, after: str | None = None, limit: int = PAGE_ROWS
+    ) -> Page[ClipRow]:
+        """Clips, newest docking first."""
+        ...
+
+    def clip(self, object_id: str) -> ClipDetail | None:
+        """One clip, or None."""
+        ...
+
+    def flags(
+        self, state: str = "open", rule: str = "", action_id: str = "", after: str | None = None, limit: int = PAGE_ROWS
+    ) -> Page[FlagRow]:
+        """Flags, newest first."""
+        ...
+
+    def actions(self, case: str = "", after: str | None = None, limit: int = PAGE_ROWS) -> Page[ActionRow]:
+        """Actions, latest start first."""
+        ...
+
+    def action(self, action_id: str) -> ActionDetail | None:
+        """One action, or None."""
+        ...
+
+
+class Media(Protocol):
+    """Bytes of stored objects (``ingestd.store.EvidenceReader``)."""
+
+    def read_range(self, name: str, start: int, end: int) -> bytes:
+        """Bytes [start, end). Raises ``errors.StoreError``, ``errors.ObjectMissingError`` when there is no object."""
+        ...

@@ -1,0 +1,143 @@
+"""What all page families share: the ports, the look, the language, and how an error is said."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache, partial
+from typing import Any, Final
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ingestd.rules import RULES_BY_ID, TypeName
+from ingestd.web import assets, language, show, words
+from ingestd.web.language import phrase
+from ingestd.web.ports import Media, Reads
+
+THEMES: Final = {"auto": phrase("Auto"), "light": phrase("Light"), "dark": phrase("Dark")}
+THEME_COOKIE: Final = "theme"
+_YEAR_S: Final = 365 * 24 * 3600
+
+
+class PageError(Exception):
+    """A request that gets a clear page instead of what it asked for.
+
+    ``message`` is a catalogue phrase, its ``%(name)s`` filled from ``values``; the status is HTTP's.
+    """
+
+    def __init__(self, status: int, message: str, **values: str) -> None:
+        super().__init__(message % values if values else message)
+        self.status = status
+        self.message = message
+        self.values = values
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Ports and settings of one running set of pages."""
+
+    reads: Reads
+    media: Media
+    zone: ZoneInfo
+    types: Mapping[str, TypeName] = field(default_factory=dict)
+    now: Callable[[], datetime] = lambda: datetime.now(tz=ZoneInfo("UTC"))
+
+    def page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
+        """A page in the visitor's language and theme; both are remembered when the URL chose them."""
+        tongue, theme = language.chosen(request), _theme(request)
+        here = self.now().astimezone(self.zone)
+        body = (
+            _environment(tongue, self.zone)
+            .get_template(template)
+            .render(
+                theme=theme,
+                themes=THEMES,
+                path=request.url.path,
+                query=_kept(request),
+                zone_name=f"{self.zone.key} (UTC{show.offset_text(here)})",
+                made_at=show.local(int(here.timestamp() * 1000), self.zone),
+                type_name=partial(self.type_name, tongue=tongue),
+                **values,
+            )
+        )
+        answer = HTMLResponse(body, status_code=status)
+        if request.query_params.get("lang") in language.LANGUAGES:
+            answer.set_cookie(language.COOKIE, tongue, max_age=_YEAR_S, samesite="strict")
+        if request.query_params.get("theme") in THEMES:
+            answer.set_cookie(THEME_COOKIE, theme, max_age=_YEAR_S, samesite="strict")
+        return answer
+
+    def type_name(self, type_id: str, tongue: str) -> str:
+        """Name of an action type in the visitor's language; its identifier when the catalogue has no such type."""
+        known = self.types.get(type_id)
+        return known.name.in_language("en" if tongue == "en" else "zh") if known else type_id
+
+
+def with_query(query: Iterable[tuple[str, str]], **changes: str | None) -> str:
+    """A query string with some fields replaced, or removed when None; the rest keeps its order."""
+    kept = [(name, value) for name, value in query if name not in changes]
+    added = [(name, value) for name, value in changes.items() if value is not None]
+    return "?" + urlencode(kept + added)
+
+
+@cache
+def _environment(tongue: str, zone: ZoneInfo) -> Environment:
+    """Templates in one language. Everything is escaped; an unknown name is an error, not an empty string."""
+    made = Environment(
+        loader=PackageLoader("ingestd.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    catalogue = language.translations(tongue)
+    made.install_gettext_callables(catalogue.gettext, catalogue.ngettext, newstyle=True)  # type: ignore[attr-defined]  # added by the i18n extension
+    made.globals.update(
+        tongue=tongue,
+        tongues=language.LANGUAGES,
+        asset=assets.address,
+        words=words,
+        rules=RULES_BY_ID,
+        with_query=with_query,
+        speech="en" if tongue == "en" else "zh",
+    )
+    made.filters.update(
+        local=partial(show.local, zone=zone),
+        length=show.length,
+        seconds=show.signed_seconds,
+        size=show.size,
+        percent=show.percent,
+        degrees=show.degrees,
+        as_json=show.as_json,
+        said=lambda code, table=words.CODES: catalogue.gettext(table[code]) if code in table else code,
+        said_word=lambda code, table: catalogue.gettext(table[code].text) if code in table else code,
+        told=lambda flag: _sentence(flag, tongue),
+    )
+    made.globals["until"] = partial(show.until, zone=zone)
+    return made
+
+
+def _sentence(flag: Any, tongue: str) -> str:
+    """A flag's sentence in one language. A rule unknown here keeps the words it was set with."""
+    rule = RULES_BY_ID.get(flag.rule)
+    if rule is None or rule.version != flag.rule_version:
+        return str(flag.detail)
+    try:
+        return rule.say(flag.inputs, "en" if tongue == "en" else "zh")
+    except KeyError:
+        return str(flag.detail)
+
+
+def _theme(request: Request) -> str:
+    for wish in (request.query_params.get("theme"), request.cookies.get(THEME_COOKIE)):
+        if wish in THEMES:
+            return str(wish)
+    return "auto"
+
+
+def _kept(request: Request) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in request.query_params.multi_items() if name not in {"lang", "theme"}]

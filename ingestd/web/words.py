@@ -1,0 +1,110 @@
+"""Words for the codes that the index and the logs use. A code without a word is shown as it is, never hidden."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ingestd.web.language import phrase
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A meaning: word, icon and tone together, so that colour never stands alone."""
+
+    text: str
+    icon: str = ""
+    tone: str = ""
+
+
+STATUS: Final[Mapping[str, Word]] = {
+    "received": Word(phrase("Received"), "dots", "busy"),
+    "indexed": Word(phrase("Indexed"), "tick", "good"),
+    "quarantined": Word(phrase("Needs handling"), "triangle", "warn"),
+}
+VERDICT: Final[Mapping[str, Word]] = {
+    "unchecked": Word(phrase("Not yet verified"), "dots", "calm"),
+    "verified": Word(phrase("Verified"), "tick", "good"),
+    "failed": Word(phrase("Not as recorded"), "cross", "bad"),
+    "missing": Word(phrase("Missing from the store"), "cross", "bad"),
+    "unreadable": Word(phrase("Store cannot be read"), "triangle", "warn"),
+}
+FLAG_STATE: Final[Mapping[str, Word]] = {
+    "open": Word(phrase("Open"), "flag", "bad"),
+    "cleared": Word(phrase("Cleared"), "tick", "good"),
+}
+KIND: Final[Mapping[str, Word]] = {
+    "video": Word(phrase("Video"), "video"),
+    "audio": Word(phrase("Audio"), "audio"),
+    "image": Word(phrase("Photo"), "image"),
+    "sidecar": Word(phrase("Side file"), "file"),
+    "other": Word(phrase("Other file"), "file"),
+    "empty": Word(phrase("Empty file"), "file"),
+}
+LEVEL: Final[Mapping[str, Word]] = {
+    "full": Word(phrase("full process on video")),
+    "specified": Word(phrase("specified content")),
+    "text": Word(phrase("written record")),
+}
+CODES: Final[Mapping[str, str]] = {
+    # Why a clip needs handling, and what its description found.
+    "zero-byte": phrase("file has no content"),
+    "unreadable-media": phrase("media cannot be opened"),
+    "unknown-content": phrase("content of unknown kind"),
+    "moov-missing": phrase("recording was not closed (index missing)"),
+    "truncated": phrase("recording is cut off"),
+    "duration-implausible": phrase("length is not plausible"),
+    "time-implausible": phrase("time is not plausible"),
+    "time-unknown": phrase("time is unknown"),
+    # How a clip was linked.
+    "officer-time": phrase("officer and time"),
+    "case-number": phrase("case number"),
+    "manual": phrase("by hand"),
+    # Why.
+    "officer-ledger": phrase("recorder issued to the officer (ledger)"),
+    "officer-stated": phrase("officer as stated by the recorder"),
+    "time-overlaps": phrase("time overlaps"),
+    "overlap-within-uncertainty": phrase("overlap lies within the clock uncertainty"),
+    "within-margin": phrase("just before or after the act"),
+    "margin-only": phrase("only just before or after the act"),
+    "place-confirms": phrase("place confirms"),
+    "place-contradicts": phrase("place contradicts"),
+    "concurrent-actions": phrase("several acts at this time"),
+    "case-stated": phrase("case number stated"),
+    "time-apart": phrase("times lie apart"),
+    # Where a time or an officer comes from.
+    "ledger": phrase("ledger"),
+    "stated": phrase("as stated by the recorder"),
+    "gps": phrase("satellite time"),
+    "device": phrase("recorder clock"),
+    "file-name": phrase("file name"),
+    "container": phrase("container metadata"),
+    "exif": phrase("EXIF metadata"),
+    "mtime": phrase("file modification time"),
+    "connect-write": phrase("file written at docking"),
+    "future-mtime": phrase("file dated in the future"),
+    "driver": phrase("read from the recorder"),
+    "unmeasured": phrase("not measured"),
+    # Gaps.
+    "no-clip": phrase("no clip"),
+    "unusable-picture": phrase("picture unusable"),
+    "clip-truncated": phrase("clip cut off"),
+    "recorder-missing": phrase("recorder missing"),
+}
+EVENTS: Final[Mapping[str, str]] = {
+    "device.docked": phrase("Recorder docked"),
+    "device.undocked": phrase("Recorder removed"),
+    "ingest.seen": phrase("Seen on the recorder"),
+    "ingest.copied": phrase("Copied and read back equal"),
+    "ingest.verified": phrase("Checked again at the station"),
+    "ingest.failed": phrase("Could not be copied"),
+    "media.described": phrase("Metadata described"),
+    "proxy.created": phrase("Proxy made"),
+    "proxy.failed": phrase("No proxy could be made"),
+    "central.verified": phrase("Verified by the centre"),
+    "integrity.checked": phrase("Integrity checked"),
+    "case.linked": phrase("Linked to an action"),
+    "case.unlinked": phrase("Link withdrawn"),
+    "flag.set": phrase("Flag set"),
+    "flag.changed": phrase("Flag changed"),
+    "flag.cleared": phrase("Flag cleared"),
+}
