@@ -1,0 +1,148 @@
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestd.coverage import GAP_REASONS, TRUNCATED, UNUSABLE, WHOLE_PPM, cover, is_usable, union
+from ingestd.model import Assignment, Gap, Interval, MediaKind
+from tests.ingestd.worlds import MINUTE, T0, action, actions, clip, clips, intervals, span
+from tests.oracles import covering
+
+
+def test_one_clip_over_the_whole_act_covers_all_of_it():
+    found = cover(action(), [clip(interval=span(-1, 11), uncertainty_ms=MINUTE)])
+    assert (found.nominal_ppm, found.guaranteed_ppm, found.gaps, found.clips) == (WHOLE_PPM, WHOLE_PPM, (), ("c1",))
+
+
+def test_many_recorders_combine():
+    found = cover(action(), [clip("c1", span(0, 6)), clip("c2", span(4, 10), recorder="DSJ0732", officer="013")])
+    assert (found.nominal_ppm, found.gaps, found.clips) == (WHOLE_PPM, (), ("c1", "c2"))
+
+
+def test_what_no_clip_shows_is_a_gap():
+    found = cover(action(), [clip("c1", span(-5, 3)), clip("c2", span(7, 20))])
+    assert found.nominal_ppm == 600_000
+    assert found.gaps == (Gap(span(3, 7), "no-clip"),)
+
+
+@pytest.mark.parametrize(("hole_ms", "count"), [(999, 0), (1000, 0), (1001, 1)])
+def test_a_hole_is_a_gap_when_longer_than_tolerated(hole_ms, count):
+    before, after = Interval(T0, T0 + MINUTE), Interval(T0 + MINUTE + hole_ms, T0 + 10 * MINUTE)
+    found = cover(action(), [clip("c1", before), clip("c2", after)])
+    assert len(found.gaps) == count
+    assert found.nominal_ppm < WHOLE_PPM
+
+
+@pytest.mark.parametrize("where", ["start", "end"])
+def test_a_late_start_and_an_early_end_are_gaps(where):
+    interval = span(1, 10) if where == "start" else span(0, 9)
+    assert len(cover(action(), [clip(interval=interval)]).gaps) == 1
+
+
+def test_guaranteed_is_shrunk_by_each_clips_own_uncertainty():
+    found = cover(action(), [clip("c1", span(0, 5), uncertainty_ms=30_000), clip("c2", span(5, 10))])
+    assert (found.nominal_ppm, found.guaranteed_ppm) == (WHOLE_PPM, 900_000)
+
+
+@pytest.mark.parametrize(("uncertainty_ms", "guaranteed"), [(149_999, True), (150_000, False), (200_000, False)])
+def test_uncertainty_can_eat_a_clip_up(uncertainty_ms, guaranteed):
+    found = cover(action(), [clip(interval=span(0, 5), uncertainty_ms=uncertainty_ms)])
+    assert (found.guaranteed_ppm > 0) is guaranteed
+    assert found.nominal_ppm == 500_000
+
+
+@pytest.mark.parametrize("kind", [kind for kind in MediaKind if kind is not MediaKind.VIDEO])
+def test_only_video_covers(kind):
+    found = cover(action(), [clip(kind=kind)])
+    assert (found.nominal_ppm, found.clips, found.gaps) == (0, (), (Gap(span(0, 10), "no-clip"),))
+
+
+@pytest.mark.parametrize("problem", sorted(UNUSABLE))
+def test_a_spoilt_picture_does_not_cover_and_is_the_reason(problem):
+    found = cover(action(), [clip(problems=(problem,))])
+    assert (found.nominal_ppm, found.gaps) == (0, (Gap(span(0, 10), "unusable-picture"),))
+
+
+def test_a_rejected_reading_of_time_does_not_spoil_the_picture():
+    assert is_usable(clip(problems=("time-implausible", "time-conflict", "type-mismatch")))
+    assert not is_usable(replace(clip(), interval=None))
+
+
+@pytest.mark.parametrize("problem", sorted(TRUNCATED))
+def test_a_truncated_clip_covers_what_it_holds_and_explains_the_rest(problem):
+    found = cover(action(), [clip(interval=span(0, 4), problems=(problem,)), clip("c2", span(6, 8))])
+    assert found.nominal_ppm == 600_000
+    assert found.gaps == (Gap(span(4, 6), "clip-truncated"), Gap(span(8, 10), "no-clip"))
+
+
+def test_without_a_ledger_no_recorder_is_missing():
+    assert cover(action(), [], None).gaps[0].reason == "no-clip"
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (None, "recorder-missing"),
+        (Assignment("r", "007", T0 - MINUTE, T0), "recorder-missing"),  # returned as the act began
+        (Assignment("r", "007", T0 - MINUTE, T0 + 1), "no-clip"),
+        (Assignment("r", "007", T0 - MINUTE, None), "no-clip"),
+        (Assignment("r", "007", T0 + 10 * MINUTE + 1, None), "recorder-missing"),
+    ],
+)
+def test_the_ledger_tells_whether_anybody_had_a_recorder(entry, reason):
+    assert cover(action(), [], [entry] if entry else []).gaps[0].reason == reason
+
+
+def test_an_act_shorter_than_the_tolerance_is_still_one_gap_when_nothing_shows_it():
+    brief = action(interval=Interval(T0, T0 + 500))
+    assert cover(brief, []).gaps == (Gap(brief.interval, "no-clip"),)
+
+
+@pytest.mark.parametrize(
+    ("interval", "uncertainty_ms", "nominal", "guaranteed"),
+    [
+        (span(-1, 1), 0, WHOLE_PPM, WHOLE_PPM),
+        (span(-1, 1), 2 * MINUTE, WHOLE_PPM, 0),
+        (span(0, 1), 0, WHOLE_PPM, WHOLE_PPM),
+        (span(0, 1), 1, WHOLE_PPM, 0),
+        (span(1, 2), 0, 0, 0),
+    ],
+)
+def test_a_momentary_act_is_shown_or_not(interval, uncertainty_ms, nominal, guaranteed):
+    moment = action(interval=Interval(T0, T0))
+    found = cover(moment, [clip(interval=interval, uncertainty_ms=uncertainty_ms)])
+    assert (found.nominal_ppm, found.guaranteed_ppm) == (nominal, guaranteed)
+    assert bool(found.gaps) == (nominal == 0)
+
+
+def test_one_millisecond_missing_is_not_the_whole():
+    long = action(interval=Interval(T0, T0 + 100_000_000))
+    found = cover(long, [clip(interval=Interval(T0, T0 + 99_999_999))])
+    assert found.nominal_ppm == WHOLE_PPM - 1
+
+
+@given(actions(max_size=1).filter(bool), clips())
+def test_agrees_with_the_oracle(some, footage):
+    (act,) = some
+    found, seen = cover(act, footage), covering.look(act, footage)
+    length = act.interval.length_ms // 1000
+    assert found.nominal_ppm == len(seen.nominal) * WHOLE_PPM // length
+    assert found.guaranteed_ppm == len(seen.guaranteed) * WHOLE_PPM // length
+    assert [(g.interval.start_ms // 1000, g.interval.end_ms // 1000) for g in found.gaps] == seen.holes
+    assert found.guaranteed_ppm <= found.nominal_ppm
+    assert {g.reason for g in found.gaps} <= set(GAP_REASONS)
+
+
+@given(actions(max_size=1).filter(bool), clips(), st.randoms())
+def test_the_order_of_the_clips_does_not_matter(some, footage, random):
+    assert cover(some[0], random.sample(footage, len(footage))) == cover(some[0], footage)
+
+
+@given(st.lists(intervals(), max_size=8))
+def test_a_union_holds_the_same_moments_in_disjoint_order(spans):
+    merged = union(spans)
+    seconds = [second for s in merged for second in covering._seconds(s)]
+    assert seconds == sorted({second for s in spans for second in covering._seconds(s)})
+    assert all(a.end_ms < b.start_ms for a, b in itertools.pairwise(merged))

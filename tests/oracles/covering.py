@@ -1,0 +1,52 @@
+"""Coverage once more, slow and obvious: every second of an act is looked at by itself.
+
+Written apart from ``ingestd.coverage``; for worlds whose times are whole seconds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ingestd.model import Clip, EnforcementAction, Interval, MediaKind
+
+SPOILT = "unreadable-picture"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Seconds of an act that are on video, and the runs of seconds that are not."""
+
+    nominal: set[int]
+    guaranteed: set[int]
+    holes: list[tuple[int, int]]
+    """First second and the second after the last, of every hole longer than is tolerated."""
+
+
+def look(action: EnforcementAction, clips: Sequence[Clip]) -> Seen:
+    """Look at every second of ``action``, which lasts at least one."""
+    act = _seconds(action.interval)
+    nominal = {s for s in act if any(_shows(c, s, 0) for c in clips)}
+    guaranteed = {s for s in act if any(_shows(c, s, c.uncertainty_ms // 1000) for c in clips)}
+    holes = _runs(sorted(set(act) - nominal))
+    if nominal:
+        holes = [(a, b) for a, b in holes if (b - a) * 1000 > action.tolerated_gap_ms]
+    return Seen(nominal, guaranteed, holes)
+
+
+def _shows(clip: Clip, second: int, unsure: int) -> bool:
+    if clip.kind is not MediaKind.VIDEO or clip.interval is None or SPOILT in clip.problems:
+        return False
+    return clip.interval.start_ms // 1000 + unsure <= second < clip.interval.end_ms // 1000 - unsure
+
+
+def _seconds(span: Interval) -> range:
+    return range(span.start_ms // 1000, span.end_ms // 1000)
+
+
+def _runs(seconds: Sequence[int]) -> list[tuple[int, int]]:
+    runs: list[tuple[int, int]] = []
+    for second in seconds:
+        if runs and runs[-1][1] == second:
+            runs[-1] = (runs[-1][0], second + 1)
+        else:
+            runs.append((second, second + 1))
+    return runs
