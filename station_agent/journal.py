@@ -222,7 +222,7 @@ class Journal:
         return [(int(seq), bytes(data)) for seq, data in rows]
 
     def sent(self, seqs: Sequence[int], now_ms: int, pause_ms: int, most: int) -> None:
-        """These were sent; without an answer they are due again after ``pause_ms``, doubled each time, ``most`` times it."""
+        """These were sent; without an answer they are due again after ``pause_ms``, up to ``most`` times it."""
         with self._transaction() as db:
             db.executemany(
                 "UPDATE outbox SET due_ms = ? + ? * min(?, 1 << min(attempts, 20)), attempts = attempts + 1"

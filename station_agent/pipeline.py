@@ -116,6 +116,11 @@ class Summary:
     """Files that are still to be copied: the recorder was pulled, the spool is full, or the station stops."""
     reason: str = ""
 
+    @property
+    def complete(self) -> bool:
+        """Whether every file is sealed and every other entry is recorded as refused."""
+        return self.open == 0 and self.failed == 0
+
 
 @dataclass(slots=True)
 class _Docking:

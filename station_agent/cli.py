@@ -1,0 +1,283 @@
+"""Command line of the station, and the one place where errors become exit codes."""
+
+import json
+import logging
+import os
+import signal
+import stat
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import structlog
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from custody.errors import CustodyError, EvidenceError
+from station_agent.audit import verify_log
+from station_agent.clock import SystemClock
+from station_agent.config import FILE_NAME, Config, load
+from station_agent.errors import AgentError, ConfigError, KeyFileError
+from station_agent.journal import Journal
+from station_agent.keys import load_signer
+from station_agent.logfiles import AuditedLogFiles
+from station_agent.seal import new_id
+from station_agent.service import TOOLS, broker_of, ingest_folder, opened
+from station_agent.service import run as run_service
+from station_agent.status import Board, CentreLink, LogHead, Status, status_of, summary_line
+from station_agent.store import EvidenceStore
+
+EVIDENCE_EXIT: Final = 65
+"""Exit code for a log or message that contradicts itself (EX_DATAERR of sysexits(3))."""
+_SCREEN_TIMEOUT_S: Final = 2.0
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="采集站 · docking station agent"
+)
+ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="configuration file")]
+DataOption = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help=f"folder with {FILE_NAME}")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+
+
+def main() -> None:
+    """Entry point of the console script: every expected error becomes one sentence and its class's exit code."""
+    _log_to_stderr()
+    try:
+        app()
+    except AgentError as error:
+        _fail(str(error), error.exit_code)
+    except EvidenceError as error:
+        _fail(f"{error.finding}: {error}", EVIDENCE_EXIT)
+    except CustodyError as error:
+        _fail(str(error), EVIDENCE_EXIT)
+
+
+@app.command()
+def run(config: ConfigOption = None, data_dir: DataOption = None) -> None:
+    """Run the station until SIGTERM or Ctrl-C."""
+    run_service(_config(config, data_dir), _stop_on_signals())
+
+
+@app.command()
+def ingest(
+    path: Annotated[Path, typer.Argument(help="folder or mounted volume")],
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+    offload_only: Annotated[  # noqa: FBT002  # typer's form of a switch
+        bool, typer.Option("--offload-only", help="leave description and upload to a later run")
+    ] = False,
+) -> None:
+    """Take in a folder once, without udev; exit 0 when every regular file in it is sealed."""
+    folder = path.absolute()
+    if not folder.is_dir():
+        raise ConfigError(f"{path}: a folder is needed")
+    with opened(_config(config, data_dir), _stop_on_signals(), patient=False) as rooms:
+        summary = ingest_folder(rooms, folder)
+        if not offload_only:
+            rooms.followup.drain(rooms.stop)
+        facts = {
+            "complete": summary.complete,
+            "files": asdict(summary),
+            "waiting": rooms.journal.waiting().block(),
+            "log": {"origin": rooms.seal.origin, "size": rooms.seal.size, "root": rooms.seal.root},
+        }
+        words = f"{summary.sealed} of {summary.found} sealed, {summary.refused} refused, {summary.failed} failed"
+        _print(facts, as_json, f"{words}; waiting: {summary_line(rooms.journal.waiting())}")
+    raise typer.Exit(0 if summary.complete else 1)
+
+
+@app.command()
+def status(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+) -> None:
+    """What the station does now; when it does not run, what it remembers."""
+    settings = _config(config, data_dir)
+    facts = _live_status(settings) or _remembered_status(settings)
+    if as_json:
+        _print(facts, as_json, "")
+    else:
+        _print_status(facts)
+
+
+@app.command("verify-log")
+def verify(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+) -> None:
+    """Check the station log and every sealed file in the spool; exit 0 right, 1 not as recorded, 2 nothing checked."""
+    settings = _config(config, data_dir)
+    key = load_signer(settings.keys.custody).verify_key()
+    if not settings.log.is_dir():
+        _print(
+            {"entries": 0, "findings": [{"finding": "nothing-checked"}], "exit_code": 2},
+            as_json,
+            "no log: nothing checked",
+        )
+        raise typer.Exit(2)
+    report = verify_log(AuditedLogFiles(settings.log), settings.origin, key, settings.spool)
+    block = report.block()
+    words = ", ".join(f"{word} {count}" for word, count in dict(block["files"]).items())  # type: ignore[call-overload]  # our own block
+    lines = [f"{settings.origin}: {report.entries} entries; files: {words}"]
+    lines += [f"{name}: {word}" for name, word in dict(block["not_verified"]).items()]  # type: ignore[call-overload]  # our own block
+    lines += [f"{finding}: {detail}" for finding, detail in report.findings]
+    _print(block, as_json, "\n".join(lines))
+    raise typer.Exit(int(report.outcome))
+
+
+@app.command()
+def doctor(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+) -> None:
+    """Check what the station needs; exit 0 when all of it is there."""
+    settings = _config(config, data_dir)
+    results = {name: _examine(check) for name, check in _checks(settings).items()}
+    healthy = all(result["ok"] for result in results.values())
+    lines = [f"{'ok  ' if r['ok'] else 'FAIL'} {name}: {r['detail']}" for name, r in results.items()]
+    _print({"ok": healthy, "checks": results}, as_json, "\n".join(lines))
+    raise typer.Exit(0 if healthy else 1)
+
+
+def _config(config: Path | None, data_dir: Path | None) -> Config:
+    if (config is None) == (data_dir is None):
+        raise ConfigError("give either --config FILE or --data-dir DIR")
+    return load(config if config is not None else Path(data_dir or "", FILE_NAME))
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    return stop
+
+
+def _live_status(settings: Config) -> Status | None:
+    """The running station's own word, or None when it does not answer."""
+    if not settings.screen.port:
+        return None
+    address = f"http://{settings.screen.host}:{settings.screen.port}/api/status"
+    try:
+        with urllib.request.urlopen(address, timeout=_SCREEN_TIMEOUT_S) as answer:  # always http
+            found: Status = json.load(answer)
+    except (urllib.error.URLError, ValueError, OSError):
+        return None
+    return found if found.get("station") == settings.station.id else None
+
+
+def _remembered_status(settings: Config) -> Status:
+    if not settings.journal.is_file():
+        raise ConfigError(f"{settings.paths.data}: no station has worked here yet")
+    clock = SystemClock()
+    journal = Journal(settings.journal, settings.origin, lambda: new_id(clock.now().utc_ms))
+    try:
+        head = LogHead(settings.origin, journal.applied, "")
+        link = CentreLink(online=False, since_ms=0)
+        return status_of(settings.station.id, "stopped", Board(sorted(settings.bay_patterns)), journal, head, link)
+    finally:
+        journal.close()
+
+
+def _print_status(facts: Status) -> None:
+    console = Console()
+    log, centre = facts["log"], facts["centre"]
+    console.print(f"{facts['station']}: {facts['state']}; log {log['origin']} {log['size']} entries", highlight=False)
+    table = Table("bay", "state", "recorder", "files", "warnings")
+    for bay in facts["bays"]:
+        files = f"{bay['files_done']}/{bay['files_total']}"
+        table.add_row(str(bay["bay"]), bay["state"], bay["serial"] or "-", files, ", ".join(bay["warnings"]))
+    console.print(table)
+    waiting = ", ".join(f"{name} {count}" for name, count in facts["waiting"].items())
+    console.print(f"centre {'online' if centre['online'] else 'offline'}; waiting: {waiting}", highlight=False)
+    for trouble in facts.get("troubles", []):
+        console.print(f"{trouble['job']} {trouble['object']}: {trouble['reason']}", highlight=False)
+
+
+def _checks(settings: Config) -> dict[str, Callable[[], str]]:
+    return {
+        **TOOLS,
+        "udev": _udev,
+        "key": lambda: _key(settings.keys.custody),
+        "spool": lambda: _writable(settings.paths.data),
+        "store": lambda: _store(settings.store_url),
+        "broker": lambda: _broker(settings),
+        "clock": _clock,
+    }
+
+
+def _examine(check: Callable[[], str]) -> dict[str, Any]:
+    try:
+        return {"ok": True, "detail": check()}
+    except AgentError as error:
+        return {"ok": False, "detail": str(error)}
+
+
+def _udev() -> str:
+    if not Path("/run/udev/control").exists():
+        raise AgentError("udevd does not run: docked recorders are not noticed")
+    return "running"
+
+
+def _key(path: Path) -> str:
+    load_signer(path)
+    return f"{path.name}, mode {stat.S_IMODE(path.stat().st_mode):04o}"
+
+
+def _writable(folder: Path) -> str:
+    if not os.access(folder, os.W_OK):
+        raise KeyFileError(f"{folder}: not writable")
+    free = os.statvfs(folder)
+    return f"writable, {free.f_bavail * free.f_frsize >> 30} GiB free"
+
+
+def _store(url: str) -> str:
+    EvidenceStore(url).check()
+    return f"{url}: written and read back"
+
+
+def _broker(settings: Config) -> str:
+    broker_of(settings).check()
+    return f"{settings.mqtt.host}:{settings.mqtt.port}: reached"
+
+
+def _clock() -> str:
+    source = SystemClock().now().source
+    if source == "none":
+        raise AgentError("the clock is not synchronised; records say so")
+    return source
+
+
+def _print(facts: object, as_json: bool, text: str) -> None:  # noqa: FBT001  # the value of the switch
+    sys.stdout.write((json.dumps(facts, ensure_ascii=False) if as_json else text) + "\n")
+
+
+def _fail(sentence: str, code: int) -> None:
+    sys.stderr.write(f"station-agent: {' '.join(sentence.split())}\n")
+    raise SystemExit(code)
+
+
+def _log_to_stderr() -> None:
+    """One line an event; standard output belongs to the commands' answers."""
+    structlog.configure(
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.add_log_level,
+            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,398 @@
+"""Composition root: builds the rooms from the configuration, runs them, and stops them in order.
+
+One process owns a data folder: a lock on ``<data>/lock`` is held for as long as it runs.
+"""
+
+import fcntl
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+import uvicorn
+
+from custody.canonical import JsonObject
+from custody.checkpoint import NoteKey
+from custody.errors import CustodyError
+from station_agent import recorders
+from station_agent.bays import BayMap
+from station_agent.clock import SystemClock, measure_offset
+from station_agent.config import Config
+from station_agent.describe import Describer
+from station_agent.detect import Detector
+from station_agent.dropfolder import DropFolder, read_statement
+from station_agent.durable import make_dirs
+from station_agent.errors import AgentError, ConfigError, JournalError
+from station_agent.followup import FollowUp, Media
+from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD, Journal
+from station_agent.keys import load_signer
+from station_agent.logfiles import PosixLogFiles
+from station_agent.model import (
+    ClockReading,
+    Described,
+    DeviceIdentity,
+    MountedVolume,
+    Proxy,
+    RecorderDocked,
+    RecorderUndocked,
+    SourceFile,
+)
+from station_agent.mount import clear_stale, mounted
+from station_agent.offload import Offloader
+from station_agent.pipeline import Pipeline, Reader, Summary
+from station_agent.ports import Store
+from station_agent.publish import Broker, Outbox, Publisher, Trust
+from station_agent.screen import create_app
+from station_agent.seal import Seal, new_id
+from station_agent.status import Board, LogHead, Status, status_of
+from station_agent.store import EvidenceStore
+from station_agent.tools import exiftool, ffmpeg, ffprobe
+from station_agent.transcode import make_proxy, plan
+
+CHECKPOINT_EVERY_S: Final = 60.0
+"""No entry is older than this without a checkpoint over it."""
+STOP_WITHIN_S: Final = 8.0
+"""After SIGTERM the threads have this long; whatever is left is safe to be cut off."""
+FOLDER: Final = "folder"
+"""File system and driver named in the record of a folder that was ingested as it is."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """A station put together, not yet running."""
+
+    config: Config
+    clock: SystemClock
+    journal: Journal
+    seal: Seal
+    pipeline: Pipeline
+    board: Board
+    followup: FollowUp
+    stop: threading.Event
+
+
+@contextmanager
+def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[Rooms]:
+    """The rooms of a station whose data folder is ours alone while this lasts; recovered, ready to work.
+
+    Raises ``AgentError`` or ``CustodyError`` with a sentence for people.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_alone(config.paths.data))
+        signer = load_signer(config.keys.custody)
+        clock = SystemClock()
+        journal = Journal(config.journal, config.origin, lambda: new_id(clock.now().utc_ms))
+        stack.callback(journal.close)
+        seal = Seal(PosixLogFiles(config.log), config.origin, signer, clock, journal)
+        board = Board(sorted(config.bay_patterns))
+        pipeline = Pipeline(
+            clock,
+            journal,
+            seal,
+            Offloader(clock),
+            _reader(config),
+            board,
+            config.spool,
+            stop,
+            workers=config.offload.workers,
+            patient=patient,
+        )
+        pipeline.recover()
+        media = stack.enter_context(_media(config))
+        followup = FollowUp(clock, journal, seal, media, _LateStore(config.store_url), config.spool)
+        yield Rooms(config, clock, journal, seal, pipeline, board, followup, stop)
+
+
+def run(config: Config, stop: threading.Event) -> None:
+    """Run the station until ``stop`` is set. Raises the error that made going on impossible, if any."""
+    with opened(config, stop, patient=True) as rooms:
+        clear_stale(config.paths.mounts)
+        _Running(rooms).until_stopped()
+
+
+def ingest_folder(rooms: Rooms, folder: Path) -> Summary:
+    """Take in a folder or mounted volume once, through the same pipeline, as bay 0."""
+    identity = DeviceIdentity(serial="", volume_uuid=f"{FOLDER}:{folder}", volume_label=folder.name)
+    event = RecorderDocked(str(folder), 0, identity, FOLDER, rooms.clock.now().utc_ms)
+    summary = rooms.pipeline.docked(event)
+    rooms.pipeline.undocked(RecorderUndocked(event.node, rooms.clock.now().utc_ms))
+    return summary
+
+
+class _Running:
+    """The threads of a running station. The first error that makes going on impossible stops all of them."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._stop = rooms.stop
+        self._config = rooms.config
+        self._error: Exception | None = None
+        self._bays = threading.Semaphore(rooms.config.offload.max_bays)
+        self._threads: list[threading.Thread] = []
+        self._publisher = _publisher(rooms)
+
+    def until_stopped(self) -> None:
+        self._start("publish", lambda: self._publisher.run(self._stop))
+        self._start("checkpoint", self._checkpoints)
+        self._start("detect", self._detect)
+        for kind in (DESCRIBE, TRANSCODE, UPLOAD):
+            self._start(kind, lambda kind=kind: self._rooms.followup.run(kind, self._stop))  # type: ignore[misc]  # mypy knows no default in a lambda
+        if self._config.drop_folder is not None:
+            self._start("dropfolder", self._watch_drop_folder)
+        screen = self._screen() if self._config.screen.port else None
+        notify("READY=1")
+        self._wait()
+        notify("STOPPING=1")
+        if screen:
+            screen.should_exit = True
+        self._join()
+        if self._error:
+            raise self._error
+
+    def _start(self, name: str, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=lambda: self._guarded(name, work), name=name, daemon=True)
+        self._threads = [t for t in self._threads if t.is_alive()] + [thread]
+        thread.start()
+
+    def _guarded(self, name: str, work: Callable[[], None]) -> None:
+        """Run one room; whatever ends it but its own return ends the station, the reason kept for the main thread."""
+        ended_well = False
+        try:
+            work()
+            ended_well = True
+        except (AgentError, CustodyError, OSError) as error:
+            _log.error("room-failed", room=name, reason=str(error))  # the trace goes with the raise
+            self._error = self._error or error
+        finally:
+            if not ended_well:
+                self._error = self._error or AgentError(f"{name} ended unexpectedly; the trace is in the journal")
+                self._stop.set()
+
+    def _wait(self) -> None:
+        pause_s = _watchdog_s() / 2 if _watchdog_s() else 1.0
+        while not self._stop.wait(pause_s):
+            notify("WATCHDOG=1")
+
+    def _join(self) -> None:
+        share_s = STOP_WITHIN_S / max(1, len(self._threads))
+        for thread in self._threads:
+            thread.join(share_s)
+        left = [thread.name for thread in self._threads if thread.is_alive()]
+        if left:
+            _log.warning("cut-off", rooms=left)
+
+    def _checkpoints(self) -> None:
+        while not self._stop.wait(CHECKPOINT_EVERY_S):
+            self._rooms.seal.checkpoint()
+
+    def _detect(self) -> None:
+        bays = BayMap(self._config.bay_patterns)
+        detector = Detector(bays, self._rooms.clock, require_tag=self._config.recorders.require_tag)
+        for event in detector.events(self._stop):
+            if isinstance(event, RecorderDocked):
+                self._start(f"bay-{event.bay}", lambda event=event: self._docked(event))  # type: ignore[misc]  # as above
+            else:
+                self._rooms.pipeline.undocked(event)
+
+    def _docked(self, event: RecorderDocked) -> None:
+        with self._bays:
+            if not self._stop.is_set():
+                self._rooms.pipeline.docked(event)
+
+    def _watch_drop_folder(self) -> None:
+        folder = self._config.drop_folder
+        if folder is None:
+            return
+        make_dirs(folder)
+        for path in DropFolder(folder, self._config.dropfolder.settle_s).files(self._stop):
+            _take_dropped(self._rooms, folder, path)
+
+    def _screen(self) -> uvicorn.Server:
+        app = create_app(self._status, zone=self._config.zone, stopped=self._stop.is_set)
+        settings = uvicorn.Config(
+            app, self._config.screen.host, self._config.screen.port, log_level="warning", timeout_graceful_shutdown=2
+        )
+        server = _ThreadServer(settings)
+        self._start("screen", server.run)
+        return server
+
+    def _status(self) -> Status:
+        seal = self._rooms.seal
+        state = "stopping" if self._stop.is_set() else "running"
+        head = LogHead(seal.origin, seal.size, seal.root)
+        return status_of(
+            self._config.station.id, state, self._rooms.board, self._rooms.journal, head, self._publisher.link
+        )
+
+
+class _ThreadServer(uvicorn.Server):
+    """A server in a thread: signals stay with the main thread."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _LateStore:
+    """Opens the store at the first use, so that an unreachable store delays uploads and nothing else."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._store: Store | None = None
+
+    def put(self, source: Path, name: str) -> None:
+        self._opened().put(source, name)
+
+    def size(self, name: str) -> int | None:
+        return self._opened().size(name)
+
+    def _opened(self) -> Store:
+        if self._store is None:
+            self._store = EvidenceStore(self._url)
+        return self._store
+
+
+def notify(message: str) -> None:
+    """Tell systemd (sd_notify(3)); without NOTIFY_SOCKET nothing happens."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            sock.sendto(message.encode(), address)
+    except OSError as error:
+        _log.warning("notify-failed", reason=str(error))
+
+
+def trust_of(config: Config) -> Trust:
+    """Whose signatures this station believes. Raises ``ConfigError``."""
+    signer = load_signer(config.keys.custody)
+    try:
+        centre = NoteKey.parse(config.keys.centre) if config.keys.centre else None
+        witness = NoteKey.parse(config.keys.witness) if config.keys.witness else None
+    except CustodyError as error:
+        raise ConfigError(f"keys: {error}") from error
+    return Trust(NoteKey(config.origin, signer.verify_key()), centre, witness)
+
+
+def broker_of(config: Config) -> Broker:
+    """The broker as configured."""
+    return Broker(config.mqtt.host, config.mqtt.port, config.mqtt.ca, config.mqtt.cert, config.mqtt.key)
+
+
+def _publisher(rooms: Rooms) -> Publisher:
+    config = rooms.config
+    outbox = Outbox(rooms.clock, rooms.journal, rooms.seal, trust_of(config), config.publish.resend_after_s)
+    return Publisher(config.station.id, outbox, broker_of(config), rooms.clock)
+
+
+def _take_dropped(rooms: Rooms, folder: Path, path: Path) -> None:
+    try:
+        found = path.stat()
+    except OSError as error:
+        _log.warning("dropped-file-gone", path=str(path), reason=error.strerror)
+        return
+    file = SourceFile(os.fsencode(path.relative_to(folder)), found.st_size, found.st_mtime_ns)
+    stated = read_statement(path)
+    identity = DeviceIdentity(serial=stated.recorder, volume_uuid=f"{FOLDER}:{folder}", volume_label=folder.name)
+    event = RecorderDocked(str(folder), 0, identity, FOLDER, rooms.clock.now().utc_ms)
+    rooms.pipeline.take(event, _as_it_is(folder), [file], stated.officer)
+
+
+def _reader(config: Config) -> Reader:
+    return Reader(
+        mounted=lambda event: _mounted(event, config.paths.mounts),
+        list_files=recorders.list_files,
+        family_of=recorders.family_of,
+        claims=recorders.claims,
+        measure_offset=measure_offset,
+    )
+
+
+def _mounted(event: RecorderDocked, mounts: Path) -> AbstractContextManager[MountedVolume]:
+    if event.filesystem == FOLDER:
+        return _folder(Path(event.node))
+    return mounted(event, mounts)
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[MountedVolume]:
+    yield _as_it_is(path)
+
+
+def _as_it_is(path: Path) -> MountedVolume:
+    read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    return MountedVolume(path, "", FOLDER, FOLDER, ("ro",) if read_only else ("rw",), device_read_only=False)
+
+
+@contextmanager
+def _media(config: Config) -> Iterator[Media]:
+    with ExitStack() as stack:
+        describer = _LateDescriber(config, stack)
+
+        def derive(path: Path, media: JsonObject, target: Path) -> Proxy | None:
+            wanted = plan(media, config.transcode.height) if config.transcode.enabled else None
+            return make_proxy(path, wanted, target) if wanted else None
+
+        yield Media(describer.describe, derive, _tools_ready)
+
+
+class _LateDescriber:
+    """Starts the media tools at the first description: a missing program delays descriptions and nothing else."""
+
+    def __init__(self, config: Config, stack: ExitStack) -> None:
+        self._config = config
+        self._stack = stack
+        self._describer: Describer | None = None
+
+    def describe(self, path: Path, file: SourceFile, clock: ClockReading, docked_ms: int) -> Described:
+        if self._describer is None:
+            work = self._config.paths.data / "work"
+            make_dirs(work)
+            self._describer = Describer(self._config.zone, work)
+            self._stack.callback(self._describer.close)
+        return self._describer.describe(path, file, recorders.claims(file.path), clock, docked_ms)
+
+
+def _tools_ready() -> None:
+    for probe in TOOLS.values():
+        probe()
+
+
+TOOLS: Final[Mapping[str, Callable[[], str]]] = {
+    "ffmpeg": ffmpeg.probe,
+    "ffprobe": ffprobe.probe,
+    "exiftool": exiftool.probe,
+}
+"""External programs and how each says its version; raises ``ToolError``."""
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """Hold the lock of the data folder. Raises ``JournalError`` when another process has it."""
+    try:
+        make_dirs(data)
+        fd = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise JournalError(f"{data}: cannot be used: {error.strerror}") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise JournalError(f"{data}: another station-agent is working with this folder") from error
+    finally:
+        os.close(fd)
+
+
+def _watchdog_s() -> float:
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    return int(microseconds) / 1_000_000 if microseconds.isdigit() else 0.0
