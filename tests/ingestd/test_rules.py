@@ -1,0 +1,182 @@
+import string
+from dataclasses import replace
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from custody.canonical import canonical_bytes
+from ingestd import rules
+from ingestd.catalogue import load
+from ingestd.coverage import cover
+from ingestd.model import Level, MediaKind
+from ingestd.rules.document import document
+from ingestd.rules.full_process import MAX_GAPS_KEPT
+from ingestd.rules.wording import length, moment, share, spoken
+from tests.ingestd.worlds import MINUTE, T0, action, clip, span
+
+ROOT = Path(__file__).parents[2]
+CATALOGUE = load(ROOT / "config" / "catalogue.toml")
+POLICY = rules.Policy(types=CATALOGUE.spoken())
+END = T0 + 10 * MINUTE
+DUE = END + 24 * 60 * MINUTE
+
+
+def flags(act=None, footage=(), now_ms=DUE):
+    act = act or action()
+    return rules.evaluate(act, cover(act, footage), now_ms, POLICY)
+
+
+def names(found):
+    return [flag.rule for flag in found]
+
+
+def test_a_demolition_without_any_video_is_flagged():
+    (flag,) = flags(action(type="demolition"))
+    assert flag.flag_id == "missing-full-process-video:a1"
+    assert (flag.action_id, flag.case) == ("a1", action().case)
+    assert flag.article == CATALOGUE.types["demolition"].article
+    assert "强制拆除" in flag.detail
+    assert "Forced demolition" in flag.detail
+    assert "2026-11-21 10:00:00" in flag.detail
+
+
+def test_sound_stills_and_spoilt_pictures_are_no_video():
+    footage = [clip("c1", kind=MediaKind.AUDIO), clip("c2", kind=MediaKind.IMAGE), clip("c3", problems=("encrypted",))]
+    (flag,) = flags(footage=footage)
+    assert flag.rule == "missing-full-process-video"
+    assert flag.inputs["gaps"] == [{"start_ms": T0, "end_ms": END, "reason": "unusable-picture"}]
+
+
+def test_a_hole_is_flagged_with_its_times():
+    (flag,) = flags(footage=[clip("c1", span(0, 3)), clip("c2", span(7, 10))])
+    assert flag.flag_id == "full-process-gap:a1"
+    assert flag.inputs["gaps"] == [{"start_ms": T0 + 3 * MINUTE, "end_ms": T0 + 7 * MINUTE, "reason": "no-clip"}]
+    assert "2026-11-21 10:03:00–10:07:00（4分，无录像）" in flag.detail
+    assert "2026-11-21 10:03:00–10:07:00 (4 min, no clip)" in flag.detail
+    assert "60.0%" in flag.detail
+
+
+def test_full_coverage_deserves_no_flag():
+    assert flags(footage=[clip()]) == []
+
+
+@pytest.mark.parametrize("footage", [(), (clip(interval=span(0, 3)),)])
+@pytest.mark.parametrize(("now_ms", "count"), [(END, 0), (DUE - 1, 0), (DUE, 1), (DUE + 1, 1)])
+def test_nobody_is_asked_before_the_period_of_grace_is_over(footage, now_ms, count):
+    assert len(flags(footage=footage, now_ms=now_ms)) == count
+
+
+@pytest.mark.parametrize("level", [Level.SPECIFIED, Level.TEXT])
+@pytest.mark.parametrize("footage", [(), (clip(interval=span(0, 3)),)])
+def test_only_acts_that_must_be_recorded_in_full_are_flagged(level, footage):
+    assert flags(action(level=level), footage) == []
+
+
+@pytest.mark.parametrize(("hole_ms", "expected"), [(1000, []), (1001, ["full-process-gap"])])
+def test_a_hole_within_the_tolerance_is_no_gap(hole_ms, expected):
+    first, second = clip("c1", span(0, 3)), clip("c2", span(3 + hole_ms / MINUTE, 10))
+    assert names(flags(footage=[first, second])) == expected
+
+
+def test_one_second_of_video_makes_a_missing_recording_one_with_gaps():
+    assert names(flags(footage=[clip(interval=span(0, 1 / 60))])) == ["full-process-gap"]
+
+
+def test_the_same_facts_make_the_same_flag_whenever_asked():
+    assert flags(now_ms=DUE) == flags(now_ms=DUE + 10**9)
+
+
+def test_a_type_outside_the_catalogue_is_called_by_its_identifier_and_keeps_the_citys_plan():
+    (flag,) = flags(action(type="unheard-of"))
+    assert "unheard-of" in flag.detail
+    assert flag.article == "运政办〔2019〕3号 一（二）2"
+
+
+def test_a_flag_stays_small_and_counts_all_gaps():
+    footage = [clip(f"c{n}", span(n / 60 * 1.5, n / 60 * 1.5 + 0.001)) for n in range(300)]
+    (flag,) = flags(action(tolerated_gap_ms=0), footage)
+    assert len(flag.inputs["gaps"]) == MAX_GAPS_KEPT
+    assert flag.inputs["gap_count"] == 300
+    assert flag.detail.count("–") == 10
+    assert "……" in flag.detail
+
+
+def test_integrity_flags_name_what_they_are_about():
+    seen = rules.SeenFile("station-01", "DSJ0731", "DCIM/一.MP4", T0, "origin/7")
+    made = [
+        rules.message_unverifiable("ab12", "station-01", "sig-bad"),
+        rules.original_changed("id-1", "originals/id-1.MP4", "aa", "missing"),
+        rules.clip_not_arrived(seen, ZoneInfo("Asia/Shanghai")),
+    ]
+    assert [flag.flag_id for flag in made] == [
+        "message-unverifiable:ab12",
+        "original-not-as-recorded:id-1",
+        "clip-not-arrived:origin/7:DCIM/一.MP4",
+    ]
+    assert "sig-bad" in made[0].detail
+    assert "missing" in made[1].detail
+    assert "2026-11-21 10:00:00" in made[2].detail
+    for flag in made:
+        canonical_bytes(flag.inputs)
+
+
+def test_every_flag_fits_into_a_signed_record_and_is_explained_again_in_either_language():
+    for flag in [*flags(), *flags(footage=[clip(interval=span(0, 3))])]:
+        canonical_bytes(flag.inputs)
+        assert (
+            flag.detail
+            == f"{rules.explain(flag.rule, flag.inputs, 'zh')} {rules.explain(flag.rule, flag.inputs, 'en')}"
+        )
+
+
+def test_the_list_of_rules_is_whole_and_in_order():
+    assert [rule.rule_id for rule in rules.RULES] == [
+        "missing-full-process-video",
+        "full-process-gap",
+        "message-unverifiable",
+        "original-not-as-recorded",
+        "clip-not-arrived",
+    ]
+    assert len(rules.RULES_BY_ID) == len(rules.RULES)
+
+
+@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.rule_id)
+def test_every_rule_speaks_both_languages_and_names_its_authority(rule):
+    assert rule.article
+    for both in (rule.title, rule.asks, rule.noticed, rule.sentence, rule.acts):
+        assert any("一" <= letter <= "鿿" for letter in both.zh)
+        assert not any("一" <= letter <= "鿿" for letter in both.en)
+    assert _names(rule.sentence.zh) == _names(rule.sentence.en)
+
+
+def _names(template):
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name}
+
+
+def test_the_document_for_lawyers_is_what_the_rules_say():
+    written = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+    assert written == document(CATALOGUE), "python -m ingestd.rules config/catalogue.toml > docs/rules.md"
+
+
+def test_wording():
+    assert moment(T0 + 999, ZoneInfo("Asia/Shanghai")) == "2026-11-21 10:00:00"
+    assert (share(1_000_000), share(999_999), share(0)) == ("100.0%", "99.9%", "0.0%")
+    assert (length(3725, "zh"), length(3725, "en"), length(0, "zh")) == ("1小时2分5秒", "1 h 2 min 5 s", "0秒")
+    assert spoken({"a": None, "b": ["x", "y"], "c": 3, "d_s": 60}, "zh") == {
+        "a": "—",
+        "b": "x、y",
+        "c": "3",
+        "d_s": "1分",
+    }
+
+
+def test_a_gap_over_midnight_names_both_days():
+    night = action(interval=span(830, 850))
+    (flag,) = flags(night, [clip(interval=span(830, 835))], DUE + 10**9)
+    assert "2026-11-21 23:55:00–2026-11-22 00:10:00" in flag.detail
+
+
+def test_the_agencys_period_of_grace_counts():
+    policy = replace(POLICY, grace_ms=0)
+    assert names(rules.evaluate(action(), cover(action(), []), END, policy)) == ["missing-full-process-video"]
