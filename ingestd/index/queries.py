@@ -4,14 +4,19 @@ Each method is one consistent read. Lists come newest first and are paged by ``a
 before (keyset paging: a page never shifts while clips arrive).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, exists, func, or_, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from custody.canonical import JsonObject, JsonValue
-from ingestd.model import Case, Coverage, EnforcementAction, MediaKind, Position
+from ingestd.errors import DatabaseError
+from ingestd.index import tables as t
+from ingestd.index.database import snapshot_reads
+from ingestd.index.rows import AnyRow, action_value, loads, place_of
+from ingestd.model import Case, Coverage, EnforcementAction, Gap, Interval, MediaKind, Position
 
 T = TypeVar("T")
 
@@ -250,39 +255,359 @@ class Summary:
 
 
 class Queries:
-    """Reads over one engine; safe to share between threads."""
+    """Reads over one engine; safe to share between threads. Raises ``DatabaseError`` when it does not answer."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._engine = snapshot_reads(engine)
 
     def summary(self) -> Summary:
         """Counts of clips, flags and quarantined messages, and where the log stands."""
-        raise NotImplementedError
+        return self._read(_summary)
 
     def clips(
         self, wanted: ClipFilter | None = None, after: str | None = None, limit: int = PAGE_ROWS
     ) -> Page[ClipRow]:
         """Clips, newest docking first."""
-        raise NotImplementedError
+        statement = _CLIPS.where(*_conditions(wanted or ClipFilter())).order_by(t.clip.c.object_id.desc())
+        if after:
+            statement = statement.where(t.clip.c.object_id < after)
+        return self._read(lambda db: _page(db, statement, limit, _clip_row, lambda row: row.object_id))
 
     def clip(self, object_id: str) -> ClipDetail | None:
         """One clip, or None when there is none of that id."""
-        raise NotImplementedError
+        return self._read(lambda db: _clip_detail(db, object_id))
 
     def flags(
         self, state: str = "open", rule: str = "", action_id: str = "", after: str | None = None, limit: int = PAGE_ROWS
     ) -> Page[FlagRow]:
         """Flags, newest first; an empty ``state`` means all."""
-        raise NotImplementedError
+        c = t.flag.c
+        narrowed = _equal((c.state, state), (c.rule, rule), (c.action_id, action_id))
+        statement = select(t.flag).where(*narrowed).order_by(c.changed_ms.desc(), c.flag_id)
+        return self._read(
+            lambda db: _page(db, _after_flag(db, statement, after), limit, _flag_row, lambda f: f.flag_id)
+        )
 
     def actions(self, case: str = "", after: str | None = None, limit: int = PAGE_ROWS) -> Page[ActionRow]:
         """Actions, latest start first."""
-        raise NotImplementedError
+        c = t.action.c
+        statement = _ACTIONS.where(*_equal((c.case_number, case))).order_by(c.start_ms.desc(), c.action_id)
+        return self._read(
+            lambda db: _page(
+                db, _after_action(db, statement, after), limit, _action_row, lambda row: row.action.action_id
+            )
+        )
 
     def action(self, action_id: str) -> ActionDetail | None:
         """One action, or None when there is none of that id."""
-        raise NotImplementedError
+        return self._read(lambda db: _action_detail(db, action_id))
 
     def cases(self, after: str | None = None, limit: int = PAGE_ROWS) -> Page[CaseRow]:
         """Cases by number."""
-        raise NotImplementedError
+        statement = _CASES.order_by(t.case_file.c.number)
+        if after:
+            statement = statement.where(t.case_file.c.number > after)
+        return self._read(lambda db: _page(db, statement, limit, _case_row, lambda row: row.case.number))
+
+    def _read(self, reading: Callable[[Connection], T]) -> T:
+        try:
+            with self._engine.connect() as connection:
+                return reading(connection)
+        except SQLAlchemyError as error:
+            raise DatabaseError(f"database: {str(error).splitlines()[0][:300]}") from error
+
+
+_MEDIA: Final = (MediaKind.VIDEO.value, MediaKind.AUDIO.value, MediaKind.IMAGE.value)
+_CLIPS: Final = select(t.clip, t.officer.c.name.label("officer_name")).outerjoin(
+    t.officer, t.officer.c.number == t.clip.c.officer
+)
+_LINKS_OF_ACTION: Final = (
+    select(func.count()).where(t.link.c.action_id == t.action.c.action_id).correlate(t.action).scalar_subquery()
+)
+_FLAGS_OF_ACTION: Final = (
+    select(func.count())
+    .where(t.flag.c.action_id == t.action.c.action_id, t.flag.c.state == "open")
+    .correlate(t.action)
+    .scalar_subquery()
+)
+_ACTIONS: Final = (
+    select(
+        t.action,
+        t.case_file.c.title,
+        t.coverage.c.nominal_ppm,
+        t.coverage.c.guaranteed_ppm,
+        _LINKS_OF_ACTION.label("links"),
+        _FLAGS_OF_ACTION.label("open_flags"),
+    )
+    .outerjoin(t.case_file, t.case_file.c.number == t.action.c.case_number)
+    .outerjoin(t.coverage, t.coverage.c.action_id == t.action.c.action_id)
+)
+_ACTIONS_OF_CASE: Final = (
+    select(func.count()).where(t.action.c.case_number == t.case_file.c.number).correlate(t.case_file).scalar_subquery()
+)
+_FLAGS_OF_CASE: Final = (
+    select(func.count())
+    .where(t.flag.c.case_number == t.case_file.c.number, t.flag.c.state == "open")
+    .correlate(t.case_file)
+    .scalar_subquery()
+)
+_CASES: Final = select(t.case_file, _ACTIONS_OF_CASE.label("actions"), _FLAGS_OF_CASE.label("open_flags"))
+
+
+def _summary(db: Connection) -> Summary:
+    files = {
+        row.state: row.n for row in db.execute(select(t.seen_file.c.state, func.count().label("n")).group_by("state"))
+    }
+    state = db.execute(select(t.state)).one_or_none()
+    c = t.clip.c
+    media = and_(c.status == "indexed", c.kind.in_(_MEDIA))
+    counts = ClipCounts(
+        found=sum(files.values()),
+        offloaded=files.get("copied", 0),
+        failed=files.get("failed", 0),
+        verified=_count(db, c.verdict == "verified"),
+        indexed=_count(db, c.status == "indexed"),
+        linked=_count(db, and_(media, c.links > 0)),
+        unlinked=_count(db, and_(media, c.links == 0)),
+        quarantined=_count(db, c.status == "quarantined"),
+    )
+    return Summary(
+        clips=counts,
+        open_flags=_count(db, t.flag.c.state == "open"),
+        messages_quarantined=db.execute(select(func.count()).select_from(t.quarantined_message)).scalar_one(),
+        log=LogState(state.origin, state.applied_seq, state.applied_root) if state else LogState("", 0, ""),
+    )
+
+
+def _count(db: Connection, condition: ColumnElement[bool]) -> int:
+    return db.execute(select(func.count()).where(condition)).scalar_one()
+
+
+def _equal(*pairs: tuple[ColumnElement[str], str]) -> list[ColumnElement[bool]]:
+    return [column == value for column, value in pairs if value]
+
+
+def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
+    c = t.clip.c
+    conditions = _equal(
+        (c.status, wanted.status),
+        (c.verdict, wanted.verdict),
+        (c.station, wanted.station),
+        (c.recorder, wanted.recorder),
+        (c.officer, wanted.officer),
+        (c.kind, wanted.kind),
+    )
+    if wanted.linked is not None:
+        conditions += [c.status == "indexed", c.kind.in_(_MEDIA), c.links > 0 if wanted.linked else c.links == 0]
+    if wanted.case:
+        of_case = (
+            select(t.link.c.object_id)
+            .join(t.action, t.action.c.action_id == t.link.c.action_id)
+            .where(t.link.c.object_id == c.object_id, t.action.c.case_number == wanted.case)
+        )
+        conditions.append(exists(of_case))
+    if wanted.text:
+        conditions.append(or_(c.path.contains(wanted.text, autoescape=True), c.object_id == wanted.text))
+    if wanted.from_ms is not None:
+        conditions.append(c.end_ms >= wanted.from_ms)
+    if wanted.until_ms is not None:
+        conditions.append(c.start_ms < wanted.until_ms)
+    return conditions
+
+
+def _page(
+    db: Connection, statement: Select[Any], limit: int, value: Callable[[AnyRow], T], key: Callable[[T], str]
+) -> Page[T]:
+    rows = [value(row) for row in db.execute(statement.limit(limit + 1)).mappings()]
+    return Page(tuple(rows[:limit]), key(rows[limit - 1]) if len(rows) > limit else None)
+
+
+def _after_flag(db: Connection, statement: Select[Any], after: str | None) -> Select[Any]:
+    """Rows after the flag ``after`` in the order of the list; a flag that is gone narrows nothing."""
+    c = t.flag.c
+    last = db.execute(select(c.changed_ms).where(c.flag_id == after)).scalar_one_or_none() if after else None
+    if last is None:
+        return statement
+    return statement.where(or_(c.changed_ms < last, and_(c.changed_ms == last, c.flag_id > after)))
+
+
+def _after_action(db: Connection, statement: Select[Any], after: str | None) -> Select[Any]:
+    c = t.action.c
+    last = db.execute(select(c.start_ms).where(c.action_id == after)).scalar_one_or_none() if after else None
+    if last is None:
+        return statement
+    return statement.where(or_(c.start_ms < last, and_(c.start_ms == last, c.action_id > after)))
+
+
+def _clip_detail(db: Connection, object_id: str) -> ClipDetail | None:
+    row = db.execute(_CLIPS.where(t.clip.c.object_id == object_id)).mappings().one_or_none()
+    if row is None:
+        return None
+    return ClipDetail(
+        row=_clip_row(row),
+        name=row["name"],
+        media_type=row["media_type"],
+        digests={"sha256": row["sha256"]},
+        place=place_of(row),
+        media=loads(row["media"]) if row["media"] else None,
+        links=_links(db, t.link.c.object_id == object_id),
+        suggestions=_suggestions(db, t.suggestion.c.object_id == object_id),
+        proxies=_proxies(db, object_id),
+        events=_events(db, object_id),
+    )
+
+
+def _action_detail(db: Connection, action_id: str) -> ActionDetail | None:
+    row = db.execute(select(t.action).where(t.action.c.action_id == action_id)).mappings().one_or_none()
+    if row is None:
+        return None
+    action = action_value(row)
+    links = _links(db, t.link.c.action_id == action_id)
+    suggestions = _suggestions(db, t.suggestion.c.action_id == action_id)
+    flags = select(t.flag).where(t.flag.c.action_id == action_id).order_by(t.flag.c.changed_ms.desc())
+    return ActionDetail(
+        action=action,
+        case=_case(db, action.case),
+        officer_names=_names(db, action.officers),
+        coverage=_coverage(db, action_id),
+        links=links,
+        suggestions=suggestions,
+        flags=tuple(_flag_row(one) for one in db.execute(flags).mappings()),
+        clips=_clips_by_id(db, [*(one.object_id for one in links), *(one.object_id for one in suggestions)]),
+    )
+
+
+def _case(db: Connection, number: str) -> Case | None:
+    row = db.execute(select(t.case_file).where(t.case_file.c.number == number)).one_or_none()
+    return None if row is None else Case(row.number, row.title, row.unit)
+
+
+def _names(db: Connection, officers: Sequence[str]) -> dict[str, str]:
+    rows = db.execute(select(t.officer.c.number, t.officer.c.name).where(t.officer.c.number.in_(officers)))
+    return {row.number: row.name for row in rows}
+
+
+def _coverage(db: Connection, action_id: str) -> Coverage | None:
+    row = db.execute(select(t.coverage).where(t.coverage.c.action_id == action_id)).one_or_none()
+    if row is None:
+        return None
+    gaps = tuple(Gap(Interval(start, end), reason) for start, end, reason in loads(row.gaps))
+    return Coverage(action_id, row.nominal_ppm, row.guaranteed_ppm, gaps, tuple(loads(row.clips)))
+
+
+def _clips_by_id(db: Connection, object_ids: Iterable[str]) -> dict[str, ClipRow]:
+    wanted = _CLIPS.where(t.clip.c.object_id.in_(list(object_ids)))
+    return {row["object_id"]: _clip_row(row) for row in db.execute(wanted).mappings()}
+
+
+def _links(db: Connection, condition: ColumnElement[bool]) -> tuple[LinkRow, ...]:
+    statement = (
+        select(t.link, t.action.c.type, t.action.c.case_number, t.case_file.c.title)
+        .outerjoin(t.action, t.action.c.action_id == t.link.c.action_id)
+        .outerjoin(t.case_file, t.case_file.c.number == t.action.c.case_number)
+        .where(condition)
+        .order_by(t.link.c.score.desc(), t.link.c.object_id, t.link.c.action_id)
+    )
+    return tuple(
+        LinkRow(
+            **_link_ends(row),
+            method=row["method"],
+            rule_version=row["rule_version"],
+            log_seq=row["log_seq"],
+        )
+        for row in db.execute(statement).mappings()
+    )
+
+
+def _suggestions(db: Connection, condition: ColumnElement[bool]) -> tuple[SuggestionRow, ...]:
+    statement = (
+        select(t.suggestion, t.action.c.type, t.action.c.case_number, t.case_file.c.title)
+        .outerjoin(t.action, t.action.c.action_id == t.suggestion.c.action_id)
+        .outerjoin(t.case_file, t.case_file.c.number == t.action.c.case_number)
+        .where(condition)
+        .order_by(t.suggestion.c.score.desc(), t.suggestion.c.object_id, t.suggestion.c.action_id)
+    )
+    return tuple(SuggestionRow(**_link_ends(row)) for row in db.execute(statement).mappings())
+
+
+def _link_ends(row: AnyRow) -> dict[str, Any]:
+    return {
+        "object_id": row["object_id"],
+        "action_id": row["action_id"],
+        "action_type": row["type"] or "",
+        "case": row["case_number"] or "",
+        "case_title": row["title"] or "",
+        "score": row["score"],
+        "reasons": tuple(loads(row["reasons"])),
+    }
+
+
+def _proxies(db: Connection, object_id: str) -> tuple[ProxyRow, ...]:
+    c = t.proxy.c
+    statement = select(t.proxy).where(c.parent_id == object_id).order_by(c.object_id.desc())
+    return tuple(ProxyRow(r.object_id, r.name, r.media_type, r.size, r.sha256) for r in db.execute(statement))
+
+
+def _events(db: Connection, object_id: str) -> tuple[CustodyEvent, ...]:
+    c = t.entry.c
+    statement = select(t.entry).where(c.object_id == object_id).order_by(c.utc_ms, c.log.desc(), c.seq)
+    return tuple(CustodyEvent(r.event, r.utc_ms, r.log, r.seq, r.leaf, r.keyid) for r in db.execute(statement))
+
+
+def _clip_row(row: AnyRow) -> ClipRow:
+    return ClipRow(
+        object_id=row["object_id"],
+        station=row["station"],
+        recorder=row["recorder"],
+        path=row["path"],
+        kind=MediaKind(row["kind"]) if row["kind"] else None,
+        status=row["status"],
+        reason=row["reason"],
+        start_ms=row["start_ms"],
+        end_ms=row["end_ms"],
+        uncertainty_ms=row["uncertainty_ms"],
+        officer=row["officer"],
+        officer_name=row["officer_name"] or "",
+        officer_source=row["officer_source"],
+        case_stated=row["case_stated"],
+        size_bytes=row["size"],
+        sha256=row["sha256"],
+        verdict=row["verdict"],
+        copied_ms=row["copied_ms"],
+        links=row["links"],
+        suggestions=row["suggestions"],
+        problems=tuple(loads(row["problems"])),
+    )
+
+
+def _flag_row(row: AnyRow) -> FlagRow:
+    return FlagRow(
+        flag_id=row["flag_id"],
+        rule=row["rule"],
+        rule_version=row["rule_version"],
+        state=row["state"],
+        action_id=row["action_id"],
+        case=row["case_number"],
+        article=row["article"],
+        detail=row["detail"],
+        set_ms=row["set_ms"],
+        changed_ms=row["changed_ms"],
+        cleared_ms=row["cleared_ms"],
+        log_seq=row["log_seq"],
+        inputs=loads(row["inputs"]),
+    )
+
+
+def _action_row(row: AnyRow) -> ActionRow:
+    return ActionRow(
+        action=action_value(row),
+        case_title=row["title"] or "",
+        nominal_ppm=row["nominal_ppm"],
+        guaranteed_ppm=row["guaranteed_ppm"],
+        links=row["links"],
+        open_flags=row["open_flags"],
+    )
+
+
+def _case_row(row: AnyRow) -> CaseRow:
+    return CaseRow(Case(row["number"], row["title"], row["unit"]), row["actions"], row["open_flags"])

@@ -1,0 +1,77 @@
+"""A whole centre in memory but for its database: fake clock, logs in memory, its places in a temporary folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from custody.log import LogFiles
+from custody.signer import Ed25519Signer
+from ingestd.catalogue import load
+from ingestd.index.database import open_engine
+from ingestd.index.queries import Queries
+from ingestd.logbooks import Cosigner, Logbooks
+from ingestd.pipeline import Pipeline, Places, ReadBack, Settings
+from ingestd.rules import Policy
+from tests.fakes.centre_station import AUTHORITY, FakeClock, FakeStation
+from tests.fakes.log_files import MemoryLogFiles
+
+CATALOGUE = Path(__file__).resolve().parents[2] / "config" / "catalogue.toml"
+ORIGIN = f"{AUTHORITY}/centre"
+SIGNER = Ed25519Signer.from_seed(b"c" * 32)
+WITNESS = Ed25519Signer.from_seed(b"w" * 32)
+
+
+@dataclass
+class World:
+    """``centre()`` makes the centre's process anew over what is durable, as a restart does."""
+
+    folder: Path
+    url: str
+    stations: list[FakeStation] = field(default_factory=lambda: [FakeStation()])
+    clock: FakeClock = field(default_factory=FakeClock)
+    files: dict[str, MemoryLogFiles] = field(default_factory=dict)
+    wrap: Callable[[str, LogFiles], LogFiles] = lambda _name, files: files
+
+    def __post_init__(self) -> None:
+        self.engine = open_engine(self.url)
+        self.queries = Queries(self.engine)
+        self.restart()
+
+    def restart(self) -> None:
+        catalogue = load(CATALOGUE)
+        settings = Settings(Policy(types=catalogue.spoken()), catalogue, Policy().zone)
+        stations = {station.name: station.enrolled for station in self.stations}
+        books = Logbooks(ORIGIN, SIGNER, stations, self._files)
+        cosigner = Cosigner(f"{AUTHORITY}/centre-witness", WITNESS)
+        places = Places.under(self.folder)
+        self.pipeline = Pipeline(self.engine, books, cosigner, places, settings, self.clock)
+        self.books = books
+
+    def _files(self, name: str) -> LogFiles:
+        return self.wrap(name, self.files.setdefault(name, MemoryLogFiles(chunk=1 << 16)))
+
+    def started(self) -> "World":
+        self.pipeline.start()
+        return self
+
+    def read_back(self) -> list[ReadBack]:
+        """What an honest store returns for everything that is due."""
+        return [
+            ReadBack(row["object_id"], row["size"], row["sha256"]) for row in self.pipeline.checks_due(limit=10_000)
+        ]
+
+    def events(self) -> list[str]:
+        """Events of the centre log."""
+        from custody.log import Log  # noqa: PLC0415  # a second reader, apart from the books under test
+
+        log = Log(self.files["centre"], ORIGIN, [SIGNER.verify_key()])
+        return [entry.record.event for entry in log.entries()]
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def engine_of(world: World) -> Engine:
+    return world.engine
