@@ -1,0 +1,230 @@
+"""The dock screen: what it says of each bay, in which words, and what it must never say."""
+
+import asyncio
+import json
+import re
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from station_agent.screen import create_app
+from station_agent.screen.app import stream
+from station_agent.screen.tiles import LOOKS, UNCLEAR, board_of, look_of, percent_of, remaining, size_text, tile_of
+from station_agent.states import MAY_TAKE, BayState
+from tests.fakes import web_catalogue
+from tests.fakes.web_dock import GB, bay, busy, status
+
+PACKAGE = Path(str(files("station_agent.screen")))
+NOON = datetime(2026, 11, 22, 4, 0, 0, tzinfo=UTC)
+
+
+def client(value, **more):
+    return TestClient(create_app(lambda: value, now=lambda: NOON, **more))
+
+
+def page(value, query=""):
+    answer = client(value).get(f"/{query}")
+    assert answer.status_code == 200
+    return answer.text
+
+
+def test_every_state_of_the_station_has_a_look():
+    assert set(LOOKS) == {str(state) for state in BayState}
+
+
+@pytest.mark.parametrize("state", list(BayState))
+def test_green_is_shown_only_for_states_in_which_a_recorder_may_be_taken(state):
+    look = LOOKS[state]
+    green = look.tone in {"good", "good-warn"}
+    assert green == (state in MAY_TAKE and state is not BayState.UNREGISTERED)
+    assert green == ("Safe to take" in {look.word, look.advice})
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("idle", ["空闲"]),
+        ("identifying", ["识别中", "请勿取走"]),
+        ("unregistered", ["设备未登记", "请找管理员"]),
+        ("reading", ["读取中", "请勿取走"]),
+        ("verifying", ["校验中", "请勿取走"]),
+        ("waiting-upload", ["等待上传", "可取走"]),
+        ("safe", ["可取走"]),
+        ("no-new-data", ["无新数据", "可取走"]),
+        ("safe-with-warnings", ["完成，有警告", "可取走"]),
+        ("error", ["读错误", "请找管理员"]),
+        ("pulled-early", ["被提前拔出", "请插回"]),
+        ("no-space", ["空间不足", "请稍候，请勿取走"]),
+    ],
+)
+def test_the_words_of_each_state(state, words):
+    tile = page(status(bay(3, state))).split("<section", 1)[1].split("</section>")[0]
+    for word in words:
+        assert f">{word}</p>" in tile
+    assert re.search(r"icons\.svg#[a-z-]+", tile)
+
+
+@pytest.mark.parametrize("state", ["safe", "waiting-upload", "no-new-data", "safe-with-warnings"])
+def test_a_green_state_that_its_own_figures_deny_is_not_green(state):
+    assert look_of(bay(1, state, files_done=11, files_total=12)) is UNCLEAR
+    assert look_of(bay(1, state, files_done=12, files_total=12)) is LOOKS[state]
+
+
+@pytest.mark.parametrize("state", ["", "SAFE", "safe ", "erased", None])
+def test_an_unknown_state_says_do_not_take(state):
+    assert look_of({"bay": 1, "state": state}) is UNCLEAR
+    assert "请勿取走，请找管理员" in page(status(bay(1, "x")))
+
+
+def test_percent_reaches_100_only_at_the_end():
+    assert percent_of(bay(1, "reading", bytes_done=GB - 1, bytes_total=GB)) == 99
+    assert percent_of(bay(1, "reading", bytes_done=GB, bytes_total=GB)) == 100
+    assert percent_of(bay(1, "reading")) is None
+
+
+def test_time_left_is_rounded_up():
+    assert [remaining(s).count for s in (0, 1, 60, 61, 189)] == [1, 1, 1, 2, 4]
+    assert remaining(7201).unit == "hours"
+    text = page(status(bay(2, "reading", eta_s=189, bytes_done=GB, bytes_total=2 * GB, files_done=3, files_total=12)))
+    assert "约 4 分钟" in text
+    assert "文件 3/12" in text
+    assert "50 %" in text
+
+
+def test_sizes_and_rates_are_for_people():
+    assert [size_text(n) for n in (0, 999, 1000, 61_400_000, 2 * GB, 3_000 * GB)] == [
+        "0 B",
+        "999 B",
+        "1 kB",
+        "61.4 MB",
+        "2.0 GB",
+        "3.0 TB",
+    ]
+    assert tile_of(bay(1, "reading", rate_bytes_s=61_400_000)).rate == "61.4 MB/s"
+    assert tile_of(bay(1, "safe", rate_bytes_s=61_400_000)).rate == ""
+
+
+def test_bays_are_in_hardware_order():
+    board = board_of(status(bay(10, "idle"), bay(2, "idle"), bay(1, "idle")))
+    assert [tile.bay for tile in board.tiles] == [1, 2, 10]
+
+
+def test_the_header_says_whether_the_centre_is_reached_and_what_waits():
+    assert "中心：正常" in page(status(bay(1, "idle")))
+    assert "中心：离线，17 项待传" in page(status(bay(1, "idle"), online=False, outbox=17))
+
+
+def test_the_footer_explains_what_safe_means():
+    assert "可取走 = 已全部拷贝、重读校验、SHA-256 一致并已入账。" in page(busy())
+
+
+def test_an_empty_dock_invites_and_a_dock_without_bays_says_what_is_missing():
+    assert "请将执法记录仪插入任一机位" in page(status(bay(1, "idle"), bay(2, "idle")))
+    assert "请将执法记录仪插入任一机位" not in page(busy())
+    assert "[bays]" in page(status())
+
+
+def test_a_poor_status_is_shown_as_unknown_and_never_as_good():
+    text = page({})
+    assert "采集程序运行异常" in text
+    assert "可取走</p>" not in text
+    assert "中心：正常" not in text
+
+
+def test_a_pulled_recorder_is_asked_back_with_the_count_of_what_is_left():
+    assert "请插回 6 号位，还剩 2 个文件" in page(status(bay(6, "pulled-early", files_done=10, files_total=12)))
+
+
+def test_hostile_labels_and_warnings_stay_text():
+    evil = '"><script>alert(1)</script>'
+    text = page(status(bay(1, "error", label=evil, warnings=[evil, evil, evil]), bay(2, "safe", serial=evil)))
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "另有 1 条警告" in text
+
+
+def test_the_language_is_chinese_first_and_is_remembered():
+    visitor = client(busy())
+    assert '<html lang="zh-CN">' in visitor.get("/", headers={"accept-language": "en"}).text
+    english = visitor.get("/?lang=en")
+    assert '<html lang="en">' in english.text
+    assert "Do not take" in english.text
+    assert "Do not take" in visitor.get("/").text
+    assert "请勿取走" in visitor.get("/?lang=zh-CN").text
+    assert '<html lang="zh-CN">' in client(busy()).get("/?lang=<script>").text
+
+
+def test_the_page_shows_the_time_with_its_zone():
+    assert "2026-11-22 12:00:00 Asia/Shanghai" in page(busy())
+
+
+def test_the_status_is_passed_on_unchanged():
+    assert client(busy()).get("/api/status").json() == busy()
+    assert client(busy()).get("/frame").json()["status"] == busy()
+
+
+def test_the_stream_sends_the_status_on_change_and_a_frame_each_tick():
+    statuses = iter([busy(), busy(), status(bay(1, "safe"))])
+    left = [True, True, True]
+
+    async def frame():
+        left.pop()
+        return {"clock": "12:00", "html": "<p>", "status": next(statuses)}
+
+    async def collect():
+        return [event async for event in stream(frame, lambda: not left, tick_s=0)]
+
+    events = asyncio.run(collect())
+    assert [event.split("\n")[0] for event in events] == [
+        "event: status",
+        "event: screen",
+        "event: screen",
+        "event: status",
+        "event: screen",
+    ]
+    data = json.loads(events[0].split("\n")[1].removeprefix("data: "))
+    assert data == busy()
+    assert all(event.endswith("\n\n") and event.count("\n") == 3 for event in events)
+
+
+def test_open_streams_end_when_the_agent_stops():
+    answer = client(busy(), stopped=lambda: True).get("/events")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.text == ""
+
+
+def test_nothing_is_inline_and_nothing_comes_from_outside():
+    answer = client(busy()).get("/")
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert not re.search(r"<script(?![^>]*src=)|\sstyle=|\son\w+=|<style", answer.text)
+    for name in ("screen.js", "screen.css"):
+        assert not re.search(r"https?://|//[a-z]", (PACKAGE / "static" / name).read_text().replace("// ", ""))
+    assert not re.search(r'(?:src|href)="(?:https?:)?//', answer.text)
+
+
+def test_no_documentation_pages_from_a_public_host():
+    visitor = client(busy())
+    assert [visitor.get(path).status_code for path in ("/docs", "/redoc")] == [404, 404]
+    assert set(visitor.get("/openapi.json").json()["paths"]) == {"/api/status", "/healthz"}
+
+
+def test_the_script_is_short_and_plain():
+    script = (PACKAGE / "static/screen.js").read_text()
+    assert len(script.splitlines()) <= 150
+    assert not re.search(r"\?\?=|\|\|=|&&=|\.at\(|structuredClone|Object\.hasOwn|#[a-z]\w*\(|\.replaceAll\(", script)
+
+
+def test_the_style_keeps_to_chromium_88():
+    style = (PACKAGE / "static/screen.css").read_text()
+    assert not re.search(r":has\(|@layer|@container|color-mix\(|\ddvh|accent-color|subgrid", style)
+
+
+def test_the_chinese_catalogue_is_complete():
+    assert web_catalogue.said_in(PACKAGE) > {"Safe to take", "Dock", "about %(num)s minute"}
+    assert {name: found for name, found in web_catalogue.gaps(PACKAGE).items() if found} == {}
