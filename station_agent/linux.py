@@ -99,7 +99,7 @@ def resident_pages(fd: int, size: int) -> int:
             _check(_libc.mincore(ctypes.addressof(start), size, vector), "mincore")
         finally:
             del start
-    return sum(byte & 1 for byte in vector.raw[:pages])
+    return pages - vector.raw[:pages].count(b"\0")
 
 
 def clock_is_synchronised() -> bool:

@@ -1,0 +1,82 @@
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from station_agent.errors import MountError
+from station_agent.model import DeviceIdentity, RecorderDocked
+from station_agent.mount import MountInfo, clear_stale, mounted, parse_mountinfo, require_read_only
+
+LINES = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
+97 22 0:31 / /mnt/bay1 ro,nosuid,nodev,relatime shared:5 master:2 - fuseblk /dev/loop201p1 ro,user_id=0
+98 22 0:32 / /mnt/with\040space\134and\012line ro - exfat /dev/sda1 ro
+"""
+
+
+def docked(node: str, filesystem: str = "exfat") -> RecorderDocked:
+    return RecorderDocked(node, 1, DeviceIdentity("S"), filesystem, 0)
+
+
+def test_mountinfo_is_read_with_and_without_optional_fields():
+    assert parse_mountinfo(LINES) == [
+        MountInfo(Path("/"), ("rw", "relatime"), "ext4"),
+        MountInfo(Path("/mnt/bay1"), ("ro", "nosuid", "nodev", "relatime"), "fuseblk"),
+        MountInfo(Path("/mnt/with space\\and\nline"), ("ro",), "exfat"),
+    ]
+
+
+def test_the_table_of_this_machine_can_be_read():
+    table = parse_mountinfo(Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape"))
+    assert Path("/proc") in {line.mount_point for line in table}
+
+
+@pytest.mark.parametrize("flags", [("rw", "nosuid"), (), ("nosuid", "nodev", "noexec"), ("rootcontext=ro",)])
+def test_what_is_not_ro_is_refused(flags):
+    with pytest.raises(MountError, match="not ro; nothing was read"):
+        require_read_only(MountInfo(Path("/mnt/bay1"), flags, "fuseblk"))
+
+
+def test_ro_is_accepted():
+    require_read_only(MountInfo(Path("/mnt/bay1"), ("ro",), "fuseblk"))
+
+
+def test_a_node_that_is_not_there_is_one_clear_error_and_leaves_nothing(tmp_path):
+    with (
+        pytest.raises(MountError, match="/dev/no-such-node could not be set read-only"),
+        mounted(docked("/dev/no-such-node"), tmp_path),
+    ):
+        pytest.fail("nothing was mounted")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_node_that_is_no_block_device_is_not_mounted(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(MountError, match="could not be set read-only"),
+        mounted(docked(str(tmp_path / "file")), tmp_path / "mounts"),
+    ):
+        pytest.fail("nothing was mounted")
+
+
+def test_stale_mounts_are_cleared_and_folders_with_content_stay(tmp_path, need_root):
+    mounts = tmp_path / "mounts"
+    (mounts / "bay1-sda1").mkdir(parents=True)
+    (mounts / "empty").mkdir()
+    (mounts / "kept").mkdir()
+    (mounts / "kept" / "file").touch()
+    elsewhere = tmp_path / "mounts-of-another"
+    elsewhere.mkdir()
+    for folder in (mounts / "bay1-sda1", mounts / "bay1-sda1", elsewhere):
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=True)
+    try:
+        with open(mounts / "bay1-sda1" / "held-open", "wb"):  # noqa: PTH123  # held while it is unmounted
+            assert clear_stale(mounts) == [mounts / "bay1-sda1"] * 2
+        assert sorted(path.name for path in mounts.iterdir()) == ["kept"]
+        assert os.path.ismount(elsewhere)
+    finally:
+        subprocess.run(["umount", elsewhere], check=True)
+
+
+def test_nothing_to_clear_is_fine(tmp_path):
+    assert clear_stale(tmp_path / "not-there") == []
