@@ -1,0 +1,645 @@
+"""A verifier of the chain of custody, written from ``custody/FORMAT.md`` and the specifications it names, and from
+nothing else.
+
+It imports none of our code: Python's standard library reads, ``cryptography`` checks Ed25519. What it refuses, it
+refuses with one of the finding words of FORMAT.md §9. Where the text leaves a choice, "Reading:" in a docstring says
+which one was taken.
+"""
+
+import base64
+import binascii
+import datetime as dt
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+MAX_INTEGER = 2**53 - 1
+MAX_DEPTH = 16
+MAX_ENTRY = 65_535
+MAX_MESSAGE = 1024 * 1024
+MAX_MESSAGE_ENTRIES = 1_000
+MAX_SEEN_FILES = 200
+MAX_COSIGNATURE_SECONDS = 2**63 - 1
+RAW_KEY_BYTES = 32
+SIGNATURE_BYTES = 64
+DIGEST_BYTES = 32
+KEY_HASH_BYTES = 4
+
+RECORD_TYPE = "bwc.custody/v1"
+PAYLOAD_TYPE = "application/vnd.bwc.custody.v1+json"
+NOTE_KEY = 0x01
+COSIGNER_KEY = 0x04
+
+HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
+UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+# Reading: `authority/name` is two non-empty parts and one slash, each fit to be part of a note's key name.
+ORIGIN = re.compile(r"[^\s+/\x00-\x1f]+/[^\s+/\x00-\x1f]+")
+STORE_NAME = re.compile(r"(?:originals|proxies)/([0-9]{4})/([0-9]{2})/([0-9]{2})/([^/.]+)\.[A-Za-z0-9]{1,8}")
+DECIMAL = re.compile(r"0|[1-9][0-9]*")
+
+BLOCKS = {
+    "device.docked": ("camera", "volume"),
+    "device.undocked": ("camera", "reason"),
+    "ingest.seen": ("camera", "files"),
+    "ingest.copied": ("camera", "object", "source", "copy"),
+    "ingest.verified": ("camera", "object", "source", "copy"),
+    "ingest.failed": ("camera", "source", "reason"),
+    "media.described": ("object", "media"),
+    "proxy.created": ("object", "parents", "recipe"),
+    "proxy.failed": ("parents", "reason"),
+    "camera.erased": ("camera", "objects", "receipts", "reason", "actors"),
+    "log.recovered": ("reason",),
+    "station.enrolled": ("station", "key"),
+    "station.entries": ("mirror",),
+    "central.verified": ("object", "entry"),
+    "integrity.checked": ("object", "result", "reason"),
+    "message.quarantined": ("message", "reason"),
+    "cases.imported": ("import",),
+    "case.linked": ("link",),
+    "case.unlinked": ("link", "reason"),
+    "flag.set": ("flag",),
+    "flag.changed": ("flag", "reason"),
+    "flag.cleared": ("flag", "reason"),
+}
+
+
+class Refused(Exception):  # noqa: N818 - the name says what happened
+    """Evidence was refused: ``finding`` is a word of FORMAT.md §9, ``index`` the entry it concerns, if one does."""
+
+    def __init__(self, finding: str, why: str = "", index: int | None = None) -> None:
+        super().__init__(f"{finding}: {why}")
+        self.finding = finding
+        self.index = index
+
+
+def unparsable(why: str) -> NoReturn:
+    """Refuse something that is not in the form the format demands."""
+    raise Refused("unparsable", why)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# §1 values
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, refusing a key that stands in it twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        unparsable("duplicate key")
+    return found
+
+
+def _no_number(text: str) -> NoReturn:
+    """Refuse a float, NaN or an infinity, as they are read."""
+    unparsable(f"number {text!r} is no integer")
+
+
+def _text(value: str) -> str:
+    """A string as RFC 8785 §3.2.2.2 writes it, which is how ``json`` writes it without ASCII escapes."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _integer(value: int) -> str:
+    """An integer within the bounds of an exact double."""
+    if abs(value) > MAX_INTEGER:
+        unparsable("integer out of bounds")
+    return str(value)
+
+
+def canonical(value: Any, depth: int = 1) -> str:
+    """The RFC 8785 text of an allowed value; every other value is refused.
+
+    Reading: an object or array that contains none counts as nesting 1; what is in the sixteenth may be no container.
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        unparsable("boolean")
+    if isinstance(value, int):
+        return _integer(value)
+    if isinstance(value, str):
+        return _text(value)
+    if depth > MAX_DEPTH:
+        unparsable("nested too deep")
+    if isinstance(value, list):
+        return "[" + ",".join(canonical(item, depth + 1) for item in value) + "]"
+    keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
+    return "{" + ",".join(f"{_text(key)}:{canonical(value[key], depth + 1)}" for key in keys) + "}"
+
+
+def read_object(data: bytes) -> dict[str, Any]:
+    """The JSON object that ``data`` is the canonical form of."""
+    try:
+        text = data.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_pairs, parse_float=_no_number, parse_constant=_no_number)
+        same = canonical(value).encode("utf-8") == data
+    except (ValueError, RecursionError) as error:  # also UTF-8 both ways, and so lone surrogates
+        unparsable(str(error))
+    if not isinstance(value, dict):
+        unparsable("not an object")
+    if not same:
+        unparsable("not in canonical form")
+    return value
+
+
+def read_base64(text: Any) -> bytes:
+    """The bytes of a string in RFC 4648 §4 base64, refusing every spelling but the one an encoder writes."""
+    if not isinstance(text, str):
+        unparsable("base64 is no string")
+    try:
+        data = base64.b64decode(text.encode("ascii"), validate=True)
+    except (ValueError, binascii.Error) as error:
+        unparsable(str(error))
+    if base64.b64encode(data).decode("ascii") != text:
+        unparsable("base64 with unused bits or wrong padding")
+    return data
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# §2 record
+
+
+def _need(holds: object, why: str) -> None:
+    """Refuse a record unless ``holds``."""
+    if not holds:
+        unparsable(why)
+
+
+def _is_count(value: Any) -> bool:
+    """Whether ``value`` is an integer from 0 up (its upper bound was checked when it was read)."""
+    return isinstance(value, int) and value >= 0
+
+
+def _matches(pattern: re.Pattern[str], value: Any) -> bool:
+    """Whether ``value`` is a string that ``pattern`` matches from end to end."""
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _is_day(year: str, month: str, day: str) -> bool:
+    """Whether the calendar has that day."""
+    try:
+        dt.date(int(year), int(month), int(day))
+    except ValueError:
+        return False
+    return True
+
+
+def _check_object(block: dict[str, Any]) -> None:
+    """Block `object`; its store name (§8) is made from its identifier and a day."""
+    _need(_matches(UUID7, block.get("id")), "object.id")
+    name = block.get("name")
+    parts = STORE_NAME.fullmatch(name) if isinstance(name, str) else None
+    _need(parts and parts[4] == block["id"] and _is_day(*parts.groups()[:3]), "object.name")
+    _need(_is_count(block.get("size")), "object.size")
+    digests = block.get("digests")
+    _need(isinstance(digests, dict) and _matches(HEX_DIGEST, digests.get("sha256")), "object.digests.sha256")
+
+
+def _check_source(block: dict[str, Any]) -> None:
+    """Block `source`. Reading: any string is a path; `path_b64` is not among the checked fields."""
+    _need(isinstance(block.get("path"), str), "source.path")
+
+
+def _check_copy(block: dict[str, Any]) -> None:
+    """Block `copy`. Reading: without a second reading (`none`) there is no digest of one, and the field is empty."""
+    reread = block.get("reread")
+    _need(reread in ("uncached", "cached", "none"), "copy.reread")
+    digest = block.get("reread_sha256")
+    _need(digest == "" if reread == "none" else _matches(HEX_DIGEST, digest), "copy.reread_sha256")
+
+
+def _check_mirror(block: dict[str, Any]) -> None:
+    """Block `mirror`: leaf hashes of a log from one number on."""
+    _need(_matches(ORIGIN, block.get("log")), "mirror.log")
+    _need(_is_count(block.get("from")), "mirror.from")
+    leaves = block.get("leaves")
+    _need(isinstance(leaves, list) and all(_matches(HEX_DIGEST, leaf) for leaf in leaves), "mirror.leaves")
+
+
+def _check_entry(block: dict[str, Any]) -> None:
+    """Block `entry`: the place of another log's entry."""
+    _need(_matches(ORIGIN, block.get("log")), "entry.log")
+    _need(_is_count(block.get("seq")), "entry.seq")
+    _need(_matches(HEX_DIGEST, block.get("leaf")), "entry.leaf")
+
+
+def _check_link(block: dict[str, Any]) -> None:
+    """Block `link`. Reading: the two fields the table names must be there; they are not among the checked ones."""
+    _need("object" in block and "action" in block, "link")
+
+
+def _check_flag(block: dict[str, Any]) -> None:
+    """Block `flag`. Reading: as for `link`."""
+    _need("id" in block and "rule" in block, "flag")
+
+
+CHECKS = {
+    "object": _check_object,
+    "source": _check_source,
+    "copy": _check_copy,
+    "mirror": _check_mirror,
+    "entry": _check_entry,
+    "link": _check_link,
+    "flag": _check_flag,
+}
+
+
+def _check_time(time: Any) -> None:
+    """Field `time`. Reading: `boot_id` and `mono_ns` may be absent anywhere, as they are in the worked bytes."""
+    _need(isinstance(time, dict), "time")
+    utc_ms = time.get("utc_ms")
+    _need(isinstance(utc_ms, int), "time.utc_ms")
+    _need(time.get("source") in ("ntp", "manual", "none"), "time.source")
+    _need(isinstance(time.get("boot_id", ""), str), "time.boot_id")
+    _need(isinstance(time.get("mono_ns", ""), str), "time.mono_ns")
+
+
+def _check_blocks(record: dict[str, Any]) -> None:
+    """What the event demands. Reading: blocks it does not demand, and all of an unknown event, are not looked at."""
+    event = record["event"]
+    for name in BLOCKS.get(event, ()):
+        _need(name in record, f"{event} without {name}")
+        if name in CHECKS:
+            _need(isinstance(record[name], dict), f"{name} is no object")
+            CHECKS[name](record[name])
+    if event == "ingest.seen":
+        _need(isinstance(record["files"], list) and len(record["files"]) <= MAX_SEEN_FILES, "files")
+
+
+def read_record(payload: bytes) -> dict[str, Any]:
+    """The record of a payload. Reading: `prev` is 64 hex digits or empty here; whether it fits is §4's sixth step."""
+    record = read_object(payload)
+    _need(record.get("type") == RECORD_TYPE, "type")
+    _need(isinstance(record.get("event"), str), "event")
+    _need(_matches(UUID7, record.get("record_id")), "record_id")
+    _need(_matches(ORIGIN, record.get("log")), "log")
+    _need(_is_count(record.get("seq")), "seq")
+    _need(record.get("prev") == "" or _matches(HEX_DIGEST, record.get("prev")), "prev")
+    _check_time(record.get("time"))
+    _check_blocks(record)
+    return record
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# §3 envelope and entry
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """The pre-authentication encoding of DSSE: what is signed."""
+    kind = payload_type.encode("utf-8")
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def key_id(raw: bytes) -> str:
+    """The hint by which an envelope names a key."""
+    return hashlib.sha256(raw).hexdigest()[:16]
+
+
+def fits(raw: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether ``signature`` over ``message`` is by the Ed25519 key ``raw``."""
+    try:
+        Ed25519PublicKey.from_public_bytes(raw).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _open(entry: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """The payload of an entry and its signatures with their hints.
+
+    Reading: every signature has both fields in their form, also one by a key nobody knows.
+    """
+    if len(entry) > MAX_ENTRY:
+        unparsable("entry too long")
+    envelope = read_object(entry)
+    if envelope.get("payloadType") != PAYLOAD_TYPE:
+        unparsable("payload type")
+    signatures = envelope.get("signatures")
+    if not isinstance(signatures, list):
+        unparsable("signatures")
+    found = []
+    for signature in signatures:
+        if not isinstance(signature, dict) or not isinstance(signature.get("keyid"), str):
+            unparsable("signature")
+        found.append((signature["keyid"], read_base64(signature.get("sig"))))
+    return read_base64(envelope.get("payload")), found
+
+
+def _check_signatures(message: bytes, signatures: list[tuple[str, bytes]], keys: Iterable[bytes]) -> None:
+    """Refuse unless an enrolled key signed, and none that is named did not.
+
+    Reading: a key is looked up by its hint; a signature whose hint names no enrolled key is by no enrolled key.
+    """
+    enrolled = {key_id(raw): raw for raw in keys}
+    known = [(enrolled[hint], signature) for hint, signature in signatures if hint in enrolled]
+    if not known:
+        raise Refused("key-unknown", "no signature by an enrolled key")
+    for raw, signature in known:
+        if not fits(raw, signature, message):
+            raise Refused("sig-bad", key_id(raw))
+
+
+def verify_entry(entry: bytes, keys: Iterable[bytes]) -> dict[str, Any]:
+    """The record of an entry that one of ``keys`` (raw, 32 bytes) signed."""
+    payload, signatures = _open(entry)
+    _check_signatures(pae(PAYLOAD_TYPE, payload), signatures, keys)
+    return read_record(payload)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# §4 log and Merkle tree
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """The leaf hash of an entry."""
+    return hashlib.sha256(b"\x00" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """The hash of an inner node."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def _split(size: int) -> int:
+    """The largest power of two below ``size``, which is at least 2."""
+    return 1 << (size - 1).bit_length() - 1
+
+
+def tree_root(leaves: Sequence[bytes]) -> bytes:
+    """The root over leaf hashes (RFC 6962 §2.1)."""
+    if not leaves:
+        return hashlib.sha256(b"").digest()
+    if len(leaves) == 1:
+        return leaves[0]
+    k = _split(len(leaves))
+    return node_hash(tree_root(leaves[:k]), tree_root(leaves[k:]))
+
+
+def _root_by_path(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
+    """The root that a path from the leaf upwards leads to (RFC 6962 §2.1.1 read backwards); uses ``path`` up."""
+    if size == 1:
+        return leaf
+    if not path:
+        raise Refused("root-mismatch", "path too short")
+    sibling = path.pop()
+    k = _split(size)
+    if index < k:
+        return node_hash(_root_by_path(leaf, index, k, path), sibling)
+    return node_hash(sibling, _root_by_path(leaf, index - k, size - k, path))
+
+
+def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
+    """Refuse unless ``proof`` leads from the leaf hash at ``index`` to the root of ``size`` leaves."""
+    if not 0 <= index < size:
+        raise Refused("root-mismatch", "no such leaf")
+    path = list(proof)
+    if _root_by_path(leaf, index, size, path) != root or path:
+        raise Refused("root-mismatch", "inclusion proof")
+
+
+def _roots_by_proof(old: int, new: int, path: list[bytes], known: bytes | None) -> tuple[bytes, bytes]:
+    """The old and the new root that a consistency proof leads to (RFC 6962 §2.1.2 read backwards); uses ``path`` up.
+
+    ``known`` is the old root as long as the subtree still starts where the old tree started and is not yet complete.
+    """
+    if old == new and known is not None:
+        return known, known
+    if not path:
+        raise Refused("root-mismatch", "proof too short")
+    last = path.pop()
+    if old == new:
+        return last, last
+    k = _split(new)
+    if old <= k:
+        left, right = _roots_by_proof(old, k, path, known)
+        return left, node_hash(right, last)
+    left, right = _roots_by_proof(old - k, new - k, path, None)
+    return node_hash(last, left), node_hash(last, right)
+
+
+def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> None:
+    """Refuse unless ``proof`` shows that the tree of ``old`` leaves is the beginning of the tree of ``new`` leaves."""
+    if not 0 < old <= new:
+        raise Refused("root-mismatch", "sizes")
+    path = list(proof)
+    if _roots_by_proof(old, new, path, old_root) != (old_root, new_root) or path:
+        raise Refused("root-mismatch", "consistency proof")
+
+
+def _check_place(record: dict[str, Any], origin: str, leaves: Sequence[bytes]) -> None:
+    """Steps 4 to 6: that the record stands where it says it stands."""
+    if record["log"] != origin:
+        raise Refused("log-forked", record["log"])
+    if record["seq"] != len(leaves):
+        raise Refused("seq-gap" if record["seq"] > len(leaves) else "seq-duplicate", str(record["seq"]))
+    if record["prev"] != (leaves[-1].hex() if leaves else ""):
+        raise Refused("prev-break", record["prev"])
+
+
+def _log_leaves(lines: bytes, origin: str, keys: Sequence[bytes]) -> list[bytes]:
+    """The leaf hashes of a log's complete lines, each checked. Reading: half an entry at the end is no finding."""
+    leaves: list[bytes] = []
+    for entry in lines.split(b"\n")[:-1]:
+        try:
+            _check_place(verify_entry(entry, keys), origin, leaves)
+        except Refused as refused:
+            refused.index = len(leaves)
+            raise
+        leaves.append(leaf_hash(entry))
+    return leaves
+
+
+def verify_log(
+    lines: bytes, origin: str, keys: Sequence[bytes], checkpoint: str | bytes | None = None
+) -> dict[str, Any]:
+    """Size and hex root of a log, given as the bytes of its file, that also agrees with ``checkpoint``.
+
+    Reading: the checkpoint is signed by one of ``keys`` under the log's own name; another origin is a fork.
+    """
+    leaves = _log_leaves(lines, origin, keys)
+    if checkpoint is not None:
+        claim = verify_checkpoint(checkpoint, [write_vkey(origin, NOTE_KEY, raw) for raw in keys])
+        if claim["origin"] != origin:
+            raise Refused("log-forked", claim["origin"])
+        if claim["size"] > len(leaves):
+            raise Refused("log-truncated", f"{len(leaves)} of {claim['size']}")
+        if tree_root(leaves[: claim["size"]]).hex() != claim["root"]:
+            raise Refused("root-mismatch", "checkpoint")
+    return {"size": len(leaves), "root": tree_root(leaves).hex()}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# §5 checkpoint
+
+
+@dataclass(frozen=True)
+class NoteKey:
+    """A key that may stand in a signature line of a note."""
+
+    name: str
+    kind: int
+    raw: bytes
+
+    @property
+    def hash(self) -> bytes:
+        """The four bytes that go before a signature by this key."""
+        return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.raw).digest()[:KEY_HASH_BYTES]
+
+
+def write_vkey(name: str, kind: int, raw: bytes) -> str:
+    """A key as one line of text."""
+    return f"{name}+{NoteKey(name, kind, raw).hash.hex()}+{base64.b64encode(bytes([kind]) + raw).decode()}"
+
+
+def _is_key_name(name: str) -> bool:
+    """Whether a note key may have this name: no Unicode space and no plus in it."""
+    return bool(name) and "+" not in name and not any(sign.isspace() for sign in name)
+
+
+def read_vkey(text: str) -> NoteKey:
+    """The key of a line ``name+hash+base64(type ‖ key)``."""
+    parts = text.split("+", 2)
+    if len(parts) != len(("name", "hash", "key")) or not _is_key_name(parts[0]):
+        unparsable("vkey")
+    body = read_base64(parts[2])
+    if len(body) != 1 + RAW_KEY_BYTES or body[0] not in (NOTE_KEY, COSIGNER_KEY):
+        unparsable("vkey of another type")
+    key = NoteKey(parts[0], body[0], body[1:])
+    if key.hash.hex() != parts[1]:
+        unparsable("vkey hash")
+    return key
+
+
+def _note_text(note: str | bytes) -> str:
+    """The characters of a note: valid UTF-8, no control character but newline."""
+    try:
+        text = note.decode("utf-8") if isinstance(note, bytes) else note.encode("utf-8").decode("utf-8")
+    except ValueError as error:
+        unparsable(str(error))
+    if any(sign < " " and sign != "\n" for sign in text):
+        unparsable("control character")
+    return text
+
+
+def _signature_line(line: str) -> tuple[str, bytes, bytes]:
+    """Name, key hash and signature of a note's signature line; a line of another form is refused."""
+    parts = line.split(" ")
+    if len(parts) != len(("dash", "name", "signature")) or parts[0] != "\u2014" or not _is_key_name(parts[1]):
+        unparsable("signature line")
+    blob = read_base64(parts[2])
+    if len(blob) <= KEY_HASH_BYTES:
+        unparsable("signature too short")
+    return parts[1], blob[:KEY_HASH_BYTES], blob[KEY_HASH_BYTES:]
+
+
+def _check_body(body: str) -> dict[str, Any]:
+    """Origin, size and root of a checkpoint's text.
+
+    Reading: further lines may follow (tlog-checkpoint allows extensions, and a verifier ignores them), none empty.
+    """
+    lines = body.split("\n")[:-1]
+    if len(lines) < len(("origin", "size", "root")) or not all(lines):
+        unparsable("checkpoint lines")
+    origin, size, root = lines[:3]
+    if not DECIMAL.fullmatch(size) or len(size) > len(str(MAX_INTEGER)) or int(size) > MAX_INTEGER:
+        unparsable("checkpoint size")
+    digest = read_base64(root)
+    if len(digest) != DIGEST_BYTES:
+        unparsable("checkpoint root")
+    return {"origin": origin, "size": int(size), "root": digest.hex()}
+
+
+def _note_signature(key: NoteKey, signature: bytes, body: bytes) -> int | None:
+    """When a cosigner signed, or None for a log's signature; one that does not fit is refused."""
+    seconds = None
+    if key.kind == COSIGNER_KEY:
+        seconds = int.from_bytes(signature[:8], "big")
+        signature = signature[8:]
+        body = b"cosignature/v1\ntime %d\n" % seconds + body
+    too_late = seconds is not None and seconds > MAX_COSIGNATURE_SECONDS
+    if len(signature) != SIGNATURE_BYTES or too_late or not fits(key.raw, signature, body):
+        raise Refused("sig-bad", key.name)
+    return seconds
+
+
+def verify_checkpoint(note: str | bytes, vkeys: Iterable[str]) -> dict[str, Any]:
+    """Origin, size, hex root and `signers` (name → seconds, or None for a log) of a checkpoint.
+
+    Reading: one signature by any of ``vkeys`` is enough; what is signed is the whole text, extension lines included.
+    """
+    text = _note_text(note)
+    head, separator, tail = text.rpartition("\n\n")
+    if not separator or not tail.endswith("\n"):
+        unparsable("note without signatures")
+    body = head + "\n"
+    claim = _check_body(body)
+    known = {(key.name, key.hash): key for key in map(read_vkey, vkeys)}
+    signers = {}
+    for name, key_hash, signature in [_signature_line(line) for line in tail.split("\n")[:-1]]:
+        if key := known.get((name, key_hash)):
+            signers[name] = _note_signature(key, signature, body.encode())
+    if not signers:
+        raise Refused("key-unknown", "no signature by a known key")
+    return {**claim, "signers": signers}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# §6 receipt
+
+
+def verify_receipt(entry: bytes, origin: str, keys: Iterable[bytes]) -> dict[str, Any]:
+    """The record of a receipt by the centre whose log is ``origin`` and whose enrolled keys are ``keys``."""
+    record = verify_entry(entry, keys)
+    if record["log"] != origin:
+        raise Refused("log-forked", record["log"])
+    if record["event"] != "central.verified":
+        unparsable("not a receipt")
+    return record
+
+
+def answers(receipt: dict[str, Any], log: str, object_id: str, size: int, sha256: str) -> bool:
+    """Whether a receipt's record is about that clip of that station."""
+    block = receipt["object"]
+    named = (receipt["entry"]["log"], block["id"], block["size"], block["digests"]["sha256"])
+    return bool(named == (log, object_id, size, sha256))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# §7 messages
+
+HEADERS = {"bwc.records/v1": ("first", "checkpoint"), "bwc.receipts/v1": ("size", "cosigned")}
+
+
+def _check_header(header: dict[str, Any]) -> None:
+    """A header of one of the two kinds. Reading: the note in it is not opened, for a header proves nothing."""
+    kind = header.get("type")
+    if not isinstance(kind, str) or kind not in HEADERS:
+        unparsable("message type")
+    number, note = HEADERS[kind]
+    if not _matches(ORIGIN, header.get("log")) or not _is_count(header.get(number)):
+        unparsable("message header")
+    if not isinstance(header.get(note), str):
+        unparsable("message note")
+
+
+def parse_message(data: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    """The header of a message and its entries, which are not yet verified.
+
+    Reading: a message may have no entries; a line that cannot be an entry for its length refuses the message.
+    """
+    if len(data) > MAX_MESSAGE:
+        unparsable("message too long")
+    first, *entries = data.split(b"\n")
+    header = read_object(first)
+    _check_header(header)
+    if len(entries) > MAX_MESSAGE_ENTRIES:
+        unparsable("too many entries")
+    if not all(0 < len(entry) <= MAX_ENTRY for entry in entries):
+        unparsable("length of an entry")
+    return header, entries
