@@ -145,9 +145,9 @@ def text(value: object) -> str:
 
 def _extension(name: bytes) -> str:
     """Lower case, without dot; empty unless it is up to eight ASCII letters and digits."""
-    extension = name.rpartition(b"/")[2].rpartition(b".")[2] if b"." in name else b""
+    _, dot, extension = name.rpartition(b"/")[2].rpartition(b".")
     plain = extension.isalnum() and extension.isascii() and len(extension) <= 8  # noqa: PLR2004
-    return extension.decode("ascii").lower() if plain else ""
+    return extension.decode("ascii").lower() if dot and plain else ""
 
 
 def _head(path: Path) -> bytes:

@@ -163,7 +163,7 @@ def _utc_ms(match: re.Match[str], zone: tzinfo) -> int | None:
 
 def _first(sound: Iterable[Reading]) -> Reading | None:
     """The best reading: by order of source, and within a source a stated zone before an assumed one."""
-    return min(sound, key=lambda r: (ORDER.index(r.source), r.zone == "UTC"), default=None)
+    return min(sound, key=lambda r: (ORDER.index(r.source), not r.zone.startswith(("+", "-"))), default=None)
 
 
 def _note(reading: Reading, chosen: Reading | None, sound: Sequence[Reading], around: Circumstances) -> str:
