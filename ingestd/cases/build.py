@@ -79,10 +79,7 @@ class _Reader:
 
     def identifiers(self, name: str) -> tuple[str, ...]:
         nobody: tuple[str, ...] = ()
-        found = self._parsed(name, fields.identifiers, nobody)
-        if not found and self.cell(name).text.strip():
-            self.wrong(name, Both("没有可用的编号。", "There is no number in it."))
-        return found
+        return self._parsed(name, fields.identifiers, nobody)
 
     def time_ms(self, name: str, zone: tzinfo) -> int | None:
         """None when the field is empty or wrong."""

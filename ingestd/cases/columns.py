@@ -50,13 +50,17 @@ def heading_key(heading: str) -> str:
 
 
 def recognise(headings: Sequence[str]) -> Table | None:
-    """The table that has all its required columns among the headings, and most columns of all."""
-    whole = [table for table in TABLES if not table.missing(headings)]
-    return max(whole, key=lambda table: _known(table, headings), default=None)
+    """The table that the headings most nearly are, if none of its required columns is missing.
+
+    A table of acts that lacks a column is not taken for a table of cases, of which it happens to have all columns: half
+    of what it says would be lost.
+    """
+    nearest = closest(headings)
+    return None if nearest.missing(headings) else nearest
 
 
 def closest(headings: Sequence[str]) -> Table:
-    """The table that these headings most nearly are, for an error message."""
+    """The table that knows most of the headings; among equals the one that misses fewest."""
     return max(TABLES, key=lambda table: (_known(table, headings), -len(table.missing(headings))))
 
 

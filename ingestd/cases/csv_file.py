@@ -25,6 +25,8 @@ def read(text: str, findings: Findings) -> list[Row]:
         findings.error(heading_line, NO_CELL, _unrecognised(headings))
         return []
     names = _names(table, heading_line, headings, findings)
+    if findings.errors:
+        return []
     return [row for line, cells in body if (row := _row(table, line, headings, names, cells, findings))]
 
 

@@ -59,9 +59,15 @@ def identifier(raw: str) -> str:
 
 
 def identifiers(raw: str) -> tuple[str, ...]:
-    """Several identifiers separated by ``; ； 、 , ，`` or a line break, each once, in their order."""
+    """Several identifiers separated by ``; ； 、 , ，`` or a line break, each once, in their order.
+
+    Raises ``FieldError``, also when nothing stands between the separators.
+    """
     parts = (identifier(part) for part in _SEPARATORS.split(raw))
-    return tuple(dict.fromkeys(part for part in parts if part))
+    found = tuple(dict.fromkeys(part for part in parts if part))
+    if not found:
+        raise FieldError(Both("没有可用的编号。", "There is no number in it."))
+    return found
 
 
 def time_ms(raw: str, zone: tzinfo) -> int:
