@@ -2,7 +2,7 @@
 
 Each bay is a loop device of its own number, made by LOOP_CTL_ADD so that the kernel announces ``add`` and ``remove`` as
 for a real disk. Its medium goes through nbdkit, whose filters make it slow, faulty or dead while it is in use. A udev
-rule of this instance alone gives disk and partition what a USB recorder has: serial, port, bay, tag.
+rule of this instance alone gives disk and partition what a USB recorder has: serial, port, tag.
 
 Several docks on one machine do not meet: each takes a base number that nobody else holds (an abstract socket is the
 lock; it ends with the process, also after kill -9, and is seen across chroots, as loop devices are).
@@ -32,7 +32,7 @@ _RULE = r"""SUBSYSTEM!="block", GOTO="bwc_rig_end"
 KERNEL!="loop{prefix}[0-9][0-9]|loop{prefix}[0-9][0-9]p*", GOTO="bwc_rig_end"
 ENV{{DEVTYPE}}=="disk", IMPORT{{file}}="{properties}/%k"
 ENV{{DEVTYPE}}=="partition", IMPORT{{parent}}="ID_VENDOR*", IMPORT{{parent}}="ID_MODEL*", IMPORT{{parent}}="ID_SERIAL*"
-ENV{{DEVTYPE}}=="partition", IMPORT{{parent}}="ID_BUS", IMPORT{{parent}}="ID_PATH*", IMPORT{{parent}}="BWC_*"
+ENV{{DEVTYPE}}=="partition", IMPORT{{parent}}="ID_BUS", IMPORT{{parent}}="ID_PATH*"
 TAG+="bwc"
 LABEL="bwc_rig_end"
 """
@@ -78,6 +78,17 @@ class LoopDock:
         """Device node of its first partition."""
         return f"{self.device(bay)}p1"
 
+    def port(self, bay: int) -> str:
+        """udev ``ID_PATH`` of a bay: the shape a USB disk's port has, on a controller that is this dock's alone.
+
+        The kernel announces every dock's recorders to every station of the machine; the port tells them apart.
+        """
+        return f"pci-{self._base:04d}:00:02.0-usb-0:{bay}:1.0-scsi-0:0:0:0"
+
+    def bays(self, count: int = 9) -> dict[int, str]:
+        """Bay → pattern on ``ID_PATH``, as a station's configuration has it, for the first bays of this dock only."""
+        return {bay: self.port(bay).replace("scsi-0:0:0:0", "*") for bay in range(1, count + 1)}
+
     def plug(
         self,
         bay: int,
@@ -97,7 +108,7 @@ class LoopDock:
         folder.mkdir(exist_ok=True)
         plugged = _Bay(serial, folder, None, medium.resolve(), self._properties / f"loop{number}")
         self._bays[bay] = plugged
-        plugged.properties.write_text(_properties_of(bay, serial), encoding="utf-8")
+        plugged.properties.write_text(_properties_of(self.port(bay), serial), encoding="utf-8")
         if not direct:
             plugged.nbdfuse = _start_nbd(plugged.image, folder, bad_sectors)
         _loop_control(LOOP_CTL_ADD, number)
@@ -205,10 +216,8 @@ def _claim_base() -> tuple[socket.socket, int]:
     raise RuntimeError(message)
 
 
-def _properties_of(bay: int, serial: str) -> str:
-    port = f"pci-0000:00:02.0-usb-0:{bay}:1.0-scsi-0:0:0:0"  # the shape a USB disk's port has
-    identity = f"ID_BUS=usb\nID_VENDOR_ID=1d6b\nID_MODEL_ID=0104\nID_SERIAL_SHORT={serial}\n"
-    return f"{identity}ID_PATH={port}\nBWC_BAY={bay}\n"
+def _properties_of(port: str, serial: str) -> str:
+    return f"ID_BUS=usb\nID_VENDOR_ID=1d6b\nID_MODEL_ID=0104\nID_SERIAL_SHORT={serial}\nID_PATH={port}\n"
 
 
 def _start_nbd(image: Path, folder: Path, bad_sectors: tuple[int, ...]) -> subprocess.Popen[bytes]:
