@@ -8,7 +8,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, exists, func, or_, select
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    and_,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from custody.canonical import JsonObject, JsonValue
@@ -317,6 +329,8 @@ class Queries:
             raise DatabaseError(f"database: {str(error).splitlines()[0][:300]}") from error
 
 
+_UNLINKED: Final[ColumnElement[bool]] = literal_column("clip.links = 0", Boolean)
+"""Literal, so that SQLite uses the partial index."""
 _MEDIA: Final = (MediaKind.VIDEO.value, MediaKind.AUDIO.value, MediaKind.IMAGE.value)
 _CLIPS: Final = select(t.clip, t.officer.c.name.label("officer_name")).outerjoin(
     t.officer, t.officer.c.number == t.clip.c.officer
@@ -398,7 +412,7 @@ def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
         (c.kind, wanted.kind),
     )
     if wanted.linked is not None:
-        conditions += [c.status == "indexed", c.kind.in_(_MEDIA), c.links > 0 if wanted.linked else c.links == 0]
+        conditions += [c.status == "indexed", c.kind.in_(_MEDIA), c.links > 0 if wanted.linked else _UNLINKED]
     if wanted.case:
         of_case = (
             select(t.link.c.object_id)

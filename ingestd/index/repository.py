@@ -1,13 +1,14 @@
 """All writes of the index, and the reads that a unit of work decides upon, inside its one transaction.
 
-Rows go in by executemany and by upsert, so that doing the same work twice leaves the same rows.
+Rows go in by executemany and by upsert, so that doing the same work twice leaves the same rows. Conditions of partial
+indexes are written as literal SQL: SQLite uses such an index only when the condition stands in the statement itself.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, exists, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from custody.canonical import JsonObject
@@ -162,7 +163,7 @@ class Repository:
         by_time = and_(c.officer.in_(action.officers), c.start_ms.between(begin - MAX_CLIP_MS, end), c.end_ms >= begin)
         queries = [
             select(c.object_id).where(by_time),
-            select(c.object_id).where(c.case_key == case_key(action.case), c.case_key != ""),
+            select(c.object_id).where(c.case_key == case_key(action.case), text("case_key <> ''")),
             select(t.link.c.object_id).where(t.link.c.action_id == action.action_id),
             select(t.suggestion.c.object_id).where(t.suggestion.c.action_id == action.action_id),
         ]
@@ -201,7 +202,7 @@ class Repository:
         """Files seen before ``before_ms``, not arrived, and not flagged by ``rule`` yet."""
         c = t.seen_file.c
         flagged = select(t.flag.c.flag_id).where(t.flag.c.flag_id == rule + ":" + c.seen_in + ":" + c.path)
-        overdue = select(t.seen_file).where(c.state == "pending", c.seen_ms < before_ms, ~exists(flagged))
+        overdue = select(t.seen_file).where(text("state = 'pending'"), c.seen_ms < before_ms, ~exists(flagged))
         return [dict(row) for row in self._db.execute(overdue.order_by(c.seen_ms).limit(limit)).mappings()]
 
     def actions_due(self, ended_before_ms: int, grace_ms: int, limit: int) -> list[str]:
@@ -213,7 +214,7 @@ class Repository:
     def checks_due(self, now_ms: int, limit: int) -> list[Row]:
         """Clips whose stored object should be read back now, longest waiting first."""
         c = t.clip.c
-        due = select(c.object_id, c.name, c.size, c.sha256).where(c.verdict != "verified", c.check_ms <= now_ms)
+        due = select(c.object_id, c.name, c.size, c.sha256).where(text("verdict <> 'verified'"), c.check_ms <= now_ms)
         return [dict(row) for row in self._db.execute(due.order_by(c.check_ms).limit(limit)).mappings()]
 
     def known_offences(self, digests: Iterable[str]) -> set[str]:

@@ -52,12 +52,7 @@ entry = Table(
     Column("object_id", Text, nullable=False),
     comment="Every entry of every log; object_id is the clip it is about, or empty.",
 )
-Index(
-    "ix_entry_object_id",
-    entry.c.object_id,
-    postgresql_where=text("object_id <> ''"),
-    sqlite_where=text("object_id <> ''"),
-)
+Index("ix_entry_object_id", entry.c.object_id)
 
 seen_file = Table(
     "seen_file",
@@ -133,8 +128,8 @@ Index("ix_clip_unlinked", clip.c.object_id, postgresql_where=text("links = 0"), 
 Index(
     "ix_clip_unchecked",
     clip.c.check_ms,
-    postgresql_where=text("verdict IN ('unchecked', 'missing')"),
-    sqlite_where=text("verdict IN ('unchecked', 'missing')"),
+    postgresql_where=text("verdict <> 'verified'"),
+    sqlite_where=text("verdict <> 'verified'"),
 )
 
 proxy = Table(

@@ -116,8 +116,8 @@ def upgrade() -> None:
             "ix_clip_unchecked",
             ["check_ms"],
             unique=False,
-            postgresql_where=sa.text("verdict IN ('unchecked', 'missing')"),
-            sqlite_where=sa.text("verdict IN ('unchecked', 'missing')"),
+            postgresql_where=sa.text("verdict <> 'verified'"),
+            sqlite_where=sa.text("verdict <> 'verified'"),
         )
         batch_op.create_index(
             "ix_clip_unlinked",
@@ -149,13 +149,7 @@ def upgrade() -> None:
         comment="Every entry of every log; object_id is the clip it is about, or empty.",
     )
     with op.batch_alter_table("entry", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_entry_object_id",
-            ["object_id"],
-            unique=False,
-            postgresql_where=sa.text("object_id <> ''"),
-            sqlite_where=sa.text("object_id <> ''"),
-        )
+        batch_op.create_index("ix_entry_object_id", ["object_id"], unique=False)
 
     op.create_table(
         "flag",
@@ -353,9 +347,7 @@ def downgrade() -> None:
 
     op.drop_table("flag")
     with op.batch_alter_table("entry", schema=None) as batch_op:
-        batch_op.drop_index(
-            "ix_entry_object_id", postgresql_where=sa.text("object_id <> ''"), sqlite_where=sa.text("object_id <> ''")
-        )
+        batch_op.drop_index("ix_entry_object_id")
 
     op.drop_table("entry")
     op.drop_table("coverage")
@@ -365,8 +357,8 @@ def downgrade() -> None:
         )
         batch_op.drop_index(
             "ix_clip_unchecked",
-            postgresql_where=sa.text("verdict IN ('unchecked', 'missing')"),
-            sqlite_where=sa.text("verdict IN ('unchecked', 'missing')"),
+            postgresql_where=sa.text("verdict <> 'verified'"),
+            sqlite_where=sa.text("verdict <> 'verified'"),
         )
         batch_op.drop_index("ix_clip_recorder_start_ms")
         batch_op.drop_index("ix_clip_officer_start_ms")

@@ -1,0 +1,295 @@
+"""Re-reads every original and proxy from the store and compares it with the *signed entry*, not with a row.
+
+Needs neither the database nor a running service: only logs, keys and the store. Steps:
+
+1. the centre log: every entry's signature, ``seq``, ``prev``; the root at its checkpoint, and the checkpoint's signature;
+2. every mirror the same way, and leaf by leaf against what the centre log says was mirrored;
+3. every object that ``ingest.copied`` or ``proxy.created`` announces: size and SHA-256 of what the store returns;
+4. every object in the store that no entry announces.
+
+An object that was never found in the store and was announced only a moment ago is ``unchecked``, not ``missing``.
+"""
+
+import base64
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from custody.canonical import JsonObject
+from custody.chain import Chain, Entry
+from custody.checkpoint import NoteKey, SignedCheckpoint, parse_note
+from custody.errors import EvidenceError
+from custody.log import CHECKPOINT, LogFiles
+from custody.verdicts import Finding, Outcome, Verdict, outcome
+from ingestd.errors import ObjectMissingError, StoreError
+from ingestd.index.repository import mirrored
+from ingestd.index.rows import integer_in, list_in, object_in, text_in
+from ingestd.verify import Station
+
+ORIGINAL: Final = "original"
+PROXY: Final = "proxy"
+
+
+class Store(Protocol):
+    """What the audit asks of the evidence store (``ingestd.store.EvidenceReader``)."""
+
+    def digest(self, name: str) -> tuple[int, str]:
+        """Size and SHA-256 of what the store returns; raises ``ObjectMissingError`` or ``StoreError``."""
+        ...
+
+    def list(self) -> Iterator[tuple[str, int]]:
+        """Name and size of every object; raises ``StoreError``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as a signed entry announces it."""
+
+    kind: str
+    object_id: str
+    name: str
+    size: int
+    sha256: str
+    station: str
+    path: str
+    announced_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """One thing that is not right: an object's verdict or a log's finding, and why."""
+
+    verdict: str
+    reason: str
+    object_id: str = ""
+    kind: str = ""
+    path: str = ""
+    name: str = ""
+    log: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """Fields that say something."""
+        return {key: value for key in self.__slots__ if (value := getattr(self, key))}
+
+
+@dataclass(frozen=True, slots=True)
+class LogReport:
+    """One log that was read from its first entry to its last."""
+
+    origin: str
+    size: int
+    root: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What the audit found. Counts are of originals; proxies are counted apart."""
+
+    originals: dict[Verdict, int] = field(default_factory=dict)
+    proxies: dict[Verdict, int] = field(default_factory=dict)
+    logs: list[LogReport] = field(default_factory=list)
+    findings: list[Bad] = field(default_factory=list)
+    log_findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> Outcome:
+        """0 only when at least one original was verified and nothing is wrong."""
+        verdicts = [*self.originals, *self.proxies]
+        nothing = [] if self.originals else [Finding.NOTHING_CHECKED]
+        return outcome(verdicts, [*self.log_findings, *nothing])
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that ``audit verify --json`` prints."""
+        return {
+            "ok": self.outcome is Outcome.OK,
+            "outcome": int(self.outcome),
+            **_counts(self.originals),
+            "proxies": _counts(self.proxies),
+            "logs": [{"origin": log.origin, "size": log.size, "root": log.root} for log in self.logs],
+            "findings": [bad.as_json() for bad in self.findings],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is audited."""
+
+    centre: NoteKey
+    stations: Sequence[Station]
+    files: Callable[[str], LogFiles]
+    """Files of a log by the name of who writes it; the centre's is ``centre``."""
+    strangers: Sequence[str]
+    """Mirrors of stations that are not enrolled."""
+    store: Store
+    now_ms: int
+    patience_ms: int
+    """An object announced less than this ago may still be on its way."""
+    readers: int = 2
+
+
+Progress = Callable[[int, int], None]
+"""Called with objects done and objects in all."""
+
+
+def audit(subject: Subject, progress: Progress = lambda _done, _all: None) -> Report:
+    """Check everything; never raises for what is wrong with the evidence, only reports it."""
+    report = Report()
+    receipts, leaves = _centre(report, subject)
+    expected = [stored for station in subject.stations for stored in _mirror(report, subject, station, leaves)]
+    for name in subject.strangers:
+        _note(report, Finding.KEY_UNKNOWN, f"mirrors/{name}: no such station is enrolled", name)
+    _objects(report, subject, _once(report, expected), receipts, progress)
+    _unrecorded(report, subject, {stored.name for stored in expected})
+    return report
+
+
+def _centre(report: Report, subject: Subject) -> tuple[set[str], dict[str, dict[int, str]]]:
+    """Objects that were verified before, and per station log the leaves that the centre log names."""
+    verified: set[str] = set()
+    leaves: dict[str, dict[int, str]] = {}
+    for entry in _entries(report, subject.files("centre"), subject.centre):
+        if entry.record.event == "central.verified":
+            verified.add(text_in(object_in(entry.record.payload, "object"), "id"))
+        if entry.record.event == "station.entries":
+            log, _ = mirrored(entry)
+            named = list_in(object_in(entry.record.payload, "mirror"), "leaves")
+            start = integer_in(object_in(entry.record.payload, "mirror"), "from") or 0
+            leaves.setdefault(log, {}).update({start + i: str(leaf) for i, leaf in enumerate(named)})
+    return verified, leaves
+
+
+def _mirror(
+    report: Report, subject: Subject, station: Station, leaves: Mapping[str, dict[int, str]]
+) -> Iterator[Stored]:
+    """Objects that a station's mirrored log announces, while its entries are compared with the centre's leaves."""
+    named = dict(leaves.get(station.log, {}))
+    for entry in _entries(report, subject.files(station.station), station.note_key):
+        leaf = named.pop(entry.seq, None)
+        if leaf is not None and leaf != entry.leaf.hex():
+            _note(report, Finding.MIRROR_MISMATCH, f"entry {entry.seq} is not the one the centre mirrored", station.log)
+        stored = _announced(entry, station.station)
+        if stored is not None:
+            yield stored
+    if named:
+        _note(report, Finding.LOG_TRUNCATED, f"{len(named)} mirrored entries are gone, from {min(named)}", station.log)
+
+
+def _entries(report: Report, files: LogFiles, key: NoteKey) -> Iterator[Entry]:
+    """Entries that follow from the first on; the first fault ends the log and is noted."""
+    chain = Chain(key.name)
+    try:
+        signed = _checkpoint(files, key)
+        for data in _lines(files):
+            entry, chain = chain.follow(data, (key.key,))
+            if signed and chain.size == signed.checkpoint.size and chain.root() != signed.checkpoint.root:
+                _note(report, Finding.ROOT_MISMATCH, f"the root at {chain.size} is not the signed one", key.name)
+            yield entry
+        if signed and chain.size < signed.checkpoint.size:
+            reason = f"{chain.size} entries, but {signed.checkpoint.size} were signed for"
+            _note(report, Finding.LOG_TRUNCATED, reason, key.name)
+    except EvidenceError as error:
+        _note(report, Finding(error.finding), str(error), key.name)
+    except OSError as error:
+        _note(report, Finding.UNPARSABLE, f"the log cannot be read: {error}", key.name)
+    report.logs.append(LogReport(key.name, chain.size, base64.b64encode(chain.root()).decode()))
+
+
+def _checkpoint(files: LogFiles, key: NoteKey) -> SignedCheckpoint | None:
+    note = files.get(CHECKPOINT)
+    if note is None:
+        return None
+    signed = parse_note(note)
+    signed.verify([key])
+    return signed
+
+
+def _lines(files: LogFiles) -> Iterator[bytes]:
+    """Whole entries; what stands after the last newline is being written, or was torn by a crash."""
+    rest = b""
+    for chunk in files.read(0):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+
+
+def _announced(entry: Entry, station: str) -> Stored | None:
+    if entry.record.event == "ingest.copied":
+        return _stored(ORIGINAL, entry, station, text_in(entry.record.block("source"), "path"))
+    if entry.record.event == "proxy.created":
+        return _stored(PROXY, entry, station, "")
+    return None
+
+
+def _stored(kind: str, entry: Entry, station: str, path: str) -> Stored:
+    stored: JsonObject = entry.record.block("object")
+    sha256 = text_in(object_in(stored, "digests"), "sha256")
+    size, name = integer_in(stored, "size") or 0, text_in(stored, "name")
+    return Stored(kind, text_in(stored, "id"), name, size, sha256, station, path, entry.record.utc_ms)
+
+
+def _once(report: Report, expected: Iterable[Stored]) -> list[Stored]:
+    """Each object once; two entries that announce one name differently are a finding."""
+    known: dict[str, Stored] = {}
+    for stored in expected:
+        first = known.setdefault(stored.name, stored)
+        if (first.size, first.sha256) != (stored.size, stored.sha256):
+            _note(
+                report, Finding.LOG_FORKED, f"{stored.name} is announced twice with different digests", stored.station
+            )
+    return list(known.values())
+
+
+def _objects(
+    report: Report, subject: Subject, expected: Sequence[Stored], receipts: set[str], progress: Progress
+) -> None:
+    """Read back, largest first so that no reader is left with a long tail."""
+    ordered = sorted(expected, key=lambda stored: -stored.size)
+    with ThreadPoolExecutor(subject.readers, "audit") as pool:
+        results = pool.map(lambda stored: _check(subject, stored, receipts), ordered)
+        for number, (stored, (verdict, reason)) in enumerate(zip(ordered, results, strict=True), 1):
+            counts = report.originals if stored.kind == ORIGINAL else report.proxies
+            counts[verdict] = counts.get(verdict, 0) + 1
+            if verdict is not Verdict.VERIFIED:
+                bad = Bad(verdict, reason, stored.object_id, stored.kind, stored.path, stored.name, stored.station)
+                report.findings.append(bad)
+            progress(number, len(ordered))
+
+
+def _check(subject: Subject, stored: Stored, receipts: set[str]) -> tuple[Verdict, str]:
+    try:
+        size, sha256 = subject.store.digest(stored.name)
+    except ObjectMissingError as error:
+        fresh = subject.now_ms - stored.announced_ms < subject.patience_ms
+        if fresh and stored.object_id not in receipts:
+            return Verdict.UNCHECKED, "announced a moment ago and not in the store yet"
+        return Verdict.MISSING, str(error)
+    except StoreError as error:
+        return Verdict.UNREADABLE, str(error)
+    if (size, sha256) == (stored.size, stored.sha256):
+        return Verdict.VERIFIED, ""
+    return Verdict.FAILED, f"signed: {stored.size} bytes, {stored.sha256}; stored: {size} bytes, {sha256}"
+
+
+def _unrecorded(report: Report, subject: Subject, names: set[str]) -> None:
+    try:
+        for name, size in subject.store.list():
+            if name not in names:
+                counts = report.proxies if name.startswith("proxies/") else report.originals
+                counts[Verdict.UNRECORDED] = counts.get(Verdict.UNRECORDED, 0) + 1
+                report.findings.append(Bad(Verdict.UNRECORDED, f"{size} bytes that no entry announces", name=name))
+    except StoreError as error:
+        report.originals[Verdict.UNREADABLE] = report.originals.get(Verdict.UNREADABLE, 0) + 1
+        report.findings.append(Bad(Verdict.UNREADABLE, str(error)))
+
+
+def _note(report: Report, finding: Finding, reason: str, log: str) -> None:
+    report.log_findings.append(finding)
+    report.findings.append(Bad(finding, reason, log=log))
+
+
+def _counts(verdicts: Mapping[Verdict, int]) -> dict[str, int]:
+    """Unreadable objects count as unchecked too: nobody knows what they hold."""
+    counts = {verdict.value: verdicts.get(verdict, 0) for verdict in Verdict}
+    counts["unchecked"] += counts["unreadable"]
+    return counts

@@ -1,0 +1,256 @@
+"""Command line of the centre: the one place where errors become exit codes.
+
+Facts go to standard output (``--json``: one JSON object), progress and complaints to standard error.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import structlog
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ingestd import config as configuration
+from ingestd import service
+from ingestd.audit.verify import Report, Subject, audit
+from ingestd.config import Config
+from ingestd.errors import CentreError, ConfigError, ImportFileError
+from ingestd.index.queries import ClipFilter, ClipRow, FlagRow, Page
+from ingestd.logfiles import PosixLogFiles
+from ingestd.model import Import, RowFinding
+from ingestd.store import EvidenceReader
+
+_PAGE: Final = 500
+_SHOWN: Final = 200
+"""Most rows that a table on a terminal shows; --json prints all."""
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="执法记录中心 ingestd"
+)
+cases_app = typer.Typer(no_args_is_help=True, help="Cases, actions, officers, recorders, assignments.")
+clips_app = typer.Typer(no_args_is_help=True, help="Clips (片段).")
+flags_app = typer.Typer(no_args_is_help=True, help="Flags (疑点).")
+audit_app = typer.Typer(no_args_is_help=True, help="What an auditor runs.")
+config_app = typer.Typer(no_args_is_help=True, help="Configuration.")
+for name, group in (
+    ("cases", cases_app),
+    ("clips", clips_app),
+    ("flags", flags_app),
+    ("audit", audit_app),
+    ("config", config_app),
+):
+    app.add_typer(group, name=name)
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Configuration file.")]
+DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Folder that holds ingestd.toml.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def main() -> None:
+    """Console script. Every error of ours is one line on standard error and an exit code of its class."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        app()
+    except CentreError as error:
+        print(f"ingestd: {error}", file=sys.stderr)  # noqa: T201  # the command line speaks on standard error
+        sys.exit(error.exit_code)
+
+
+@app.command()
+def run(config: ConfigOption = None, data_dir: DataOption = None) -> None:
+    """Serve: receive, verify, index, link, flag, show; ends in order on SIGTERM or Ctrl-C."""
+    service.run(_load(config, data_dir), service.stop_on_signals())
+
+
+@app.command()
+def init(config: ConfigOption = None, data_dir: DataOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002  # typer's form of a switch
+    """Make the centre's keys where there are none, and print the vkeys that stations need."""
+    vkeys = service.make_keys(_load(config, data_dir))
+    _print({"vkeys": vkeys}, as_json, lambda: [f"{name}\t{vkey}" for name, vkey in vkeys.items()])
+
+
+@config_app.command("check")
+def check_config(config: ConfigOption = None, data_dir: DataOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002  # typer's form of a switch
+    """Read the configuration and say what is wrong with it."""
+    loaded = _load(config, data_dir)
+    service.load_catalogue(loaded)
+    facts = {"ok": True, "stations": [station.id for station in loaded.stations], "log": loaded.origin}
+    _print(facts, as_json, lambda: [f"OK: {loaded.origin}, {len(loaded.stations)} stations"])
+
+
+@cases_app.command("import")
+def import_cases(
+    file: Path,
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, change nothing.")] = False,  # noqa: FBT002  # typer's form of a switch
+    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+) -> None:
+    """Import cases, actions, officers, recorders and assignments from CSV or JSON; all of it or nothing."""
+    loaded = _load(config, data_dir)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ImportFileError(f"{file}: cannot be read: {error.strerror}") from error
+    imported, changes = service.build(loaded).pipeline.import_cases(data, file.name, dry_run=dry_run)
+    for finding in (*imported.errors, *imported.warnings):
+        print(_sentence(file, finding), file=sys.stderr)  # noqa: T201  # complaints go to standard error
+    facts = _import_facts(imported, changes, dry_run=dry_run)
+    _print(facts, as_json, lambda: [] if imported.errors else [_import_line(facts)])
+    if imported.errors:
+        raise ImportFileError(f"{file}: {len(imported.errors)} wrong, nothing imported 有误，未导入任何内容")
+
+
+@clips_app.command("list")
+def list_clips(  # noqa: PLR0913  # options of one command
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    unlinked: Annotated[bool, typer.Option("--unlinked", help="Only clips that belong to no action.")] = False,  # noqa: FBT002  # typer's form of a switch
+    linked: Annotated[bool, typer.Option("--linked", help="Only clips that belong to an action.")] = False,  # noqa: FBT002  # typer's form of a switch
+    quarantined: Annotated[bool, typer.Option("--quarantined", help="Only clips in quarantine.")] = False,  # noqa: FBT002  # typer's form of a switch
+    officer: Annotated[str, typer.Option("--officer", help="Certificate number.")] = "",
+    case: Annotated[str, typer.Option("--case", help="Case number.")] = "",
+    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+) -> None:
+    """List clips, newest docking first."""
+    if linked and unlinked:
+        raise typer.BadParameter("--linked and --unlinked exclude each other")
+    wanted = ClipFilter(
+        linked=True if linked else False if unlinked else None,
+        status="quarantined" if quarantined else "",
+        officer=officer,
+        case=case,
+    )
+    queries = service.build(_load(config, data_dir)).queries
+    rows = _all(lambda after: queries.clips(wanted, after, _PAGE))
+    facts = {"clips": [asdict(row) for row in rows], "count": len(rows)}
+    columns = ("object_id", "recorder", "path", "kind", "status", "reason", "officer", "verdict", "links")
+    _print(facts, as_json, lambda: _table(columns, rows))
+
+
+@flags_app.command("list")
+def list_flags(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    every: Annotated[bool, typer.Option("--all", help="Cleared flags as well.")] = False,  # noqa: FBT002  # typer's form of a switch
+    rule: Annotated[str, typer.Option("--rule", help="Only flags of this rule.")] = "",
+    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+) -> None:
+    """List flags, newest first."""
+    queries = service.build(_load(config, data_dir)).queries
+    rows = _all(lambda after: queries.flags("" if every else "open", rule, "", after, _PAGE))
+    facts = {"flags": [{**asdict(row), "action": row.action_id} for row in rows], "count": len(rows)}
+    _print(facts, as_json, lambda: _table(("rule", "state", "case", "action_id", "detail"), rows))
+
+
+@audit_app.command("verify")
+def verify(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+) -> None:
+    """Re-read every original and every log; exit 0 all verified, 1 not as recorded, 2 could not check."""
+    report = audit(_subject(_load(config, data_dir)), _show_progress)
+    _print(report.as_json(), as_json, lambda: _report_lines(report))
+    raise typer.Exit(int(report.outcome))
+
+
+def _load(config: Path | None, data_dir: Path | None) -> Config:
+    if config is not None and data_dir is not None:
+        raise ConfigError("give --config or --data-dir, not both")
+    path = config or (data_dir or Path()) / configuration.FILE_NAME
+    return configuration.load(path)
+
+
+def _subject(config: Config) -> Subject:
+    stations = list(service.stations(config).values())
+    known = {station.station for station in stations}
+    mirrors = config.paths.data / "mirrors"
+    found = sorted(path.name for path in mirrors.iterdir() if path.is_dir()) if mirrors.is_dir() else []
+    return Subject(
+        centre=service.centre_key(config),
+        stations=stations,
+        files=lambda name: PosixLogFiles(service.log_folder(config, name)),
+        strangers=[one for one in found if one not in known],
+        store=EvidenceReader(config.store.url),
+        now_ms=service.SystemClock().now_ms(),
+        patience_ms=config.store.missing_after_s * 1000,
+        readers=config.store.readers,
+    )
+
+
+def _all(page: Callable[[str | None], Page[Any]]) -> list[Any]:
+    rows: list[Any] = []
+    after: str | None = None
+    while True:
+        part = page(after)
+        rows.extend(part.rows)
+        after = part.next
+        if after is None:
+            return rows
+
+
+def _import_facts(imported: Import, changes: Import, *, dry_run: bool) -> dict[str, Any]:
+    kinds = ("officers", "recorders", "assignments", "cases", "actions")
+    return {
+        "ok": not imported.errors,
+        "dry_run": dry_run,
+        "rows": imported.rows,
+        "read": {kind: len(getattr(imported, kind)) for kind in kinds},
+        "changed": {kind: len(getattr(changes, kind)) for kind in kinds},
+        "errors": [asdict(finding) for finding in imported.errors],
+        "warnings": [asdict(finding) for finding in imported.warnings],
+    }
+
+
+def _import_line(facts: dict[str, Any]) -> str:
+    changed = ", ".join(f"{count} {kind}" for kind, count in facts["changed"].items() if count) or "nothing new 无变化"
+    return f"{'would import 将导入' if facts['dry_run'] else 'imported 已导入'}: {changed}"
+
+
+def _sentence(file: Path, finding: RowFinding) -> str:
+    place = f"{file}:{finding.line}" if finding.line else str(file)
+    cell = f" {finding.column}={finding.value!r}:" if finding.column else ""
+    return f"{place}:{cell} {finding.reason}"
+
+
+def _report_lines(report: Report) -> list[str]:
+    counts = report.as_json()
+    lines = [f"{counts[name]:>8} {name}" for name in ("verified", "failed", "missing", "unchecked", "unrecorded")]
+    lines += [f"{log.origin}: {log.size} entries, root {log.root}" for log in report.logs]
+    lines += ["  ".join(f"{key}={value}" for key, value in bad.as_json().items()) for bad in report.findings]
+    return lines
+
+
+def _show_progress(done: int, of: int) -> None:
+    if sys.stderr.isatty() and (done == of or not done % 10):
+        end = "\n" if done == of else ""
+        print(f"\r{done}/{of}", end=end, file=sys.stderr, flush=True)  # noqa: T201  # progress
+
+
+def _table(columns: Sequence[str], rows: Sequence[ClipRow | FlagRow]) -> list[str]:
+    table = Table(*columns, title=f"{len(rows)}")
+    for row in rows[:_SHOWN]:
+        table.add_row(*(str(getattr(row, column) or "") for column in columns))
+    console = Console(file=sys.stdout, soft_wrap=True)
+    console.print(table, markup=False)
+    return []
+
+
+def _print(facts: dict[str, Any], as_json: bool, lines: Callable[[], Sequence[str]]) -> None:  # noqa: FBT001  # typer's form of a switch
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False, default=dict))  # noqa: T201  # facts go to standard output
+        return
+    for line in lines():
+        print(line)  # noqa: T201  # facts go to standard output
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""Composition root: builds the adapters from the configuration, runs the threads, stops them in order."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+import uvicorn
+from sqlalchemy import Engine
+
+from custody.checkpoint import COSIGNATURE, NoteKey
+from ingestd.catalogue import Catalogue, load
+from ingestd.config import CENTRE, Config
+from ingestd.errors import CentreError, ConfigError
+from ingestd.index.database import open_engine
+from ingestd.index.queries import Queries
+from ingestd.keys import create_key, load_signer
+from ingestd.logbooks import Cosigner, Logbooks
+from ingestd.logfiles import PosixLogFiles
+from ingestd.pipeline import Pipeline, Places, Settings
+from ingestd.receive import Receiver
+from ingestd.recheck import Rechecker
+from ingestd.rules import Policy
+from ingestd.schedule import Schedule
+from ingestd.store import EvidenceReader
+from ingestd.verify import Station
+from ingestd.web import create_app
+
+_HOUR_MS: Final = 3_600_000
+_JOIN_S: Final = 20.0
+
+_log = structlog.get_logger(__name__)
+
+
+class SystemClock:
+    """The time of this machine."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970 UTC."""
+        return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Centre:
+    """The centre without broker and pages: what every command needs."""
+
+    config: Config
+    engine: Engine
+    catalogue: Catalogue
+    pipeline: Pipeline
+    queries: Queries
+
+
+def build(config: Config) -> Centre:
+    """Open database and keys; the first unit of work opens the logs. Raises ``ConfigError`` or ``DatabaseError``."""
+    catalogue = load_catalogue(config)
+    signer, witness = load_signer(config.keys.custody), load_signer(config.witness_key)
+    if signer.public_key() == witness.public_key():
+        raise ConfigError("keys.witness: must be another key than keys.custody")
+    books = Logbooks(config.origin, signer, stations(config), lambda name: PosixLogFiles(log_folder(config, name)))
+    settings = Settings(
+        policy=Policy(config.rules.grace_hours * _HOUR_MS, config.zone, catalogue.spoken()),
+        catalogue=catalogue,
+        zone=config.zone,
+        unmeasured_clock_ms=config.rules.unmeasured_clock_ms,
+        arrival_ms=config.rules.arrival_hours * _HOUR_MS,
+        missing_after_ms=config.store.missing_after_s * 1000,
+    )
+    engine = open_engine(config.database.url)
+    cosigner = Cosigner(config.cosigner, witness)
+    pipeline = Pipeline(engine, books, cosigner, Places.under(config.paths.data), settings, SystemClock())
+    return Centre(config, engine, catalogue, pipeline, Queries(engine))
+
+
+def centre_key(config: Config) -> NoteKey:
+    """The key that signs the centre log."""
+    return NoteKey(config.origin, load_signer(config.keys.custody).verify_key())
+
+
+def load_catalogue(config: Config) -> Catalogue:
+    """The agency's catalogue, or an empty one when none is configured."""
+    return load(config.catalogue.file) if config.catalogue.file else Catalogue("none", {})
+
+
+def stations(config: Config) -> dict[str, Station]:
+    """Enrolled stations by name."""
+    return {station.id: Station(station.id, station.note_key()) for station in config.stations}
+
+
+def log_folder(config: Config, name: str) -> Path:
+    """Where the log of ``name`` lies: ours, or the mirror of a station's."""
+    return config.paths.data / "log" if name == CENTRE else config.paths.data / "mirrors" / name
+
+
+def make_keys(config: Config) -> dict[str, str]:
+    """Make the centre's two keys where there are none; returns both vkeys, by who needs them."""
+    custody, witness = create_key(config.keys.custody), create_key(config.witness_key)
+    return {
+        "log": NoteKey(config.origin, custody.verify_key()).vkey(),
+        "witness": NoteKey(config.cosigner, witness.verify_key(), COSIGNATURE).vkey(),
+    }
+
+
+def run(config: Config, stop: threading.Event) -> None:
+    """Serve until ``stop`` is set. Raises the first error that waiting does not cure."""
+    centre = build(config)
+    centre.pipeline.start()
+    store = EvidenceReader(config.store.url)
+    receiver = Receiver(config.mqtt, centre.pipeline.handle)
+    pages, listener = _pages(centre, store), _listen(config)
+    rechecker = Rechecker(store, centre.pipeline, receiver.publish, config.store.readers)
+    crew = Crew(stop)
+    crew.start("receive", receiver.run)
+    crew.start("recheck", rechecker.run)
+    crew.start("sweep", Schedule(centre.pipeline).run)
+    crew.start("pages", lambda _stop: pages.run([listener]))
+    receiver.start()
+    notify("READY=1")
+    _log.info("centre-running", web=f"http://{config.web.host}:{config.web.port}", log=config.origin)
+    stop.wait()
+    notify("STOPPING=1")
+    pages.should_exit = True
+    crew.join()
+    receiver.stop()
+    if crew.failure is None:
+        centre.pipeline.checkpoint()
+    centre.engine.dispose()
+    if crew.failure is not None:
+        raise crew.failure
+
+
+class Crew:
+    """Threads that stop together: the first that fails stops all."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._threads: list[threading.Thread] = []
+        self.failure: BaseException | None = None
+
+    def start(self, name: str, work: Callable[[threading.Event], None]) -> None:
+        """Run ``work`` in a thread of its own."""
+        thread = threading.Thread(target=self._run, args=(name, work), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def join(self) -> None:
+        """Wait until all have ended."""
+        for thread in self._threads:
+            thread.join(_JOIN_S)
+
+    def _run(self, name: str, work: Callable[[threading.Event], None]) -> None:
+        try:
+            work(self._stop)
+        except (CentreError, OSError) as error:
+            _log.error("stopped", part=name, error=str(error))
+            self.failure = self.failure or error
+        except BaseException as error:
+            _log.exception("crashed", part=name)
+            self.failure = self.failure or error
+            raise
+        finally:
+            self._stop.set()
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def notify(state: str) -> None:
+    """Tell systemd how we are (sd_notify(3)); without it, nothing happens."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+
+
+def _listen(config: Config) -> socket.socket:
+    """The pages' socket, bound here so that a taken port is one clear sentence."""
+    try:
+        return socket.create_server((config.web.host, config.web.port))
+    except OSError as error:
+        raise ConfigError(f"web.host, web.port: {config.web.host}:{config.web.port}: {error.strerror}") from error
+
+
+def _pages(centre: Centre, store: EvidenceReader) -> uvicorn.Server:
+    config = centre.config
+    app = create_app(centre.queries, store, zone=config.zone, types=centre.catalogue.spoken())
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=config.web.host,
+            port=config.web.port,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=2,
+        )
+    )
