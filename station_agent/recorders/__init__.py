@@ -49,7 +49,7 @@ def list_files(volume: MountedVolume) -> Iterator[SourceFile]:
     and entries whose metadata cannot be read (``unreadable-entry``). Only the folders named by ``ignored`` are left
     out. Raises nothing for what is on the medium.
     """
-    device = os.stat(volume.root).st_dev
+    device = volume.root.stat().st_dev
     folder = os.open(volume.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield from _walk(folder, b"", device, depth=0)
@@ -59,7 +59,8 @@ def list_files(volume: MountedVolume) -> Iterator[SourceFile]:
 
 def ignored(volume: MountedVolume) -> list[bytes]:
     """Folders at the root that hold what computers leave behind; named in the record, not copied."""
-    return sorted(name for name in os.listdir(os.fsencode(volume.root)) if _is_system_folder(name))
+    with os.scandir(os.fsencode(volume.root)) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and _is_system(entry.name))
 
 
 def family_of(files: Iterable[SourceFile]) -> str:
@@ -81,8 +82,6 @@ def _walk(folder: int, prefix: bytes, device: int, depth: int) -> Iterator[Sourc
         yield SourceFile(prefix.rstrip(b"/"), 0, 0, "unreadable-folder")
         return
     for name in names:
-        if depth == 0 and _is_system_folder(name):
-            continue
         yield from _entry(folder, name, prefix + name, device, depth)
 
 
@@ -94,6 +93,8 @@ def _entry(folder: int, name: bytes, path: bytes, device: int, depth: int) -> It
         return
     if not stat.S_ISDIR(found.st_mode):
         yield SourceFile(path, found.st_size, found.st_mtime_ns, _REFUSED.get(stat.S_IFMT(found.st_mode), ""))
+    elif depth == 0 and _is_system(name):
+        return
     elif found.st_dev != device:
         yield SourceFile(path, 0, found.st_mtime_ns, "other-filesystem")
     elif depth == MAX_DEPTH:
@@ -114,7 +115,7 @@ def _descend(folder: int, name: bytes, path: bytes, device: int, depth: int) -> 
         os.close(inner)
 
 
-def _is_system_folder(name: bytes) -> bool:
+def _is_system(name: bytes) -> bool:
     return name.lower() in SYSTEM_FOLDERS
 
 

@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 FAMILY: Final = "dsj"
 
 _NAME: Final = re.compile(
-    rb"(?P<device>[0-9A-Z]{5,7})_(?P<officer>[0-9A-Z]{6})_(?P<start>[0-9]{14})(?:_[0-9A-Z_]+)?\.[0-9A-Z]+", re.IGNORECASE
+    rb"(?P<device>[0-9A-Z]{5,7})_(?P<officer>[0-9A-Z]{6})_(?P<start>[0-9]{14})(?:_[0-9A-Z_]+)?\.[0-9A-Z]+",
+    re.IGNORECASE,
 )
 
 

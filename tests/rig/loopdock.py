@@ -119,14 +119,14 @@ class LoopDock:
 
     def unplug(self, bay: int) -> None:
         """Orderly removal; nothing may hold the device open. Also frees the bay after ``yank``."""
-        plugged = self._bays[bay]
-        _try("partx", "-d", self.device(bay))
-        _try("losetup", "-d", self.device(bay))
-        self._remove_node(bay)
-        _stop_nbd(plugged)
-        plugged.properties.unlink(missing_ok=True)
-        shutil.rmtree(plugged.folder, ignore_errors=True)
-        del self._bays[bay]
+        plugged = self._bays.pop(bay)
+        with contextlib.ExitStack() as always:  # what can be freed is freed, also when something cannot
+            always.callback(shutil.rmtree, plugged.folder, ignore_errors=True)
+            always.callback(plugged.properties.unlink, missing_ok=True)
+            always.callback(_stop_nbd, plugged)
+            _try("partx", "-d", self.device(bay))
+            _try("losetup", "-d", self.device(bay))
+            self._remove_node(bay)
 
     def yank(self, bay: int) -> None:
         """Surprise removal: uncached reads fail with EIO, then the kernel broadcasts ``remove``. ``unplug`` later."""
@@ -163,13 +163,14 @@ class LoopDock:
 
     def close(self) -> None:
         """Free everything this dock made, also what is still mounted (lazily) or was yanked."""
-        for bay in list(self._bays):
-            self._unmount(bay)
-            self.unplug(bay)
-        self._rule.unlink(missing_ok=True)
-        shutil.rmtree(self._properties, ignore_errors=True)
-        self._udevd.close()
-        self._lock.close()
+        with contextlib.ExitStack() as always:
+            always.callback(self._lock.close)
+            always.callback(self._udevd.close)
+            always.callback(shutil.rmtree, self._properties, ignore_errors=True)
+            always.callback(self._rule.unlink, missing_ok=True)
+            for bay in list(self._bays):
+                always.callback(self.unplug, bay)
+                always.callback(self._unmount, bay)
 
     def _faulty(self, bay: int) -> Path:
         plugged = self._bays[bay]

@@ -84,7 +84,9 @@ def test_what_can_be_mounted():
     assert is_volume(FORMATTED)
     assert is_volume({**FORMATTED, "DEVTYPE": "disk"})
     assert is_volume({**FORMATTED, "ID_PART_TABLE_TYPE": "dos"})
-    assert not is_volume({**FORMATTED, "DEVTYPE": "disk", "ID_PART_TABLE_TYPE": "dos"})
+    assert is_volume({**FORMATTED, "DEVTYPE": "disk", "ID_PART_TABLE_TYPE": "dos"})  # exFAT's boot sector ends alike
+    assert not is_volume({**FORMATTED, "DEVTYPE": "disk", "ID_PART_TABLE_TYPE": "gpt"})
+    assert not is_volume({**FORMATTED, "DEVTYPE": "disk", "ID_PART_TABLE_TYPE": "dos", "ID_FS_TYPE": "ext4"})
     assert not is_volume({**FORMATTED, "ID_FS_USAGE": "crypto", "ID_FS_TYPE": "crypto_LUKS"})
     assert not is_volume({"DEVTYPE": "partition"})
 

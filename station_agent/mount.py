@@ -1,0 +1,182 @@
+"""A recorder's volume, read-only and proved so. Nothing here ever writes to a recorder.
+
+Order: block device read-only (BLKROSET) → mount(2) with ro,nosuid,nodev,noexec and, on journalling file systems,
+without replay of the journal (plain ``ro`` still replays an ext4 journal) → the same flags once more on the mount
+point itself, since a FUSE driver may drop one without a word → read the effective flags back from
+/proc/self/mountinfo → without ``ro`` unmount and refuse.
+
+mount(2) is called directly: no ``/sbin/mount.*`` helper can push itself in front of the kernel's driver. FUSE is used
+only where the kernel answers that it has none.
+"""
+
+import errno
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from station_agent import durable, linux
+from station_agent.errors import MountError
+from station_agent.model import MountedVolume, RecorderDocked
+
+MOUNT_TIMEOUT_S: Final = 60
+"""A FUSE driver that has not answered by then is taken for hung; a card of 1 TB mounts in a few seconds."""
+
+_FLAGS: Final = linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
+_FLAG_NAMES: Final = "ro,nosuid,nodev,noexec"
+
+# The kernel's name of a driver where blkid says another, and the options that keep it from writing or from refusing.
+_KERNEL_NAMES: Final = {"ntfs": "ntfs3"}
+_KERNEL_OPTIONS: Final = {
+    "ext3": "noload",
+    "ext4": "noload",
+    "xfs": "norecovery,nouuid",
+    "btrfs": "rescue=nologreplay",
+    "vfat": "utf8=1",
+    "exfat": "iocharset=utf8",
+}
+_FUSE_PROGRAMS: Final = {
+    "exfat": ("mount.exfat-fuse", "-o", _FLAG_NAMES),
+    "ntfs": ("ntfs-3g", "-o", f"{_FLAG_NAMES},norecover"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MountInfo:
+    """One line of /proc/self/mountinfo: ``flags`` of the mount point, ``filesystem`` as the kernel calls it."""
+
+    mount_point: Path
+    flags: tuple[str, ...]
+    filesystem: str
+
+
+@contextmanager
+def mounted(event: RecorderDocked, mounts: Path) -> Iterator[MountedVolume]:
+    """The docked volume, mounted read-only below ``mounts`` for as long as the context lasts.
+
+    It is unmounted lazily at the end, also after the recorder was pulled. Raises ``MountError`` when the volume cannot
+    be mounted or is not provably read-only; then nothing of it was read.
+    """
+    target = mounts / f"bay{event.bay}-{Path(event.node).name}"
+    _free(target)
+    durable.make_dirs(target)
+    try:
+        device_read_only = _protect(event.node)
+        driver = _mount(event.node, event.filesystem, target)
+        flags = _prove_read_only(target)
+        yield MountedVolume(target, event.node, event.filesystem, driver, flags, device_read_only)
+    finally:
+        _free(target)
+
+
+def clear_stale(mounts: Path) -> list[Path]:
+    """Unmount what a killed agent left below ``mounts`` and remove the empty folders; says which mounts were there."""
+    stale = [line.mount_point for line in _mount_table() if line.mount_point.is_relative_to(mounts.absolute())]
+    for mount_point in sorted(stale, reverse=True):
+        linux.unmount_lazily(mount_point)
+    if mounts.is_dir():
+        for folder in mounts.iterdir():
+            _remove_if_empty(folder)
+    return stale
+
+
+def parse_mountinfo(text: str) -> list[MountInfo]:
+    """The mounts of a /proc/self/mountinfo, in order; the last one of a mount point is the one that is seen."""
+    return [_parse_line(line) for line in text.splitlines()]
+
+
+def _parse_line(line: str) -> MountInfo:
+    # 36 35 98:0 /root /mount/point ro,nosuid shared:1 - ext4 /dev/x rw     (proc(5), «/proc/pid/mountinfo»)
+    fields = line.split(" ")
+    after_dash = fields.index("-", 6) + 1
+    return MountInfo(Path(_unescape(fields[4])), tuple(fields[5].split(",")), fields[after_dash])
+
+
+def _unescape(field: str) -> str:
+    """Space, tab, newline and backslash stand as octal escapes."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+
+
+def _mount_table() -> list[MountInfo]:
+    return parse_mountinfo(Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape"))
+
+
+def _seen_at(target: Path) -> MountInfo | None:
+    wanted = target.absolute()
+    return next((line for line in reversed(_mount_table()) if line.mount_point == wanted), None)
+
+
+def _protect(node: str) -> bool:
+    try:
+        read_only = linux.set_device_read_only(node)
+    except OSError as error:
+        raise MountError(f"{node} could not be set read-only ({error.strerror}); nothing was read from it") from error
+    if not read_only:
+        raise MountError(f"{node} stays writable although it was set read-only; nothing was read from it")
+    return read_only
+
+
+def _mount(node: str, filesystem: str, target: Path) -> str:
+    """The driver that took the volume: the kernel's, else a FUSE program."""
+    name = _KERNEL_NAMES.get(filesystem, filesystem)
+    try:
+        linux.mount(node, target, name, _FLAGS, _KERNEL_OPTIONS.get(filesystem, ""))
+    except OSError as error:
+        if error.errno == errno.ENODEV and filesystem in _FUSE_PROGRAMS:
+            return _mount_by_fuse(node, filesystem, target)
+        raise MountError(f"{node} ({filesystem}) could not be mounted: {error.strerror}") from error
+    return f"kernel:{name}"
+
+
+def _mount_by_fuse(node: str, filesystem: str, target: Path) -> str:
+    argv = [*_FUSE_PROGRAMS[filesystem], node, os.fspath(target)]
+    try:
+        done = subprocess.run(argv, capture_output=True, check=False, timeout=MOUNT_TIMEOUT_S, stdin=subprocess.DEVNULL)
+    except FileNotFoundError as error:
+        raise MountError(f"{node} ({filesystem}): the kernel has no driver and {argv[0]} is not installed") from error
+    except subprocess.TimeoutExpired as error:
+        raise MountError(f"{node} ({filesystem}): {argv[0]} did not answer within {MOUNT_TIMEOUT_S} s") from error
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise MountError(f"{node} ({filesystem}): {argv[0]} ended with {done.returncode}: {said[-1] if said else ''}")
+    return f"fuse:{argv[0]}"
+
+
+def _prove_read_only(target: Path) -> tuple[str, ...]:
+    """The effective flags. A driver may drop what it was asked for, so they are set once more and read back."""
+    before = _seen_at(target)
+    if before is None:
+        raise MountError(f"{target} is not in /proc/self/mountinfo although the mount was reported as done")
+    require_read_only(before)
+    try:
+        linux.mount("none", target, "none", linux.MS_REMOUNT | linux.MS_BIND | _FLAGS)
+    except OSError as error:
+        raise MountError(f"{target}: the flags {_FLAG_NAMES} were refused: {error.strerror}") from error
+    after = _seen_at(target) or before
+    require_read_only(after)
+    return after.flags
+
+
+def require_read_only(seen: MountInfo) -> None:
+    """Refuse a mount that can be written to. Raises ``MountError``."""
+    if "ro" not in seen.flags:
+        raise MountError(f"{seen.mount_point} is mounted {','.join(seen.flags)}, not ro; nothing was read from it")
+
+
+def _free(target: Path) -> None:
+    while _seen_at(target) is not None:
+        linux.unmount_lazily(target)
+    _remove_if_empty(target)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError as error:
+        # A folder with content is not ours to judge; one that is gone already is what was wanted.
+        if error.errno not in {errno.ENOTEMPTY, errno.ENOENT, errno.ENOTDIR, errno.EBUSY, errno.EEXIST}:
+            raise
