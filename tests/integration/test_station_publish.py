@@ -1,0 +1,135 @@
+"""The publisher against the real broker: outage, hard kill, and a centre that answers late."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from custody import topics
+from custody.checkpoint import NoteKey
+from station_agent.clock import SystemClock
+from station_agent.errors import BrokerError
+from station_agent.publish import Broker, Outbox, Publisher, Trust
+from tests.conftest import STATION
+from tests.fakes.station_centre import CENTRE_KEY, WITNESS_KEY, FakeCentre
+from tests.fakes.station_world import ORIGIN, SIGNER, Station, World
+from tests.rig.broker import CENTRE
+from tests.rig.broker import Broker as Mosquitto
+from tests.rig.broker import free_port
+
+pytestmark = pytest.mark.integration
+RESEND_S = 1.0
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Station:
+    world = World(tmp_path / "world", clock=SystemClock())  # type: ignore[arg-type]  # the same port
+    world.files.chunk = 65536  # type: ignore[attr-defined]
+    for number in range(20):
+        world.put(f"{number}.MP4", b"%d" % number)
+    return world.start()
+
+
+def wait_for(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
+    deadline_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not come"
+        time.sleep(0.02)
+
+
+@contextmanager
+def publishing(station: Station, broker: Mosquitto) -> Iterator[Publisher]:
+    trust = Trust(NoteKey(ORIGIN, SIGNER.verify_key()), CENTRE_KEY, WITNESS_KEY)
+    outbox = Outbox(station.world.clock, station.journal, station.seal, trust, RESEND_S)
+    mine = broker.pki.client(STATION)
+    publisher = Publisher(
+        STATION, outbox, Broker(broker.host, broker.port, broker.pki.ca, mine.cert, mine.key), station.world.clock
+    )
+    stop = threading.Event()
+    thread = threading.Thread(target=publisher.run, args=(stop,), daemon=True)
+    thread.start()
+    try:
+        yield publisher
+    finally:
+        stop.set()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@contextmanager
+def listening(broker: Mosquitto, centre: FakeCentre, *, answers: bool = True) -> Iterator[list[bytes]]:
+    mine = broker.pki.client(CENTRE)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="centre", protocol=mqtt.MQTTv5)
+    Broker(broker.host, broker.port, broker.pki.ca, mine.cert, mine.key).secure(client)
+    statuses: list[bytes] = []
+
+    def on_connect(*_):
+        client.subscribe(topics.ALL_RECORDS, qos=1)
+        client.subscribe(topics.status(STATION), qos=1)
+
+    def on_message(_client, _data, message):
+        if message.topic == topics.status(STATION):
+            statuses.append(message.payload)
+        elif answers:
+            client.publish(topics.receipts(STATION), centre.receive(message.payload), qos=1)
+
+    client.on_connect, client.on_message = on_connect, on_message
+    client.reconnect_delay_set(1, 1)
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    try:
+        yield statuses
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def test_all_entries_arrive_and_all_receipts_come(station, broker):
+    centre = FakeCentre()
+    with listening(broker, centre) as statuses, publishing(station, broker) as publisher:
+        station.pipeline.docked(station.event())
+        wait_for(lambda: station.journal.waiting().outbox == 0)
+        assert publisher.link.online
+        wait_for(lambda: b'{"online": "yes"}' in statuses)
+    assert centre.mirror.size == station.seal.size
+    assert max(count for _, count in centre.received) > 1
+
+
+def test_an_acknowledged_message_that_nobody_answered_is_sent_again(station, broker):
+    station.pipeline.docked(station.event())
+    with publishing(station, broker) as publisher:
+        wait_for(lambda: publisher.link.online)
+        with listening(broker, FakeCentre(), answers=False):
+            time.sleep(RESEND_S)
+        assert station.journal.waiting().outbox == station.seal.size
+        centre = FakeCentre()
+        with listening(broker, centre):
+            wait_for(lambda: station.journal.waiting().outbox == 0)
+
+
+def test_a_broker_that_is_killed_and_away_loses_nothing(station, broker):
+    centre = FakeCentre()
+    with listening(broker, centre), publishing(station, broker) as publisher:
+        wait_for(lambda: publisher.link.online)
+        broker.kill()
+        station.pipeline.docked(station.event())
+        wait_for(lambda: not publisher.link.online)
+        assert station.journal.waiting().outbox == station.seal.size
+        broker.start()
+        wait_for(lambda: station.journal.waiting().outbox == 0, 40)
+    assert centre.mirror.size == station.seal.size
+    assert centre.mirror.chain.root() == station.seal._log.chain.root()
+
+
+def test_a_stranger_is_not_let_in(broker):
+    with pytest.raises(BrokerError):
+        Broker(broker.host, broker.port, broker.pki.ca).check()
+    mine = broker.pki.client(STATION)
+    Broker(broker.host, broker.port, broker.pki.ca, mine.cert, mine.key).check()
+    with pytest.raises(BrokerError):
+        Broker(broker.host, free_port(), broker.pki.ca, mine.cert, mine.key).check()

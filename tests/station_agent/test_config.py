@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from station_agent.config import load
+from station_agent.errors import ConfigError
+
+HEAD = '[station]\nid = "station-07"\nauthority = "custody.example"\n'
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "station-agent.toml"
+    path.write_text(text)
+    return path
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path):
+    config = load(written(tmp_path, HEAD + '[paths]\ndata = "s"\n[dropfolder]\npath = "drop"\n'))
+    assert config.journal == tmp_path / "s" / "journal.db"
+    assert config.store_url == str(tmp_path / "store")
+    assert config.keys.custody == tmp_path / "station/keys/custody.pem"
+    assert config.drop_folder == tmp_path / "drop"
+    assert config.origin == "custody.example/station-07"
+
+
+def test_an_s3_store_stays_as_it_is(tmp_path: Path):
+    assert load(written(tmp_path, HEAD + '[store]\nurl = "s3://bucket/x"\n')).store_url == "s3://bucket/x"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("", "station: this key is needed"),
+        (HEAD + "[stations]\n", "stations: unknown key"),
+        (HEAD + "[paths]\nspool = 'x'\n", "paths.spool: unknown key"),
+        (HEAD + "[mqtt]\nport = 70000\n", "mqtt.port: "),
+        (HEAD + "[offload]\nworkers = 0\n", "offload.workers: "),
+        (HEAD + "[bays]\nfirst = '*'\n", "bays.first: a bay is a number from 1"),
+        (HEAD + "[keys]\ncentre = 'x'\n", "keys.centre: the centre's vkey"),
+        (HEAD.replace("station-07", "Station 7"), "station.id: 1 to 64 of"),
+        (HEAD + 'timezone = "Mars"\n', "station.timezone: a time zone name"),
+        ("base = 'x'\n" + HEAD, "base: unknown key"),
+        ("bays = 3\n" + HEAD, "bays: a table is allowed"),
+        ("[[[", "not TOML"),
+    ],
+)
+def test_what_is_not_allowed_is_said_in_one_line(tmp_path: Path, text: str, key: str):
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: {key}")
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 78
+
+
+def test_a_missing_file_is_said(tmp_path: Path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "none.toml")
