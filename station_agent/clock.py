@@ -30,7 +30,7 @@ class SystemClock:
         self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
     def now(self) -> StationTime:
-        """Wall clock, its source (``ntp`` when the kernel is disciplined, else ``none``), boot id and boot-time clock."""
+        """Wall clock, its source (``ntp`` when the kernel is disciplined, else ``none``), boot id, boot-time clock."""
         return StationTime(
             utc_ms=time.time_ns() // 1_000_000,
             source="ntp" if linux.clock_is_synchronised() else "none",
