@@ -58,18 +58,8 @@ def streams(path: Path) -> list[dict[str, Any]]:
 
 
 def frame_times(path: Path) -> list[float]:
-    argv = [
-        "ffprobe",
-        "-v",
-        "error",
-        "-select_streams",
-        "v",
-        "-show_entries",
-        "packet=pts_time",
-        "-of",
-        "csv=p=0",
-        path,
-    ]
+    shown = ["-select_streams", "v", "-show_entries", "packet=pts_time", "-of", "csv=p=0"]
+    argv: list[str | Path] = ["ffprobe", "-v", "error", *shown, path]
     out = subprocess.run(argv, capture_output=True, check=True, text=True).stdout
     return sorted(float(line.strip(",")) for line in out.split() if line.strip(","))
 
