@@ -1,0 +1,112 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from station_agent import cli
+from station_agent.keys import create_key
+
+CONFIG = """
+[station]
+id = "station-07"
+authority = "custody.example"
+[screen]
+port = 0
+[mqtt]
+port = 1
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "station-agent.toml").write_text(CONFIG)
+    create_key(tmp_path / "station/keys/custody.pem")
+    card = tmp_path / "card"
+    card.mkdir()
+    (card / "a.txt").write_bytes(b"clip")
+    return tmp_path
+
+
+def run(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
+    monkeypatch.setattr("sys.argv", ["station-agent", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    return int(ended.value.code or 0), said.out, said.err
+
+
+@pytest.fixture
+def agent(monkeypatch, capsys, data):
+    return lambda *arguments: run(monkeypatch, capsys, *arguments, "--data-dir", str(data))
+
+
+def test_ingest_status_verify(agent, data):
+    code, out, _ = agent("ingest", str(data / "card"), "--offload-only", "--json")
+    assert code == 0
+    assert json.loads(out)["files"] == {
+        "found": 1, "new": 1, "sealed": 1, "refused": 0, "failed": 0, "open": 0, "reason": "",
+    }  # fmt: skip
+    code, out, _ = agent("status", "--json")
+    assert (code, json.loads(out)["state"]) == (0, "stopped")
+    assert json.loads(out)["waiting"] == {"describe": 1, "transcode": 0, "upload": 1, "receipts": 1, "outbox": 4}
+    assert "station-07: stopped" in agent("status")[1]
+    code, out, _ = agent("verify-log", "--json")
+    assert (code, json.loads(out)["files"]["verified"]) == (0, 1)
+
+
+def test_nothing_to_verify_is_not_right(agent, data):
+    code, out, _ = agent("verify-log", "--json")
+    assert (code, json.loads(out)["findings"][0]["finding"]) == (2, "nothing-checked")
+    (data / "station/log").mkdir()
+    (data / "station/log/entries.jsonl").touch()
+    assert agent("verify-log")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("damage", "finding"),
+    [
+        (lambda lines: lines[:2], "log-truncated"),
+        (lambda lines: [lines[0], *lines[2:]], "seq-gap"),
+        (lambda lines: [lines[0], lines[1][:200] + b"x" + lines[1][201:], *lines[2:]], None),
+        (lambda lines: [*lines, lines[-1]], "seq-duplicate"),
+    ],
+)
+def test_a_log_that_was_touched_is_found_out(agent, data, damage, finding):
+    agent("ingest", str(data / "card"), "--offload-only")
+    path = data / "station/log/entries.jsonl"
+    lines = path.read_bytes().splitlines()
+    path.write_bytes(b"".join(line + b"\n" for line in damage(lines)))
+    code, out, _ = agent("verify-log", "--json")
+    assert code in (1, 2)
+    found = json.loads(out)["findings"][0]["finding"]
+    assert finding in (None, found)
+
+
+def test_errors_are_one_sentence_and_a_code(agent, data, monkeypatch, capsys):
+    for arguments, code in ((("ingest", str(data / "none")), 78), (("status",), 78)):
+        ended, out, err = agent(*arguments)
+        assert (ended, out) == (code, "")
+        assert err.startswith("station-agent: ")
+        assert err.count("\n") == 1
+    assert run(monkeypatch, capsys, "status")[0] == 78
+    (data / "station/keys/custody.pem").chmod(0o644)
+    ended, _, err = agent("ingest", str(data / "card"))
+    assert (ended, "0600" in err) == (77, True)
+
+
+def test_a_journal_without_its_log_stops_the_station(agent, data):
+    agent("ingest", str(data / "card"), "--offload-only")
+    for path in (data / "station/log").iterdir():
+        path.unlink()
+    ended, _, err = agent("ingest", str(data / "card"))
+    assert (ended, "the journal knows" in err) == (74, True)
+
+
+def test_doctor_names_what_is_wrong(agent):
+    code, out, _ = agent("doctor", "--json")
+    checks = json.loads(out)["checks"]
+    assert code == 1
+    assert checks["key"]["ok"] is True
+    assert checks["store"]["ok"] is True
+    assert checks["broker"]["ok"] is False
+    assert set(checks) == {"ffmpeg", "ffprobe", "exiftool", "udev", "key", "spool", "store", "broker", "clock"}

@@ -1,0 +1,143 @@
+from pathlib import Path
+
+import pytest
+
+from station_agent.errors import ToolError
+from station_agent.followup import GIVE_UP_AFTER, LONGEST_PAUSE_MS, FollowUp, Media, pause_ms, proxy_identity, undescribed
+from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD
+from station_agent.model import Described, Proxy
+from station_agent.pipeline import UNMEASURED
+from tests.fakes.station_world import FakeStore, Station, World
+
+
+class Tools:
+    """Media tools that do what they are told."""
+
+    def __init__(self) -> None:
+        self.kind = "video"
+        self.failures = 0
+        self.missing = False
+        self.derives = True
+
+    def describe(self, path, file, clock, docked_ms):
+        self._fail()
+        assert path.is_file()
+        assert file.path == b"a.MP4"
+        assert docked_ms > 0
+        return Described({**undescribed(clock, ""), "kind": self.kind})
+
+    def derive(self, path, media, target):
+        self._fail()
+        if not self.derives:
+            return None
+        target.write_bytes(b"proxy")
+        return Proxy(target, 5, "0" * 64, {"program": "ffmpeg"})
+
+    def ready(self):
+        if self.missing:
+            raise ToolError("ffprobe is not installed")
+
+    def _fail(self):
+        if self.failures:
+            self.failures -= 1
+            raise ToolError("ffprobe crashed")
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Station:
+    world = World(tmp_path)
+    world.put("a.MP4")
+    made = world.start()
+    made.pipeline.docked(made.event())
+    return made
+
+
+def followup_of(station: Station, tools: Tools, store: FakeStore) -> FollowUp:
+    media = Media(tools.describe, tools.derive, tools.ready)
+    return FollowUp(station.world.clock, station.journal, station.seal, media, store, station.world.spool)
+
+
+def drain(station: Station, work: FollowUp) -> None:
+    work.drain(station.stop)
+
+
+def test_described_transcoded_and_both_uploaded(station):
+    store = FakeStore()
+    drain(station, followup_of(station, Tools(), store))
+    assert station.events()[-2:] == ["media.described", "proxy.created"]
+    assert sorted(store.objects.values()) == [b"clip", b"proxy"]
+    assert all((station.world.spool / name).read_bytes() == data for name, data in store.objects.items())
+    assert station.journal.waiting().block() | {"receipts": 0, "outbox": 0} == dict.fromkeys(
+        ("describe", "transcode", "upload", "receipts", "outbox"), 0
+    )
+
+
+def test_a_store_that_is_down_is_tried_again_and_shown(station):
+    store = FakeStore(refusals=1)
+    work = followup_of(station, Tools(), store)
+    assert work.step(UPLOAD)
+    assert not work.step(UPLOAD)
+    assert station.journal.troubled_jobs()[0].reason == "the store is down"
+    station.world.clock.utc_ms += LONGEST_PAUSE_MS * 2
+    assert work.step(UPLOAD)
+    assert list(store.objects.values()) == [b"clip"]
+
+
+def test_a_file_no_tool_can_open_ends_with_an_entry(station):
+    tools = Tools()
+    tools.failures = 100
+    work = followup_of(station, tools, FakeStore())
+    for _ in range(GIVE_UP_AFTER):
+        assert "media.described" not in station.events()
+        assert work.step(DESCRIBE)
+        station.world.clock.utc_ms += LONGEST_PAUSE_MS * 2
+    media = station.seal.entries(station.seal.size - 1)[0].record.block("media")
+    assert "unreadable-media" in media["problems"]
+    assert not work.step(DESCRIBE)
+
+
+def test_a_missing_tool_is_waited_for(station):
+    tools = Tools()
+    tools.failures, tools.missing = GIVE_UP_AFTER * 2, True
+    work = followup_of(station, tools, FakeStore())
+    for _ in range(GIVE_UP_AFTER * 2):
+        work.step(DESCRIBE)
+        station.world.clock.utc_ms += LONGEST_PAUSE_MS * 2
+    assert "media.described" not in station.events()
+    tools.missing = False
+    work.step(DESCRIBE)
+    assert "media.described" in station.events()
+
+
+def test_a_proxy_that_cannot_be_made_is_said(station):
+    tools = Tools()
+    work = followup_of(station, tools, FakeStore())
+    work.step(DESCRIBE)
+    tools.failures = 100
+    for _ in range(GIVE_UP_AFTER):
+        work.step(TRANSCODE)
+        station.world.clock.utc_ms += LONGEST_PAUSE_MS * 2
+    assert station.events()[-1] == "proxy.failed"
+    assert not work.step(TRANSCODE)
+    assert not list(station.world.spool.rglob("*.part"))
+
+
+def test_nothing_to_derive_is_done(station):
+    tools = Tools()
+    tools.derives = False
+    work = followup_of(station, tools, FakeStore())
+    drain(station, work)
+    assert station.events()[-1] == "media.described"
+    assert station.journal.waiting().transcode == 0
+
+
+def test_a_proxy_made_again_has_the_same_identity():
+    parent = "01a2050e-aa93-7999-8cee-af2136fc98d4"
+    assert proxy_identity(parent) == proxy_identity(parent)
+    assert proxy_identity(parent)[0] != parent
+
+
+def test_pauses_double_and_end():
+    assert [pause_ms(n, lambda: 0.0) for n in range(4)] == [1000, 2000, 4000, 8000]
+    assert pause_ms(50, lambda: 0.0) == LONGEST_PAUSE_MS
+    assert UNMEASURED.block()["method"] == "unmeasured"
