@@ -150,6 +150,12 @@ class FakeMedia:
         return self.objects[name][start:end]
 
 
+def stored(index: FakeQueries) -> FakeMedia:
+    """A store that holds every proxy of ``index``; the bytes are no film."""
+    proxies = [proxy for detail in index.details for proxy in detail.proxies]
+    return FakeMedia({proxy.name: bytes(proxy.size_bytes) for proxy in proxies})
+
+
 def fits(row: ClipRow, wanted: ClipFilter) -> bool:
     """Whether the filter lets a clip through."""
     if wanted.linked is not None:
