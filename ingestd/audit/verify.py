@@ -2,7 +2,7 @@
 
 Needs neither the database nor a running service: only logs, keys and the store. Steps:
 
-1. the centre log: every entry's signature, ``seq``, ``prev``; the root at its checkpoint, and the checkpoint's signature;
+1. the centre log: each entry's signature, ``seq``, ``prev``; the root at its checkpoint, and the checkpoint's signature;
 2. every mirror the same way, and leaf by leaf against what the centre log says was mirrored;
 3. every object that ``ingest.copied`` or ``proxy.created`` announces: size and SHA-256 of what the store returns;
 4. every object in the store that no entry announces.
