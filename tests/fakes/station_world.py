@@ -1,4 +1,4 @@
-"""A station in a temporary folder: real journal, seal and pipeline; log files, copier and time are twins with faults."""
+"""A station in a temporary folder: real journal, seal, pipeline; log files, copier and time are twins with faults."""
 
 import hashlib
 import os
@@ -175,9 +175,7 @@ class Station:
         self.stop = threading.Event()
         self.board = Board([1])
         self.seal = Seal(world.files, ORIGIN, SIGNER, world.clock, journal)
-        reader = Reader(
-            self._mounted, recorders.list_files, recorders.family_of, recorders.claims, measure_offset
-        )
+        reader = Reader(self._mounted, recorders.list_files, recorders.family_of, recorders.claims, measure_offset)
         self.pipeline = Pipeline(
             world.clock,
             journal,

@@ -18,9 +18,8 @@ from station_agent.publish import Broker, Outbox, Publisher, Trust
 from tests.conftest import STATION
 from tests.fakes.station_centre import CENTRE_KEY, WITNESS_KEY, FakeCentre
 from tests.fakes.station_world import ORIGIN, SIGNER, Station, World
-from tests.rig.broker import CENTRE
+from tests.rig.broker import CENTRE, free_port
 from tests.rig.broker import Broker as Mosquitto
-from tests.rig.broker import free_port
 
 pytestmark = pytest.mark.integration
 RESEND_S = 1.0

@@ -3,7 +3,15 @@ from pathlib import Path
 import pytest
 
 from station_agent.errors import ToolError
-from station_agent.followup import GIVE_UP_AFTER, LONGEST_PAUSE_MS, FollowUp, Media, pause_ms, proxy_identity, undescribed
+from station_agent.followup import (
+    GIVE_UP_AFTER,
+    LONGEST_PAUSE_MS,
+    FollowUp,
+    Media,
+    pause_ms,
+    proxy_identity,
+    undescribed,
+)
 from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD
 from station_agent.model import Described, Proxy
 from station_agent.pipeline import UNMEASURED
@@ -26,7 +34,7 @@ class Tools:
         assert docked_ms > 0
         return Described({**undescribed(clock, ""), "kind": self.kind})
 
-    def derive(self, path, media, target):
+    def derive(self, _path, _media, target):
         self._fail()
         if not self.derives:
             return None

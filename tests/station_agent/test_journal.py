@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from custody.canonical import JsonObject
 from custody.log import Log
 from custody.record import Draft
 from station_agent.errors import JournalError
@@ -93,7 +94,7 @@ def test_what_is_no_journal_is_refused(tmp_path):
 
 def test_events_it_does_not_know_enter_the_outbox_only(world, tmp_path):
     log = Log(MemoryLogFiles(), ORIGIN, [SIGNER.verify_key()])
-    time = {"utc_ms": START_MS, "source": "none", "boot_id": "x", "mono_ns": "0"}
+    time: JsonObject = {"utc_ms": START_MS, "source": "none", "boot_id": "x", "mono_ns": "0"}
     entries = log.append([Draft("log.recovered", new_id(START_MS), time, {"reason": "x"})], [SIGNER])
     journal = Journal(tmp_path / "other.db", ORIGIN, lambda: new_id(START_MS))
     journal.remember(entries)

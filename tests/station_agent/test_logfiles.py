@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from custody.canonical import JsonObject
 from custody.log import CHECKPOINT, SNAPSHOT, Log
 from custody.record import Draft
 from station_agent.errors import LogFilesError
@@ -12,7 +13,7 @@ from tests.fakes.station_world import ORIGIN, SIGNER, START_MS
 
 
 def draft(reason: str) -> Draft:
-    time = {"utc_ms": START_MS, "source": "none", "boot_id": "x", "mono_ns": "0"}
+    time: JsonObject = {"utc_ms": START_MS, "source": "none", "boot_id": "x", "mono_ns": "0"}
     return Draft("log.recovered", new_id(START_MS), time, {"reason": reason})
 
 
@@ -42,7 +43,12 @@ def test_every_append_is_synced(tmp_path: Path, monkeypatch):
     files = PosixLogFiles(tmp_path)
     synced: list[int] = []
     real = os.fdatasync
-    monkeypatch.setattr(os, "fdatasync", lambda fd: (synced.append(fd), real(fd)))
+
+    def counted(fd: int) -> None:
+        synced.append(fd)
+        real(fd)
+
+    monkeypatch.setattr(os, "fdatasync", counted)
     files.append(b"abc\n")
     assert len(synced) == 1
 

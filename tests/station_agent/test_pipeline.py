@@ -2,13 +2,14 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from custody.errors import CustodyError
 from station_agent import pipeline as rooms
 from station_agent.errors import AgentError, CopyError, JournalError
-from station_agent.model import RecorderUndocked, SourceFile
+from station_agent.model import ClockReading, RecorderUndocked, SourceFile
 from station_agent.pipeline import Space, Summary, batches, final_state, listed
 from station_agent.states import BayState, ClipState
 from tests.fakes.log_files import Fault, MemoryLogFiles
@@ -41,8 +42,12 @@ def check_invariants(station: Station, names: list[str]) -> None:
     assert station.journal.applied == station.seal.size
     assert [seq for seq, _ in station.journal.due_entries(2**52, 10_000)] == list(range(station.seal.size))
     assert len(station.journal.in_state(ClipState.SEALED)) == len(names)
-    seen = [f["path"] for e in station.seal.entries(0) if e.record.event == "ingest.seen" for f in e.record.payload["files"]]  # type: ignore[union-attr,index,call-overload]
-    assert sorted(seen) == sorted(names)
+    assert sorted(seen_paths(station)) == sorted(names)
+
+
+def seen_paths(station: Station) -> list[str]:
+    lists: list[Any] = [e.record.payload["files"] for e in station.seal.entries(0) if e.record.event == "ingest.seen"]
+    return [file["path"] for files in lists for file in files]
 
 
 def test_the_story_in_order(world):
@@ -141,8 +146,8 @@ def test_what_is_no_recording_is_said_once_and_never_opened(world):
 
 def test_a_file_that_vanished_before_it_was_copied_leaves_a_trace(world):
     world.copier.die_at = 0
+    station = world.start()
     with pytest.raises(KilledError):
-        station = world.start()
         station.pipeline.docked(station.event())
     world.copier.revive()
     (world.card / "c.mp4").unlink()
@@ -154,7 +159,7 @@ def test_a_file_that_vanished_before_it_was_copied_leaves_a_trace(world):
 
 def test_names_that_are_no_text(world):
     name = b"\xff\n'../\"x.mp4".replace(b"/", b"_")
-    Path(os.fsdecode(os.path.join(os.fsencode(world.card), name))).write_bytes(b"odd")
+    (world.card / os.fsdecode(name)).write_bytes(b"odd")
     station = world.start()
     assert station.pipeline.docked(station.event()).failed == 0
     sources = [e.record.block("source") for e in station.seal.entries(0) if e.record.event == "ingest.copied"]
@@ -280,7 +285,7 @@ def test_a_log_that_was_cut_stops_the_station(world):
     station = world.start()
     station.pipeline.docked(station.event())
     files = MemoryLogFiles(chunk=4096)
-    files.data += world.files.data[: world.files.data.index(b"\n") + 1]  # type: ignore[attr-defined]
+    files.data += world.files.data[: world.files.data.index(b"\n") + 1]
     world.files = files
     with pytest.raises(JournalError, match="the journal knows"):
         world.start()
@@ -307,5 +312,5 @@ def test_last_word(summary, state):
 
 
 def test_a_clock_far_off_is_a_warning():
-    clock = rooms.ClockReading(94_000, 5_000, "connect-write")
+    clock = ClockReading(94_000, 5_000, "connect-write")
     assert final_state(Summary(new=1, sealed=1), clock) == (BayState.SAFE_WITH_WARNINGS, ["clock-offset:94000"])

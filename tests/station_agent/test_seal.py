@@ -1,5 +1,6 @@
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,8 @@ def test_facts_that_are_ready_together_share_one_write(tmp_path: Path):
 
 def test_a_bad_body_spoils_nobody_elses_write(tmp_path: Path):
     seal = World(tmp_path).start().seal
-    for body in ({"reason": 1.5}, {"reason": "x" * 60_000}, {}):
+    bodies: tuple[Any, ...] = ({"reason": 1.5}, {"reason": "x" * 60_000}, {})
+    for body in bodies:
         with pytest.raises(ContractError):
             seal.append("log.recovered", body)
     assert seal.append("log.recovered", {"reason": "x"}).seq == 0

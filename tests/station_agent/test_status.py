@@ -24,7 +24,9 @@ def test_safe_only_when_uploaded_and_receipted(tmp_path: Path):
     [clip] = station.journal.clips(station.event().identity.key).values()
     station.journal.receipted(clip.object_id, b"receipt")
     assert bay()["state"] == "waiting-upload"
-    station.journal.finish(station.journal.due_job("upload", 2**52))
+    job = station.journal.due_job("upload", 2**52)
+    assert job is not None
+    station.journal.finish(job)
     assert bay()["state"] == "safe"
     assert bay()["serial"] == "EC2300471"
 

@@ -1,0 +1,161 @@
+"""``station-agent run`` on a real kernel device: docked, copied, pulled, put back, taken out."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from custody.log import Log
+from custody.record import Record
+from station_agent.keys import create_key, load_signer
+from station_agent.logfiles import AuditedLogFiles
+from tests.rig.broker import free_port
+from tests.rig.loopdock import LoopDock
+from tests.rig.medium import Medium, make_medium
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("dock")]
+CLIPS = 4
+CLIP_BYTES = 2 << 20
+
+
+@pytest.fixture
+def medium(need_root, tmp_path: Path) -> Medium:
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(CLIPS):
+        (source / f"{number}.bin").write_bytes(bytes([number]) * CLIP_BYTES)
+    return make_medium(tmp_path / "card.img", "exfat", source)
+
+
+@pytest.fixture
+def dock(need_root, tmp_path: Path) -> Iterator[LoopDock]:
+    with LoopDock(tmp_path / "dock") as made:
+        yield made
+
+
+class Agent:
+    """The real program in a process of its own."""
+
+    def __init__(self, data: Path, dock: LoopDock) -> None:
+        self.data, self.port = data, free_port()
+        data.mkdir()
+        bays = "\n".join(f'{bay} = "{pattern}"' for bay, pattern in dock.bays(2).items())
+        (data / "station-agent.toml").write_text(
+            '[station]\nid = "station-07"\nauthority = "custody.example"\n'
+            f"[screen]\nport = {self.port}\n[transcode]\nenabled = false\n[bays]\n{bays}\n[mqtt]\nport = 1\n"
+        )
+        create_key(data / "station/keys/custody.pem")
+        self.process = self.start()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        argv = [sys.executable, "-m", "station_agent.cli", "run", "--data-dir", str(self.data)]
+        self.process = subprocess.Popen(argv, stderr=(self.data / "stderr").open("ab"))
+        return self.process
+
+    def status(self) -> dict[str, Any]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/status", timeout=5) as answer:
+                found: dict[str, Any] = json.load(answer)
+        except urllib.error.URLError:
+            return {"bays": [{"bay": 1, "state": "not up"}]}
+        return found
+
+    def bay(self) -> dict[str, Any]:
+        found: dict[str, Any] = next(bay for bay in self.status()["bays"] if bay["bay"] == 1)
+        return found
+
+    def records(self, event: str) -> list[Record]:
+        key = load_signer(self.data / "station/keys/custody.pem").verify_key()
+        log = Log(AuditedLogFiles(self.data / "station/log"), "custody.example/station-07", [key])
+        return [entry.record for entry in log.entries() if entry.record.event == event]
+
+    def wait(self, condition: Callable[[], bool], limit_s: float = 40.0) -> None:
+        deadline_s = time.monotonic() + limit_s
+        while not condition():
+            if time.monotonic() > deadline_s or self.process.poll() is not None:
+                pytest.fail(f"it did not come: {self.status()}\n{(self.data / 'stderr').read_text()[-2000:]}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            started_s = time.monotonic()
+            assert self.process.wait(20) == 0, (self.data / "stderr").read_text()
+            assert time.monotonic() - started_s < 10
+
+
+@pytest.fixture
+def agent(dock: LoopDock, tmp_path: Path) -> Iterator[Agent]:
+    made = Agent(tmp_path / "data", dock)
+    try:
+        yield made
+        made.stop()
+    finally:
+        if made.process.poll() is None:
+            made.process.kill()
+            made.process.wait()
+
+
+def sealed(agent: Agent) -> list[str]:
+    return sorted(str(record.block("source")["path"]) for record in agent.records("ingest.copied"))
+
+
+def test_plug_copy_unplug(agent, dock, medium):
+    before = medium.digest()
+    agent.wait(lambda: agent.bay()["state"] == "idle")
+    dock.plug(1, medium.image, "EC2300471")
+    agent.wait(lambda: agent.bay()["state"] == "waiting-upload")
+    bay = agent.bay()
+    assert (bay["kernel_event"], bay["filesystem"], bay["serial"]) == (True, "exfat", "EC2300471")
+    assert (bay["files_done"], bay["files_total"], bay["bytes_done"]) == (CLIPS, CLIPS, CLIPS * CLIP_BYTES)
+    assert sealed(agent) == [f"{number}.bin" for number in range(CLIPS)]
+    [docked] = agent.records("device.docked")
+    assert "ro" in docked.block("volume")["flags"]
+    assert docked.block("volume")["read_only_device"] == "yes"
+    assert docked.block("camera")["serial"] == "EC2300471"
+    assert dock.writes(1) == 0
+    dock.unplug(1)
+    agent.wait(lambda: agent.bay()["state"] == "idle")
+    assert [r.payload["reason"] for r in agent.records("device.undocked")] == ["removed"]
+    assert medium.digest() == before
+    agent.wait(lambda: agent.status()["waiting"]["upload"] == 0)
+
+
+def test_pulled_early_and_put_back(agent, dock, medium):
+    dock.plug(1, medium.image, "EC2300471")
+    dock.slow(1, CLIP_BYTES)
+    agent.wait(lambda: agent.bay()["state"] in ("reading", "verifying") and agent.bay()["bytes_done"] > 0)
+    dock.yank(1)
+    agent.wait(lambda: agent.bay()["state"] == "pulled-early")
+    dock.unplug(1)
+    assert [r.payload["reason"] for r in agent.records("device.undocked")] == ["pulled-early"]
+    assert {r.payload["reason"] for r in agent.records("ingest.failed")} <= {"pulled-early"}
+    assert not list((agent.data / "station/spool").rglob("*.part"))
+    dock.plug(1, medium.image, "EC2300471")
+    agent.wait(lambda: agent.bay()["state"] == "waiting-upload")
+    assert sealed(agent) == [f"{number}.bin" for number in range(CLIPS)]
+    dock.unplug(1)
+
+
+def test_killed_while_a_recorder_is_docked(agent, dock, medium):
+    dock.plug(1, medium.image, "EC2300471")
+    dock.slow(1, CLIP_BYTES * 2)
+    agent.wait(lambda: agent.bay()["state"] in ("reading", "verifying") and agent.bay()["bytes_done"] > 0)
+    agent.process.kill()
+    agent.process.wait()
+    dock.heal(1)
+    agent.start()
+    agent.wait(lambda: agent.bay()["state"] == "waiting-upload")
+    assert sealed(agent) == [f"{number}.bin" for number in range(CLIPS)]
+    assert not list((agent.data / "station/spool").rglob("*.part"))
+    agent.stop()
+    assert str(agent.data) not in Path("/proc/self/mounts").read_text()
+    dock.unplug(1)
