@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
@@ -39,13 +39,20 @@ def create_app(
         now=now or (lambda: datetime.now(tz=ZoneInfo("UTC"))),
     )
     # Swagger UI and ReDoc load from public hosts; nothing of ours does.
-    app = FastAPI(title="ingestd", docs_url=None, redoc_url=None)
+    app = FastAPI(title="ingestd", docs_url=None, redoc_url=None, dependencies=[Depends(_without_nul)])
     app.add_middleware(SecurityHeaders)
     for family in (home, clips, flags, actions, media, api):
         family.add_pages(app, site)
     _add_assets(app)
     _add_errors(app, site)
     return app
+
+
+def _without_nul(request: Request) -> None:
+    """No name of ours holds a NUL, and PostgreSQL refuses it as text. Raises ``PageError`` 400."""
+    given = [request.url.path, *request.path_params.values(), *request.query_params.values()]
+    if any("\0" in str(value) for value in given):
+        raise PageError(400, phrase("A request may not contain the NUL character."))
 
 
 def _add_assets(app: FastAPI) -> None:

@@ -133,7 +133,7 @@ def _one_of(asked: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> st
 
 def _text(asked: Mapping[str, str], name: str) -> str:
     value = asked.get(name, "").strip()
-    if len(value) > _LONGEST or "\0" in value:
+    if len(value) > _LONGEST:
         raise _bad(name, f"≤ {_LONGEST}")
     return value
 

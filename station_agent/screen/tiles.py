@@ -52,6 +52,22 @@ UNCLEAR: Final = Look(phrase("State unclear"), "question", "warn", phrase("Do no
 _GREEN: Final = frozenset({"good", "good-warn"})
 
 
+WARNINGS: Final[Mapping[str, str]] = {
+    "clock-offset": phrase("clock is off by %(num)s s"),
+    "refused": phrase("%(num)s entries not read (links, devices)"),
+    "failed": phrase("%(num)s files could not be copied"),
+}
+"""Warnings of the status, ``code:number``; any other is shown as it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """A warning as it is said: a catalogue phrase with its number, or plain text without one."""
+
+    text: str
+    num: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Remaining:
     """A rounded-up time left; ``unit`` is ``minutes`` or ``hours``."""
@@ -74,7 +90,7 @@ class Tile:
     bytes_total: str
     rate: str
     remaining: Remaining | None
-    warnings: tuple[str, ...]
+    warnings: tuple[Warn, ...]
 
     @property
     def files_left(self) -> int:
@@ -139,7 +155,7 @@ def tile_of(bay: Json) -> Tile:
         bytes_total=size_text(_count(bay.get("bytes_total"))),
         rate=f"{size_text(rate)}/s" if look.working and rate else "",
         remaining=remaining(eta_s) if look.working and isinstance(eta_s, int | float) else None,
-        warnings=tuple(str(warning) for warning in bay.get("warnings") or ()),
+        warnings=tuple(warning_of(str(warning)) for warning in bay.get("warnings") or ()),
     )
 
 
@@ -148,6 +164,15 @@ def look_of(bay: Json) -> Look:
     look = LOOKS.get(str(bay.get("state")), UNCLEAR)
     unfinished = _count(bay.get("files_done")) < _count(bay.get("files_total"))
     return UNCLEAR if look.tone in _GREEN and unfinished else look
+
+
+def warning_of(told: str) -> Warn:
+    """A warning of the status for people; the clock's offset is told in whole seconds, without its sign."""
+    code, _, number = told.partition(":")
+    if code not in WARNINGS or not number.removeprefix("-").isdecimal():
+        return Warn(told)
+    num = round(abs(int(number)) / 1000) if code == "clock-offset" else int(number)
+    return Warn(WARNINGS[code], num)
 
 
 def percent_of(bay: Json) -> int | None:

@@ -146,6 +146,13 @@ def test_hostile_labels_and_warnings_stay_text():
     assert "另有 1 条警告" in text
 
 
+def test_warnings_are_said_in_words_and_unknown_ones_as_they_came():
+    told = ["clock-offset:-94321", "failed:2"]
+    text = page(status(bay(1, "safe-with-warnings", warnings=told), bay(2, "error", warnings=["refused:3", "new:%s"])))
+    for words in ("时钟偏差 94 秒", "2 个文件未能拷贝", "3 个条目未读取", "new:%s"):
+        assert words in text
+
+
 def test_the_language_is_chinese_first_and_is_remembered():
     visitor = client(busy())
     assert '<html lang="zh-CN">' in visitor.get("/", headers={"accept-language": "en"}).text
