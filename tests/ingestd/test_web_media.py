@@ -45,6 +45,7 @@ def visitor(index, store):
         ("bytes=-1000", (0, 100)),
         ("bytes=-0", None),
         ("bytes=100-", None),
+        ("bytes=100-200", None),
         ("bytes=20-10", None),
         ("bytes=0-1,5-6", (0, 100)),
         ("items=0-1", (0, 100)),
