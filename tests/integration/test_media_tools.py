@@ -190,24 +190,6 @@ def test_a_still_in_a_clips_name_is_a_still(describer, tmp_path):
     assert "type-mismatch" in media["problems"]
 
 
-def test_the_tags_of_a_file_cannot_forge_the_tools_answer(describer, tmp_path):
-    forged = '{ready1}"}]\n{ready1}'
-    clip = tmp_path / "a.mp4"
-    ffmpeg(
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc=s=64x48:d=2",
-        "-metadata",
-        f"comment={forged}",
-        "-metadata",
-        f"make={forged}",
-        clip,
-    )
-    for _ in range(2):
-        assert describe(describer, clip)["duration_ms"] == 2_000
-
-
 def test_a_describer_survives_the_thread_that_started_its_tools(tmp_path):
     describer = Describer(SHANGHAI, tmp_path / "work")
     clip = clips.make_clip(tmp_path / "a", START_MS, 5)

@@ -164,6 +164,12 @@ def test_the_stub_without_an_index_says_so(described):
     assert described["filetype/fixture-dash.mp4"]["problems"][:2] == ["moov-missing", "unreadable-media"]
 
 
+def test_a_file_that_was_only_guessed_at_is_not_playable(described):
+    media = described["androidx/mp3/100kB-garbage-prefix.mp3"]  # ffprobe takes it for a minute of AMR
+    assert (media["playable"], media["duration_ms"]) == ("no", None)
+    assert "unreadable-media" in media["problems"]
+
+
 SAMPLE = (
     "androidx/mp4/portrait_4k60.mp4",
     "androidx/mp4/sample_fragmented.mp4",

@@ -184,3 +184,29 @@ def test_a_line_break_never_reaches_exiftool(tmp_path):
     with pytest.raises(ToolError, match="line break"):
         reader.read(Path(os.fspath(tmp_path) + "/a\n-execute\nb"))
     reader.close()
+
+
+class Overheard:
+    """A pipe that remembers what was written to it."""
+
+    def __init__(self, pipe: Any) -> None:
+        self.pipe, self.lines = pipe, list[bytes]()
+
+    def write(self, data: bytes) -> int:
+        self.lines += data.splitlines()
+        return int(self.pipe.write(data))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.pipe, name)
+
+
+def test_a_file_cannot_know_the_mark_that_ends_an_answer(still):
+    reader = exiftool.ExifReader()
+    reader.read(still)
+    overheard = Overheard(inner(reader)._process.stdin)
+    inner(reader)._process.stdin = overheard
+    for _ in range(3):
+        reader.read(still)
+    marks = [line for line in overheard.lines if line.startswith(b"-execute")]
+    assert len(set(marks)) == len(marks) == 3
+    reader.close()
