@@ -178,6 +178,12 @@ def test_a_source_rewritten_in_place_is_refused(tmp_path, offloader):
     assert caught.value.reason == "source-changed"
 
 
+@pytest.mark.parametrize("source", ["/sys/kernel/uevent_seqnum", "/proc/self/status"])
+def test_a_source_whose_size_is_a_lie_is_refused(tmp_path, offloader, source):
+    """The kernel's own files announce 4096 bytes, or none, and hold something else: no change that stat would show."""
+    assert reason_of(offloader, Path(source), tmp_path / "out") == "source-changed"
+
+
 def test_a_full_disk_says_so(tmp_path, offloader, tmpfs):
     (tmp_path / "clip.mp4").write_bytes(bytes(2 << 20))
     assert reason_of(offloader, tmp_path / "clip.mp4", tmpfs / "clip.part") == "no-space"
