@@ -13,8 +13,8 @@ RULE: Final = Rule(
     title=Both("全程录像有缺口", "A hole in a recording that must be whole"),
     asks=Both(
         "应当实行全程音像记录的现场执法活动，从始至终都要有记录（“不间断”由“全程”推出，容许时长由单位规定）。",
-        "An act that must be recorded in full is recorded from its start to its end (that there be no break follows from"
-        " “in full”; how short a break is tolerated is for the agency to say).",
+        "An act that must be recorded in full is recorded from its start to its end (that there be no break follows"
+        " from “in full”; how short a break is tolerated is for the agency to say).",
     ),
     noticed=Both(
         "执法行为结束并经过宽限期后，有可用录像与之关联，但所有录像合在一起仍有超过容许时长的缺口（默认 1 秒）；"
