@@ -1,7 +1,12 @@
 """The linters, the types and the walls between the packages are tests like any other."""
 
+import ast
+import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +26,26 @@ def test_quiet(name: str):
     program = [sys.executable, "-m", *argv] if argv[0] != "importlinter" else [f"{sys.prefix}/bin/lint-imports"]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize(("package", "extra"), [("custody", ""), ("station_agent", "station"), ("ingestd", "central")])
+def test_every_library_that_is_imported_is_declared(package: str, extra: str):
+    """What another package happens to bring along may be gone with its next version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = project["dependencies"] + (project["optional-dependencies"][extra] if extra else [])
+    declared = {re.split(r"[\[>=<]", line)[0].lower() for line in asked}
+    ours = {"custody", "station_agent", "ingestd"}
+    imported = {name for path in (ROOT / package).rglob("*.py") for name in imports(path)}
+    providers = packages_distributions()
+    for name in imported - ours - set(sys.stdlib_module_names):
+        assert {provider.lower() for provider in providers[name]} & declared, name
+
+
+def imports(path: Path) -> set[str]:
+    tree = ast.parse(path.read_bytes())
+    plain = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    chosen = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    return {name.partition(".")[0] for name in plain | chosen}
 
 
 def test_every_pin_is_name_and_version_only():
