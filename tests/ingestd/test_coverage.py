@@ -65,6 +65,10 @@ def test_a_spoilt_picture_does_not_cover_and_is_the_reason(problem):
     assert (found.nominal_ppm, found.gaps) == (0, (Gap(span(0, 10), "unusable-picture"),))
 
 
+def test_sound_that_cannot_be_played_is_no_unusable_picture():
+    assert cover(action(), [clip(kind=MediaKind.AUDIO, problems=("unreadable-media",))]).gaps[0].reason == "no-clip"
+
+
 def test_a_rejected_reading_of_time_does_not_spoil_the_picture():
     assert is_usable(clip(problems=("time-implausible", "time-conflict", "type-mismatch")))
     assert not is_usable(replace(clip(), interval=None))

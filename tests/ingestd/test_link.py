@@ -130,6 +130,11 @@ def test_two_concurrent_actions_are_ambiguous_and_both_suggested():
     assert (linked(decision), suggested(decision), decision.reason) == ([], ["a1", "a2"], "ambiguous")
 
 
+def test_suggestions_of_one_score_are_in_the_order_of_their_actions():
+    both = [action("a2"), action("a1")]
+    assert suggested(link.decide(clip(), both)) == suggested(link.decide(clip(), both[::-1])) == ["a1", "a2"]
+
+
 def test_place_tells_concurrent_actions_apart():
     both = [action("a1", place=ELSEWHERE), action("a2", place=HERE)]
     decision = link.decide(clip(place=NEARBY), both)
