@@ -64,6 +64,17 @@ def test_a_file_that_grows_or_is_held_open_waits(delivered):
     wait_for(given, "growing.mp4")
 
 
+def test_a_file_that_is_appended_to_and_closed_each_time_waits_until_it_stands_still(tmp_path):
+    folder, now_s = DropFolder(tmp_path, settle_s=5), 100.0
+    for number in range(4):
+        with (tmp_path / "clip.mp4").open("ab") as file:
+            file.write(b"more")
+        assert list(folder._settled(now_s + number)) == []
+    assert list(folder._settled(now_s + 7.9)) == []
+    assert list(folder._settled(now_s + 8)) == [tmp_path / "clip.mp4"]
+    assert list(folder._settled(now_s + 99)) == []
+
+
 def test_a_file_held_open_by_another_process_waits(delivered):
     folder, given = delivered
     code = "import sys; f = open(sys.argv[1], 'wb'); f.write(b'x'); f.flush(); print(flush=True); sys.stdin.read()"
