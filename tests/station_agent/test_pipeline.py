@@ -314,3 +314,11 @@ def test_last_word(summary, state):
 def test_a_clock_far_off_is_a_warning():
     clock = ClockReading(94_000, 5_000, "connect-write")
     assert final_state(Summary(new=1, sealed=1), clock) == (BayState.SAFE_WITH_WARNINGS, ["clock-offset:94000"])
+
+
+def test_no_temporary_outlives_a_start(world):
+    stale = world.spool / "originals/2026/11/22/left.MP4.part"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"half")
+    world.start()
+    assert not stale.exists()
