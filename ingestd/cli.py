@@ -13,8 +13,6 @@ from typing import Annotated, Any, Final
 
 import structlog
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from ingestd import config as configuration
 from ingestd import service
@@ -27,8 +25,6 @@ from ingestd.model import Import, RowFinding
 from ingestd.store import EvidenceReader
 
 _PAGE: Final = 500
-_SHOWN: Final = 200
-"""Most rows that a table on a terminal shows; --json prints all."""
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="执法记录中心 ingestd"
@@ -236,12 +232,14 @@ def _show_progress(done: int, of: int) -> None:
 
 
 def _table(columns: Sequence[str], rows: Sequence[ClipRow | FlagRow]) -> list[str]:
-    table = Table(*columns, title=f"{len(rows)}")
-    for row in rows[:_SHOWN]:
-        table.add_row(*(str(getattr(row, column) or "") for column in columns))
-    console = Console(file=sys.stdout, soft_wrap=True)
-    console.print(table, markup=False)
-    return []
+    """Tab-separated, to be cut and searched; no name from a recorder reaches the terminal as control characters."""
+    lines = ["\t".join(_printable(getattr(row, column)) for column in columns) for row in rows]
+    return ["\t".join(columns), *lines]
+
+
+def _printable(value: object) -> str:
+    text = "" if value is None else str(value)
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def _print(facts: dict[str, Any], as_json: bool, lines: Callable[[], Sequence[str]]) -> None:  # noqa: FBT001  # typer's form of a switch

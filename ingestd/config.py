@@ -269,7 +269,9 @@ def _database_url(folder: Path, url: str) -> str:
 
 
 def _first_problem(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
+    """One problem; a misspelt key before the key that is missing because of it."""
+    problems = error.errors(include_url=False)
+    first = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
     key = ".".join(str(part) for part in first["loc"]) or "file"
     if first["type"] == "extra_forbidden":
         return f"{key}: no such key; remove it or correct its spelling"

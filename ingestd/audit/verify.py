@@ -2,12 +2,13 @@
 
 Needs neither the database nor a running service: only logs, keys and the store. Steps:
 
-1. the centre log: each entry's signature, ``seq``, ``prev``; the root at its checkpoint, and the checkpoint's signature;
+1. the centre log: each entry's signature, ``seq``, ``prev``; its checkpoint's signature, and the root there;
 2. every mirror the same way, and leaf by leaf against what the centre log says was mirrored;
 3. every object that ``ingest.copied`` or ``proxy.created`` announces: size and SHA-256 of what the store returns;
 4. every object in the store that no entry announces.
 
-An object that was never found in the store and was announced only a moment ago is ``unchecked``, not ``missing``.
+An original announced only a moment ago and not in the store yet is ``unchecked``, not ``missing``. A derived object of
+a moment ago that is only in the log, or only in the store, is on its way and counts as nothing.
 """
 
 import base64
@@ -20,6 +21,8 @@ from custody.canonical import JsonObject
 from custody.chain import Chain, Entry
 from custody.checkpoint import NoteKey, SignedCheckpoint, parse_note
 from custody.errors import EvidenceError
+from custody.identifiers import is_uuid7
+from custody.layout import PROXIES
 from custody.log import CHECKPOINT, LogFiles
 from custody.verdicts import Finding, Outcome, Verdict, outcome
 from ingestd.errors import ObjectMissingError, StoreError
@@ -248,19 +251,27 @@ def _objects(
     with ThreadPoolExecutor(subject.readers, "audit") as pool:
         results = pool.map(lambda stored: _check(subject, stored, receipts), ordered)
         for number, (stored, (verdict, reason)) in enumerate(zip(ordered, results, strict=True), 1):
-            counts = report.originals if stored.kind == ORIGINAL else report.proxies
-            counts[verdict] = counts.get(verdict, 0) + 1
-            if verdict is not Verdict.VERIFIED:
-                bad = Bad(verdict, reason, stored.object_id, stored.kind, stored.path, stored.name, stored.station)
-                report.findings.append(bad)
+            if verdict is not None:
+                _count(report, stored, verdict, reason)
             progress(number, len(ordered))
 
 
-def _check(subject: Subject, stored: Stored, receipts: set[str]) -> tuple[Verdict, str]:
+def _count(report: Report, stored: Stored, verdict: Verdict, reason: str) -> None:
+    counts = report.originals if stored.kind == ORIGINAL else report.proxies
+    counts[verdict] = counts.get(verdict, 0) + 1
+    if verdict is not Verdict.VERIFIED:
+        bad = Bad(verdict, reason, stored.object_id, stored.kind, stored.path, stored.name, stored.station)
+        report.findings.append(bad)
+
+
+def _check(subject: Subject, stored: Stored, receipts: set[str]) -> tuple[Verdict | None, str]:
+    """Verdict and reason; no verdict for a derived object that is on its way."""
     try:
         size, sha256 = subject.store.digest(stored.name)
     except ObjectMissingError as error:
         fresh = subject.now_ms - stored.announced_ms < subject.patience_ms
+        if fresh and stored.kind == PROXY:
+            return None, "on its way"
         if fresh and stored.object_id not in receipts:
             return Verdict.UNCHECKED, "announced a moment ago and not in the store yet"
         return Verdict.MISSING, str(error)
@@ -274,13 +285,22 @@ def _check(subject: Subject, stored: Stored, receipts: set[str]) -> tuple[Verdic
 def _unrecorded(report: Report, subject: Subject, names: set[str]) -> None:
     try:
         for name, size in subject.store.list():
-            if name not in names:
-                counts = report.proxies if name.startswith("proxies/") else report.originals
+            if name not in names and not _on_its_way(name, subject):
+                counts = report.proxies if name.startswith(PROXIES) else report.originals
                 counts[Verdict.UNRECORDED] = counts.get(Verdict.UNRECORDED, 0) + 1
                 report.findings.append(Bad(Verdict.UNRECORDED, f"{size} bytes that no entry announces", name=name))
     except StoreError as error:
         report.originals[Verdict.UNREADABLE] = report.originals.get(Verdict.UNREADABLE, 0) + 1
         report.findings.append(Bad(Verdict.UNREADABLE, str(error)))
+
+
+def _on_its_way(name: str, subject: Subject) -> bool:
+    """Whether a derived object was made so recently that its entry may still be on its way (its id tells the time)."""
+    object_id = name.rpartition("/")[2].partition(".")[0]
+    if not name.startswith(PROXIES) or not is_uuid7(object_id):
+        return False
+    made_ms = int(object_id.replace("-", "")[:12], 16)
+    return 0 <= subject.now_ms - made_ms < subject.patience_ms
 
 
 def _note(report: Report, finding: Finding, reason: str, log: str) -> None:

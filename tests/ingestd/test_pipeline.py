@@ -1,0 +1,536 @@
+"""One unit of work after another, over both databases; the logs lie in memory."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import text, update
+
+from custody.checkpoint import COSIGNATURE, NoteKey, parse_note
+from custody.messages import Records
+from custody.receipt import covers, read_receipt
+from ingestd.errors import DatabaseError, StateError
+from ingestd.index import tables as t
+from ingestd.index.database import open_engine
+from ingestd.index.queries import ClipFilter
+from ingestd.pipeline import ReadBack, Received
+from tests.fakes.centre_station import AUTHORITY, NOW_MS, FakeStation, camera
+from tests.fakes.centre_world import ORIGIN, SIGNER, WITNESS, World
+
+HOUR = 3_600_000
+START = NOW_MS - 48 * HOUR
+
+
+@pytest.fixture
+def world(tmp_path, database_url):
+    made = World(tmp_path, database_url, [FakeStation(), FakeStation("station-02", 2)]).started()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def station(world):
+    return world.stations[0]
+
+
+def registers(officer="000001", action="A1", minutes=10, start=START, assignments=()):
+    def moment(ms):
+        return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    told = {
+        "officers": [{"number": number, "name": f"甲{number}"} for number in ("000001", "000002")],
+        "recorders": [{"serial": "REC1"}, {"serial": "REC2"}],
+        "cases": [{"number": "案〔2026〕1号", "title": "查封"}],
+        "assignments": [
+            {"recorder": recorder, "officer": who, "start": moment(since)} for recorder, who, since in assignments
+        ],
+        "actions": [
+            {
+                "id": action,
+                "case": "案〔2026〕1号",
+                "type": "seizure",
+                "start": moment(start),
+                "end": moment(start + minutes * 60_000),
+                "officers": [officer],
+            }
+        ],
+    }
+    return json.dumps(told, ensure_ascii=False).encode()
+
+
+def load(world, **changes):
+    imported, changed = world.pipeline.import_cases(registers(**changes), "cases.json")
+    assert imported.errors == ()
+    return changed
+
+
+def flags(world, state="open"):
+    return {flag.flag_id: flag for flag in world.queries.flags(state).rows}
+
+
+def test_clip_is_indexed_and_answered(world, station):
+    object_id = station.clip(START)
+
+    [answer] = world.pipeline.handle([station.message()])
+
+    assert (answer.station, answer.receipts.size, answer.receipts.entries) == ("station-01", 2, ())
+    row = world.queries.clip(object_id).row
+    assert (row.status, row.verdict, row.start_ms, row.links) == ("indexed", "unchecked", START, 0)
+    assert world.events() == ["station.enrolled", "station.enrolled", "station.entries"]
+
+
+def test_answer_carries_the_checkpoint_cosigned_by_the_witness(world, station):
+    station.clip()
+
+    [answer] = world.pipeline.handle([station.message()])
+
+    note = parse_note(answer.receipts.cosigned)
+    witness = NoteKey(f"{AUTHORITY}/centre-witness", WITNESS.verify_key(), COSIGNATURE)
+    assert note.verify([witness]) == {witness.name: NOW_MS // 1000}
+    assert note.verify([station.enrolled.note_key])
+    assert note.checkpoint.size == 2
+
+
+def test_same_message_twice_is_indexed_once_and_answered_again(world, station):
+    station.clip()
+    message = station.message()
+    world.pipeline.handle([message, message])
+    before = world.events()
+
+    [answer] = world.pipeline.handle([message])
+
+    assert answer.receipts.size == 2
+    assert answer.receipts.cosigned
+    assert world.events() == before
+    assert world.queries.summary().clips.indexed == 1
+
+
+def test_receipt_after_the_store_was_read_back_and_again_when_asked(world, station):
+    object_id = station.clip()
+    world.pipeline.handle([station.message()])
+
+    [answer] = world.pipeline.record_checks(world.read_back())
+    [again] = world.pipeline.handle([station.message()])
+
+    [entry] = answer.receipts.entries
+    receipt = read_receipt(entry, ORIGIN, [SIGNER.verify_key()])
+    row = world.queries.clip(object_id).row
+    assert covers(receipt, station.origin, object_id, row.size_bytes, row.sha256)
+    assert row.verdict == "verified"
+    assert again.receipts.entries == (entry,)
+    assert world.pipeline.checks_due(10) == []
+
+
+def test_verified_twice_is_one_receipt(world, station):
+    station.clip()
+    world.pipeline.handle([station.message()])
+    results = world.read_back()
+
+    world.pipeline.record_checks(results)
+    world.pipeline.record_checks(results)
+
+    assert world.events().count("central.verified") == 1
+
+
+def test_other_digest_is_a_finding_a_flag_and_no_receipt(world, station):
+    object_id = station.clip()
+    world.pipeline.handle([station.message()])
+    [right] = world.read_back()
+    wrong = ReadBack(object_id, right.size, "ab" * 32)
+
+    assert world.pipeline.record_checks([wrong]) == []
+    assert world.pipeline.record_checks([wrong]) == []
+
+    assert world.events()[-2:] == ["integrity.checked", "flag.set"]
+    assert set(flags(world)) == {f"original-not-as-recorded:{object_id}"}
+    assert world.queries.clip(object_id).row.verdict == "failed"
+    assert world.pipeline.handle([station.message()])[0].receipts.entries == ()
+
+
+def test_right_digest_but_other_size_is_a_finding(world, station):
+    object_id = station.clip()
+    world.pipeline.handle([station.message()])
+    [right] = world.read_back()
+
+    world.pipeline.record_checks([ReadBack(object_id, right.size + 1, right.sha256)])
+
+    assert world.queries.clip(object_id).row.verdict == "failed"
+
+
+def test_missing_object_is_waited_for_then_flagged_then_cleared(world, station):
+    object_id = station.clip()
+    world.pipeline.handle([station.message()])
+    results = world.read_back()
+    world.clock.ms = station.utc_ms + 10_000
+
+    world.pipeline.record_checks([ReadBack(object_id, missing=True)])
+    assert flags(world) == {}
+    assert world.pipeline.checks_due(10) == []
+
+    world.clock.ms += 2 * HOUR
+    assert [row["object_id"] for row in world.pipeline.checks_due(10)] == [object_id]
+    world.pipeline.record_checks([ReadBack(object_id, missing=True)])
+    assert set(flags(world)) == {f"original-not-as-recorded:{object_id}"}
+    assert world.queries.clip(object_id).row.verdict == "missing"
+
+    [answer] = world.pipeline.record_checks(results)
+    assert len(answer.receipts.entries) == 1
+    assert flags(world) == {}
+    assert world.events()[-2:] == ["central.verified", "flag.cleared"]
+
+
+def test_unreadable_store_changes_nothing_but_the_next_attempt(world, station):
+    object_id = station.clip()
+    world.pipeline.handle([station.message()])
+    before = world.events()
+
+    world.pipeline.record_checks([ReadBack(object_id, unreadable="503")])
+
+    assert world.events() == before
+    assert world.pipeline.checks_due(10) == []
+
+
+def test_bad_message_is_kept_flagged_and_spoils_no_other(world, station):
+    station.clip()
+    other = world.stations[1]
+    other.clip()
+    bad = Received("bwc/v1/station-01/records", b"not a message")
+
+    answers = world.pipeline.handle([bad, station.message(), bad, other.message()])
+
+    assert {answer.station for answer in answers} == {"station-01", "station-02"}
+    summary = world.queries.summary()
+    assert (summary.clips.indexed, summary.messages_quarantined, summary.open_flags) == (2, 1, 1)
+    [kept] = (world.folder / "quarantine").iterdir()
+    assert kept.read_bytes() == b"not a message"
+    assert next(iter(flags(world).values())).rule == "message-unverifiable"
+
+
+def test_bad_entry_sent_again_and_again_is_one_quarantine(world, station):
+    station.clip()
+    forged = FakeStation(seed=9)
+    forged.clip()
+    for count in (1, 2):
+        bad = Records(station.origin, 2, tuple(forged.entries[:count]), b"")
+        world.pipeline.handle([station.message(), Received("bwc/v1/station-01/records", bad.encode())])
+
+    assert world.queries.summary().messages_quarantined == 1
+    assert world.events().count("message.quarantined") == 1
+
+
+def test_good_part_of_a_bad_message_is_kept(world, station):
+    station.clip()
+    station.clip()
+    entries = (*station.entries[:3], station.entries[0])
+    message = Records(station.origin, 0, entries, b"")
+
+    [answer] = world.pipeline.handle([Received("bwc/v1/station-01/records", message.encode())])
+
+    assert answer.receipts.size == 3
+    assert world.queries.summary().messages_quarantined == 1
+
+
+def test_unknown_station_gets_no_answer(world):
+    stranger = FakeStation("station-99", 99)
+    stranger.clip()
+
+    assert world.pipeline.handle([stranger.message()]) == []
+    assert world.queries.summary().messages_quarantined == 1
+
+
+def test_gap_is_answered_with_where_to_go_on(world, station):
+    station.clip()
+    station.clip()
+
+    [answer] = world.pipeline.handle([station.message(2)])
+
+    assert answer.receipts.size == 0
+    assert world.queries.summary().messages_quarantined == 0
+    assert world.pipeline.handle([station.message()])[0].receipts.size == 4
+
+
+def test_found_is_offloaded_and_failed(world, station):
+    station.seen("a.mp4", "b.mp4", "c.mp4")
+    station.copied("a.mp4")
+    station.failed("b.mp4")
+
+    world.pipeline.handle([station.message()])
+
+    counts = world.queries.summary().clips
+    assert (counts.found, counts.offloaded, counts.failed) == (3, 1, 1)
+
+
+def test_file_that_failed_first_and_was_copied_later_is_copied(world, station):
+    station.seen("a.mp4")
+    station.failed("a.mp4")
+    world.pipeline.handle([station.message()])
+    station.seen("a.mp4")
+    station.copied("a.mp4")
+    station.failed("a.mp4")
+
+    world.pipeline.handle([station.message(2)])
+
+    counts = world.queries.summary().clips
+    assert (counts.found, counts.offloaded, counts.failed) == (1, 1, 0)
+
+
+def test_seen_and_never_arrived_is_flagged_and_withdrawn_on_arrival(world, station):
+    station.seen("a.mp4", "b.mp4")
+    world.pipeline.handle([station.message()])
+    world.pipeline.sweep()
+    assert flags(world) == {}
+
+    world.clock.ms += 25 * HOUR
+    assert world.pipeline.sweep() == 2
+    assert world.pipeline.sweep() == 0
+    assert {flag.rule for flag in flags(world).values()} == {"clip-not-arrived"}
+
+    station.copied("a.mp4")
+    station.failed("b.mp4")
+    world.pipeline.handle([station.message(1)])
+    assert flags(world) == {}
+    assert len(flags(world, "cleared")) == 2
+
+
+@pytest.mark.parametrize(
+    ("media", "status", "reason"),
+    [
+        ({"kind": "empty"}, "quarantined", "zero-byte"),
+        ({"kind": "other"}, "quarantined", "unknown-content"),
+        ({"kind": "nonsense"}, "quarantined", "unknown-content"),
+        ({"kind": "video", "playable": "no"}, "quarantined", "unreadable-media"),
+        ({"kind": "audio", "problems": ["moov-missing"]}, "quarantined", "unreadable-media"),
+        ({"kind": "sidecar", "playable": "no"}, "indexed", ""),
+        ({"kind": "image", "playable": "unknown"}, "indexed", ""),
+    ],
+)
+def test_every_clip_ends_indexed_or_quarantined_with_a_reason(world, station, media, status, reason):
+    object_id = station.clip(**media)
+
+    world.pipeline.handle([station.message()])
+
+    row = world.queries.clip(object_id).row
+    assert (row.status, row.reason) == (status, reason)
+
+
+def test_odd_but_signed_facts_crash_nothing(world, station):
+    station.write("ingest.seen", camera="no object", files="no list")
+    station.write("ingest.seen", camera=camera("R\u0000"), files=[1, {"path": "a\u0000b" * 3000, "mtime_ms": "x"}])
+    object_id = station.copied("\u0000\n../x", recorder="长" * 4000)
+    station.write("media.described", object=station._object(object_id), media="none")
+    station.write("media.described", object=station._object(object_id), media={"start": [], "place": {"lat_e7": 1}})
+    station.write("proxy.failed", parents="x", reason="y")
+    station.proxied(object_id)
+    world.clock.ms += 48 * HOUR
+
+    world.pipeline.handle([station.message()])
+    world.pipeline.sweep()
+
+    assert world.queries.summary().messages_quarantined == 0
+    assert world.queries.clip(object_id).row.status == "quarantined"
+
+
+def test_no_station_describes_the_clip_of_another(world, station):
+    object_id = station.clip(START)
+    world.pipeline.handle([station.message()])
+    other = world.stations[1]
+    other.described(object_id, START + HOUR)
+
+    world.pipeline.handle([other.message()])
+
+    assert world.queries.clip(object_id).row.start_ms == START
+
+
+def test_device_clock_is_corrected_by_its_offset(world, station):
+    start = {"utc_ms": START + 5000, "source": "container", "clock": "device", "uncertainty_ms": 100}
+    measured = station.clip(start=start, clock={"offset_ms": 5000, "uncertainty_ms": 20, "method": "mtime"})
+    unmeasured = station.clip(start=start, clock={"offset_ms": None, "uncertainty_ms": None, "method": "none"})
+
+    world.pipeline.handle([station.message()])
+
+    first, second = world.queries.clip(measured).row, world.queries.clip(unmeasured).row
+    assert (first.start_ms, first.uncertainty_ms) == (START, 120)
+    assert (second.start_ms, second.uncertainty_ms) == (START + 5000, 60_100)
+
+
+def test_clip_is_linked_covered_and_the_hole_flagged(world, station):
+    load(world)
+    object_id = station.clip(START, 5 * 60_000, officer_as_stated="000001")
+
+    world.pipeline.handle([station.message()])
+
+    detail = world.queries.action("A1")
+    assert [link.object_id for link in detail.links] == [object_id]
+    assert detail.coverage.nominal_ppm == 500_000
+    assert [flag.rule for flag in detail.flags if flag.state == "open"] == ["full-process-gap"]
+    assert world.queries.clip(object_id).links[0].log_seq == world.events().index("case.linked")
+    assert world.queries.clips(ClipFilter(linked=True)).rows[0].object_id == object_id
+    assert world.queries.clips(ClipFilter(linked=False)).rows == ()
+
+
+def test_actions_imported_after_the_clip_find_it(world, station):
+    object_id = station.clip(START, 10 * 60_000, officer_as_stated="000001")
+    world.pipeline.handle([station.message()])
+
+    load(world)
+
+    detail = world.queries.action("A1")
+    assert [link.object_id for link in detail.links] == [object_id]
+    assert detail.coverage.nominal_ppm == 1_000_000
+    assert flags(world) == {}
+
+
+def test_missing_video_is_flagged_and_withdrawn_when_it_comes(world, station):
+    load(world)
+    assert [flag.rule for flag in flags(world).values()] == ["missing-full-process-video"]
+
+    station.clip(START, 10 * 60_000, officer_as_stated="000001")
+    world.pipeline.handle([station.message()])
+
+    assert flags(world) == {}
+    assert world.events()[-2:] == ["case.linked", "flag.cleared"]
+
+
+def test_no_flag_before_grace_has_run_out_and_the_sweep_brings_it(world):
+    load(world, start=NOW_MS - 2 * HOUR)
+    assert flags(world) == {}
+
+    world.clock.ms += 25 * HOUR
+    assert world.pipeline.sweep() == 1
+    assert world.pipeline.sweep() == 0
+
+    assert [flag.rule for flag in flags(world).values()] == ["missing-full-process-video"]
+
+
+def test_action_that_moves_away_is_unlinked_with_a_reason(world, station):
+    object_id = station.clip(START, 10 * 60_000, officer_as_stated="000001")
+    world.pipeline.handle([station.message()])
+    load(world)
+
+    load(world, start=START - 6 * HOUR)
+
+    assert world.queries.clip(object_id).links == ()
+    assert "case.unlinked" in world.events()
+    assert [flag.rule for flag in flags(world).values()] == ["missing-full-process-video"]
+
+
+def test_ledger_decides_and_its_change_relinks(world, station):
+    object_id = station.clip(START, 10 * 60_000, officer_as_stated="000002")
+    world.pipeline.handle([station.message()])
+    load(world, assignments=[("REC1", "000001", START - HOUR)])
+    row = world.queries.clip(object_id).row
+    assert (row.officer, row.officer_source, row.links) == ("000001", "ledger", 1)
+
+    load(world, assignments=[("REC1", "000002", START - HOUR)])
+
+    row = world.queries.clip(object_id).row
+    assert (row.officer, row.links) == ("000002", 0)
+
+
+def test_manual_link_is_never_undone_by_the_machine(world, station):
+    object_id = station.clip(START, 10 * 60_000, officer_as_stated="000001")
+    world.pipeline.handle([station.message()])
+    load(world)
+    with world.engine.begin() as connection:
+        connection.execute(update(t.link).values(method="manual"))
+
+    load(world, start=START - 6 * HOUR)
+
+    assert [link.method for link in world.queries.clip(object_id).links] == ["manual"]
+
+
+def test_import_twice_is_one_entry_and_a_dry_run_none(world):
+    world.pipeline.import_cases(registers(), "cases.json", dry_run=True)
+    assert "cases.imported" not in world.events()
+    load(world)
+    before = world.events()
+
+    changed = load(world)
+
+    assert changed.actions == ()
+    assert world.events() == before
+    assert before.count("cases.imported") == 1
+    assert len(list((world.folder / "imports").iterdir())) == 1
+
+
+def test_import_with_a_wrong_row_imports_nothing(world):
+    data = registers().replace(b'"seizure"', b'"dancing"')
+
+    imported, _ = world.pipeline.import_cases(data, "cases.json")
+
+    assert imported.errors
+    assert world.queries.cases().rows == ()
+    assert list((world.folder / "imports").iterdir()) == []
+
+
+def test_nothing_new_writes_nothing(world, station):
+    load(world)
+    station.clip(START, officer_as_stated="000001")
+    world.pipeline.handle([station.message()])
+    before = world.events()
+
+    world.pipeline.handle([station.message()])
+    world.pipeline.sweep()
+    world.pipeline.handle([])
+
+    assert world.events() == before
+
+
+def test_empty_database_beside_a_log_stops(world, station, tmp_path):
+    station.clip()
+    world.pipeline.handle([station.message()])
+    world.close()
+    world.engine = open_engine(f"sqlite:///{tmp_path / 'another.db'}")
+    world.restart()
+
+    with pytest.raises(StateError, match="the database is empty, but the log"):
+        world.pipeline.start()
+
+
+def test_log_shorter_than_the_tables_stops(world, station):
+    world.files["centre"].data.clear()
+    world.files["centre"].small.clear()
+    world.restart()
+
+    with pytest.raises(StateError, match="the database holds 2 entries"):
+        world.pipeline.start()
+
+
+def test_mirror_shorter_than_the_tables_stops(world, station):
+    station.clip()
+    world.pipeline.handle([station.message(checkpoint=False)])
+    world.files["station-01"].data.clear()
+    world.restart()
+
+    with pytest.raises(StateError, match="the mirror of custody.example/station-01 has 0 entries"):
+        world.pipeline.start()
+
+
+def test_station_with_another_key_than_it_was_enrolled_with_stops(world):
+    world.stations[0] = FakeStation(seed=77)
+    world.restart()
+
+    with pytest.raises(StateError, match="was enrolled with"):
+        world.pipeline.start()
+
+
+def test_database_of_another_centre_stops(world):
+    with world.engine.begin() as connection:
+        connection.execute(update(t.state).values(origin="other.example/centre"))
+    with pytest.raises(StateError, match="belongs to another centre"):
+        world.pipeline.start()
+
+
+def test_database_error_is_ours_and_passes(world, station):
+    station.clip()
+    with world.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE clip RENAME TO hidden"))
+    with pytest.raises(DatabaseError):
+        world.pipeline.handle([station.message()])
+    with world.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE hidden RENAME TO clip"))
+
+    world.pipeline.handle([station.message()])
+
+    assert world.queries.summary().clips.indexed == 1
+    assert world.events().count("station.entries") == 1
