@@ -38,17 +38,17 @@ def main() -> None:
     """Measure and print."""
     arguments = _arguments()
     if arguments.offload:
-        print(json.dumps(offload_folder(*arguments.offload)))
+        print(json.dumps(offload_folder(*arguments.offload, arguments.workers)))
         return
     if os.geteuid() != 0:
         sys.exit("bench offload needs root: it mounts a loop device and drops caches")
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(dir=arguments.work, prefix="bench-offload-") as work:
-        _measure(Path(work), arguments.rounds, arguments.files, int(arguments.file_mib * (1 << 20)), load)
+        _measure(Path(work), arguments, load)
 
 
-def offload_folder(source: Path, target: Path) -> dict[str, float]:
-    """Every file of ``source`` through the real ``Offloader``, two at a time; seconds and peak memory in MiB."""
+def offload_folder(source: Path, target: Path, workers: int) -> dict[str, float]:
+    """Every file of ``source`` through the real ``Offloader``; seconds, and peak memory in MiB."""
     offloader = Offloader(SystemClock())
     durable.make_dirs(target)
     files = sorted(path for path in source.iterdir() if path.is_file())
@@ -61,15 +61,16 @@ def offload_folder(source: Path, target: Path) -> dict[str, float]:
         offloader.publish(temporary, target / path.name)
 
     started = time.perf_counter()
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         list(pool.map(one, files))
     return {"seconds": time.perf_counter() - started, "peak_mib": _peak_mib()}
 
 
-def _measure(work: Path, rounds: int, files: int, file_bytes: int, load: float) -> None:
+def _measure(work: Path, arguments: argparse.Namespace, load: float) -> None:
     peaks: list[float] = []
-    with _recorder(work, files, file_bytes) as recorder:
-        ours = _Ours(recorder, work / "ours", peaks)
+    file_bytes = int(arguments.file_mib * (1 << 20))
+    with _recorder(work, arguments.files, file_bytes) as recorder:
+        ours = _Ours(recorder, work / "ours", arguments.workers, peaks)
         sides = [
             harness.Side("offload, verified", ours.run, ours.prepare),
             harness.Side("cp -r + sync", lambda: _cp_sync(recorder, work / "cp"), lambda: _fresh(work / "cp")),
@@ -77,22 +78,23 @@ def _measure(work: Path, rounds: int, files: int, file_bytes: int, load: float) 
                 "cp, then sha256sum of both", lambda: _cp_sums(recorder, work / "sum"), lambda: _fresh(work / "sum")
             ),
         ]
-        series = _interleave(sides, ours, rounds)
-    _print(series, peaks, files * file_bytes / (1 << 20), load)
+        series = _interleave(sides, ours, arguments.rounds)
+    _print(series, peaks, arguments.files * file_bytes / (1 << 20), load)
 
 
 class _Ours:
     """A fresh interpreter each round, which waits for the word before it begins."""
 
-    def __init__(self, recorder: Path, target: Path, peaks: list[float]) -> None:
-        self._recorder, self._target, self._peaks = recorder, target, peaks
+    def __init__(self, recorder: Path, target: Path, workers: int, peaks: list[float]) -> None:
+        self._recorder, self._target, self._workers, self._peaks = recorder, target, workers, peaks
         self.seconds: list[float] = []
 
     def prepare(self) -> None:
         _fresh(self._target)
 
     def run(self) -> None:
-        argv = [sys.executable, "-m", "bench.offload", "--offload", str(self._recorder), str(self._target)]
+        argv = [sys.executable, "-m", "bench.offload", "--workers", str(self._workers)]
+        argv += ["--offload", str(self._recorder), str(self._target)]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"the offload failed: {done.stderr.strip()}")
@@ -175,6 +177,7 @@ def _arguments() -> argparse.Namespace:
     cli.add_argument("--rounds", type=int, default=harness.MIN_ROUNDS)
     cli.add_argument("--files", type=int, default=FILES)
     cli.add_argument("--file-mib", type=float, default=FILE_MIB)
+    cli.add_argument("--workers", type=int, default=WORKERS, help="files at a time, as [offload] workers")
     cli.add_argument("--work", type=Path, default=None, help="a folder on the disk to measure")
     cli.add_argument("--offload", type=Path, nargs=2, metavar=("SOURCE", "TARGET"), help="one round of ours, as JSON")
     return cli.parse_args()

@@ -210,11 +210,21 @@ def _claim_base() -> tuple[socket.socket, int]:
         except OSError:
             lock.close()
             continue
-        if not any(Path("/sys/block").glob(f"loop{base // 100}[0-9][0-9]")):
+        if not _left_over(base):
             return lock, base
-        lock.close()  # left over from a dock that was killed: not ours to take
+        lock.close()  # a killed dock's devices are still in use: not ours to take
     message = "no free range of loop devices: all bases are taken"
     raise RuntimeError(message)
+
+
+def _left_over(base: int) -> list[Path]:
+    """Loop devices of a dock that was killed and that are still in use; those that hold nothing are removed."""
+    nodes = sorted(Path("/sys/block").glob(f"loop{base // 100}[0-9][0-9]"))
+    for node in nodes:
+        if not (node / "loop" / "backing_file").exists():
+            with contextlib.suppress(OSError):
+                _loop_control(LOOP_CTL_REMOVE, int(node.name.removeprefix("loop")))
+    return [node for node in nodes if node.exists()]
 
 
 def _properties_of(port: str, serial: str) -> str:
