@@ -394,8 +394,15 @@ def _root_by_path(leaf: bytes, index: int, size: int, path: list[bytes]) -> byte
     return node_hash(sibling, _root_by_path(leaf, index - k, size - k, path))
 
 
+def _check_hashes(hashes: Iterable[bytes]) -> None:
+    """Refuse what is no SHA-256: bytes moved from one sibling to the other would hash the same."""
+    if any(len(value) != DIGEST_BYTES for value in hashes):
+        raise Refused("root-mismatch", "not a digest")
+
+
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
     """Refuse unless ``proof`` leads from the leaf hash at ``index`` to the root of ``size`` leaves."""
+    _check_hashes([leaf, root, *proof])
     if not 0 <= index < size:
         raise Refused("root-mismatch", "no such leaf")
     path = list(proof)
@@ -425,6 +432,7 @@ def _roots_by_proof(old: int, new: int, path: list[bytes], known: bytes | None) 
 
 def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> None:
     """Refuse unless ``proof`` shows that the tree of ``old`` leaves is the beginning of the tree of ``new`` leaves."""
+    _check_hashes([old_root, new_root, *proof])
     if not 0 < old <= new:
         raise Refused("root-mismatch", "sizes")
     path = list(proof)
@@ -562,8 +570,9 @@ def _note_signature(key: NoteKey, signature: bytes, body: bytes) -> int | None:
         seconds = int.from_bytes(signature[:8], "big")
         signature = signature[8:]
         body = b"cosignature/v1\ntime %d\n" % seconds + body
-    too_late = seconds is not None and seconds > MAX_COSIGNATURE_SECONDS
-    if len(signature) != SIGNATURE_BYTES or too_late or not fits(key.raw, signature, body):
+    if seconds is not None and seconds > MAX_COSIGNATURE_SECONDS:
+        raise Refused("sig-bad", "cosignature time")
+    if len(signature) != SIGNATURE_BYTES or not fits(key.raw, signature, body):
         raise Refused("sig-bad", key.name)
     return seconds
 
