@@ -6,6 +6,7 @@ dock that uses it stops it. Shared file locks are the count: they end with their
 """
 
 import fcntl
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 RUNTIME = Path("/run/udev")
-_GATE = Path("/run/bwc-rig.gate")  # held for moments: by who makes the daemon ready, and by who gives it up
+_GATE = "\0bwc-rig-udevd"  # held for moments: by who makes the daemon ready, and by who gives it up
 _LOCAL = Path("/run/bwc-rig.lock")  # the docks of this root
 _BOUND = Path("/run/bwc-rig.bound")
 _SHARED = RUNTIME / "bwc-rig.lock"  # the docks of all roots that share the daemon
@@ -43,6 +44,7 @@ class Udevd:
         with _gate():
             if _is_last(self._shared) and _STARTED.exists():
                 subprocess.run(["udevadm", "control", "--exit"], check=False, capture_output=True)
+                _wait_until_it_is_gone()
                 _STARTED.unlink()
             self._shared.close()
             if _is_last(self._local) and _BOUND.exists():
@@ -53,9 +55,18 @@ class Udevd:
 
 @contextmanager
 def _gate() -> Iterator[None]:
-    with _GATE.open("a", encoding="ascii") as gate:
-        fcntl.flock(gate, fcntl.LOCK_EX)
-        yield
+    """One at a time on this machine. An abstract socket is seen across chroots, as daemons and devices are."""
+    for _ in range(1200):
+        with socket.socket(socket.AF_UNIX) as gate:
+            try:
+                gate.bind(_GATE)
+            except OSError:
+                time.sleep(0.05)
+                continue
+            yield
+            return
+    message = "somebody has been starting or stopping systemd-udevd for a minute"
+    raise RuntimeError(message)
 
 
 def _held(path: Path) -> TextIO:
@@ -79,6 +90,7 @@ def _answers() -> bool:
 
 
 def _make_ready() -> None:
+    RUNTIME.mkdir(parents=True, exist_ok=True)
     elsewhere = _runtime_elsewhere()
     if elsewhere is not None and _bind(elsewhere):
         _BOUND.touch()
@@ -92,20 +104,39 @@ def _make_ready() -> None:
 
 
 def _runtime_elsewhere() -> Path | None:
-    """Runtime folder of a daemon that runs outside our root, seen through /proc."""
+    """Runtime folder of a daemon that runs outside our root."""
+    return next((runtime for runtime in _runtimes() if not _is_ours(runtime)), None)
+
+
+def _runtimes() -> list[Path]:
+    """Runtime folder of every daemon on this machine, seen through /proc; a zombie has none."""
+    found = []
     for comm in Path("/proc").glob("[0-9]*/comm"):
         try:
             if comm.read_text(encoding="utf-8", errors="replace").strip() == "systemd-udevd":
                 runtime = comm.parent / "root" / "run" / "udev"
-                if runtime.is_dir():  # a zombie has none
-                    return runtime
+                found += [runtime] if runtime.is_dir() else []
         except OSError:
             continue  # the process ended while we looked
-    return None
+    return found
+
+
+def _is_ours(runtime: Path) -> bool:
+    try:
+        return runtime.samefile(RUNTIME)
+    except OSError:
+        return False  # the process ended while we looked
+
+
+def _wait_until_it_is_gone() -> None:
+    """Told to end, a daemon still finishes what it is at; until then it would answer events beside the next one."""
+    for _ in range(100):
+        if not any(_is_ours(runtime) for runtime in _runtimes()):
+            return
+        time.sleep(0.05)
 
 
 def _bind(runtime: Path) -> bool:
-    RUNTIME.mkdir(parents=True, exist_ok=True)
     if subprocess.run(["mount", "--bind", str(runtime), str(RUNTIME)], check=False, capture_output=True).returncode:
         return False
     if _answers():
