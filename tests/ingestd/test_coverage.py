@@ -144,6 +144,10 @@ def test_the_order_of_the_clips_does_not_matter(some, footage, random):
     assert cover(some[0], random.sample(footage, len(footage))) == cover(some[0], footage)
 
 
+def test_spans_that_touch_become_one():
+    assert union([span(1, 2), span(0, 1), span(3, 4)]) == [span(0, 2), span(3, 4)]
+
+
 @given(st.lists(intervals(), max_size=8))
 def test_a_union_holds_the_same_moments_in_disjoint_order(spans):
     merged = union(spans)
