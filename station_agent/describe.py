@@ -239,8 +239,14 @@ def _begin_ms(findings: Findings) -> int:
 
 
 def _stated_ms(findings: Findings) -> int | None:
-    said = findings.probe.format.get("duration") if findings.probe else None
-    stated = None if said is None else ffprobe.milliseconds(said)
+    """What the header promises; beside a telemetry track (ffprobe: ``data``) the length of picture and sound alone."""
+    if findings.probe is None:
+        return None
+    stated = ffprobe.milliseconds(findings.probe.format.get("duration"))
+    if any(stream.get("codec_type") == "data" for stream in findings.probe.streams):
+        streams = [stream for stream in (findings.stream("video"), findings.stream("audio")) if stream]
+        lengths = [ffprobe.milliseconds(stream.get("duration")) for stream in streams]
+        stated = max((length for length in lengths if length is not None), default=stated)
     return stated if stated is not None and 0 <= stated <= MAX_INTEGER else None
 
 

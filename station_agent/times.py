@@ -162,8 +162,13 @@ def _utc_ms(match: re.Match[str], zone: tzinfo) -> int | None:
 
 
 def _first(sound: Iterable[Reading]) -> Reading | None:
-    """The best reading: by order of source, and within a source a stated zone before an assumed one."""
-    return min(sound, key=lambda r: (ORDER.index(r.source), not r.zone.startswith(("+", "-"))), default=None)
+    """The best reading: by order of source; among containers a stated zone comes before an assumed one."""
+
+    def rank(reading: Reading) -> tuple[int, bool]:
+        is_assumed = reading.source == "container" and not reading.zone.startswith(("+", "-"))
+        return ORDER.index(reading.source), is_assumed
+
+    return min(sound, key=rank, default=None)
 
 
 def _note(reading: Reading, chosen: Reading | None, sound: Sequence[Reading], around: Circumstances) -> str:

@@ -151,6 +151,7 @@ def test_a_hostile_name_is_only_a_name(describer, tmp_path, name):
     clips.make_clip(tmp_path / "plain", START_MS, 5).rename(clip)
     media = describe(describer, clip, name)
     assert (media["kind"], media["playable"], media["duration_ms"]) == ("video", "yes", 5_000)
+    assert "exiftool-failed" not in media["problems"]
     plan = transcode.plan(media, 540)
     assert plan is not None
     assert transcode.make_proxy(clip, plan, tmp_path / "p.mp4").size > 0
@@ -237,6 +238,9 @@ def test_the_same_clip_gives_the_same_proxy(describer, tmp_path):
     assert "libx264" in plan.arguments
     made = [transcode.make_proxy(clip, plan, tmp_path / f"{n}.mp4").sha256 for n in range(2)]
     assert made[0] == made[1]
+    assert (
+        b"Lavf" not in (tmp_path / "0.mp4").read_bytes()
+    )  # no name or version of a library that a rebuild would change
 
 
 def test_a_turned_clip_is_upright_in_its_proxy(describer, tmp_path):

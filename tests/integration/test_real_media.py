@@ -35,6 +35,8 @@ STUBS = {
     "exiftool/RIFF.avi",
     "androidx/mp3/100kB-garbage-prefix.mp3",
 }
+# What ffprobe 5.1 reads from the header of these is not what is in them.
+FALSE_DURATIONS = {"androidx/mp4/sample_fragmented.mp4", "exiftool/Flash.flv"}
 
 
 def manifest() -> list[dict[str, str]]:
@@ -102,7 +104,7 @@ def test_what_ffprobe_opens_is_playable_and_what_nothing_opens_is_not(described)
 def test_durations_are_those_of_the_manifest_unless_they_are_false(described):
     for row in manifest():
         media, path = described[row["path"]], row["path"]
-        if media["playable"] == "yes" and row["duration_s"] != "-" and "duration-implausible" not in media["problems"]:
+        if media["playable"] == "yes" and row["duration_s"] != "-" and path not in FALSE_DURATIONS:
             if media["duration_source"] == "container":
                 assert abs(media["duration_ms"] - float(row["duration_s"]) * 1000) < 100, path
             else:
@@ -111,8 +113,8 @@ def test_durations_are_those_of_the_manifest_unless_they_are_false(described):
 
 def test_the_false_duration_of_a_fragmented_file_is_replaced_by_its_packets(described):
     media = described["androidx/mp4/sample_fragmented.mp4"]
-    assert "duration-implausible" in media["problems"]
-    assert media["duration_source"] == "packets"
+    # ffprobe 5.1 says 143,165 s; 7.1 counts the fragments and is right.
+    assert ("duration-implausible" in media["problems"]) == (media["duration_source"] == "packets")
     assert 900 < media["duration_ms"] < 1_200
 
 
@@ -162,6 +164,12 @@ def test_stills_of_the_mp4_family_are_not_taken_for_broken_videos(described):
 
 def test_the_stub_without_an_index_says_so(described):
     assert described["filetype/fixture-dash.mp4"]["problems"][:2] == ["moov-missing", "unreadable-media"]
+
+
+@pytest.mark.parametrize("path", sorted(STUBS))
+def test_a_header_without_anything_behind_it_is_not_playable(described, path):
+    assert described[path]["playable"] == "no"
+    assert "unreadable-media" in described[path]["problems"]
 
 
 def test_a_file_that_was_only_guessed_at_is_not_playable(described):

@@ -172,6 +172,16 @@ def test_a_stream_without_a_size_or_a_codec_is_not_counted():
     assert found.stream("audio") is None
 
 
+def test_the_length_of_a_telemetry_track_is_not_that_of_the_clip():
+    picture = {"codec_type": "video", "codec_name": "h264", "width": 9, "height": 9, "duration": "12.0787"}
+    found = findings(streams=(picture, {"codec_type": "data", "duration": "13.013"}))
+    assert found.probe is not None
+    found.probe.format["duration"] = "13.013"
+    assert describe._stated_ms(found) == 12_079
+    del picture["duration"]
+    assert describe._stated_ms(found) == 13_013
+
+
 @pytest.mark.parametrize(
     ("turn", "shown"), [(-90, 90), (90, 270), (180, 180), (-180, 180), ("x", 0), (10**30, 0), (0, 0)]
 )
