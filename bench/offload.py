@@ -38,7 +38,8 @@ def main() -> None:
     """Measure and print."""
     arguments = _arguments()
     if arguments.offload:
-        print(json.dumps(offload_folder(*arguments.offload, arguments.workers)))
+        source, target = arguments.offload
+        print(json.dumps(offload_folder(source, target, arguments.workers)))
         return
     if os.geteuid() != 0:
         sys.exit("bench offload needs root: it mounts a loop device and drops caches")
