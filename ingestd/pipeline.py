@@ -140,6 +140,7 @@ class Pipeline:
         self._settings = settings
         self._clock = clock
         self._turn = threading.Lock()
+        self._claimed = False
         for folder in (places.quarantine, places.imports):
             make_dirs(folder)
 
@@ -193,6 +194,9 @@ class Pipeline:
         with self._turn, exclusive(self._places.lock):
             try:
                 self._books.refresh()
+                if not self._claimed:
+                    self._claim()
+                    self._claimed = True
                 with self._engine.begin() as connection:
                     unit = _Unit(
                         Repository(connection), self._books, self._places, self._settings, self._clock.now_ms()
@@ -207,6 +211,22 @@ class Pipeline:
             except BaseException:
                 self._books.forget()
                 raise
+
+    def _claim(self) -> None:
+        """Make an empty database ours, in a transaction of its own that ends before anything is logged.
+
+        So an empty database beside a log is always a mistake, never a crash of the first unit. Raises ``StateError``.
+        """
+        with self._engine.begin() as connection:
+            repository, centre = Repository(connection), self._books.centre
+            if repository.following() is not None:
+                return
+            if centre.size:
+                raise StateError(
+                    f"the database is empty, but the log {centre.origin} has {centre.size} entries: give the right"
+                    " [database] url or restore the database; nothing was changed"
+                )
+            repository.follow(centre.origin)
 
 
 @dataclass(slots=True)
@@ -256,19 +276,10 @@ class _Unit:
             self.books.centre.torn_bytes = 0
 
     def _applied(self) -> int:
-        following = self.repository.following()
-        origin, size = self.books.centre.origin, self.books.centre.size
-        if following is None and size:
-            raise StateError(
-                f"the database is empty, but the log {origin} has {size} entries: give the right [database] url or"
-                " restore the database; nothing was changed"
-            )
-        if following is None:
-            self.repository.follow(origin)
-            return 0
-        if following[0] != origin:
-            raise StateError(f"the database follows {following[0]}, not {origin}: it belongs to another centre")
-        return following[1]
+        origin, size = self.repository.following() or ("", 0)
+        if origin != self.books.centre.origin:
+            raise StateError(f"the database follows {origin}, not {self.books.centre.origin}: it is another centre's")
+        return size
 
     def _replay(self, entry: Entry) -> None:
         if entry.record.event == "station.entries":

@@ -1,0 +1,245 @@
+"""The audit over real folders: every attack of the list that this form of the audit can see."""
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+
+from custody.checkpoint import NoteKey
+from custody.log import CHECKPOINT, SNAPSHOT
+from custody.verdicts import Finding, Outcome, Verdict
+from ingestd.audit.verify import Subject, audit
+from ingestd.errors import StoreError
+from ingestd.store import EvidenceReader
+from tests.fakes.centre_station import FakeStation
+from tests.fakes.centre_world import ORIGIN, SIGNER, World
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(tmp_path, f"sqlite:///{tmp_path / 'i.db'}", [FakeStation()]).started()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def subject(world, tmp_path):
+    """Three originals and a proxy, all verified, all logs with checkpoints."""
+    [station] = world.stations
+    clips = [station.clip() for _ in range(3)]
+    station.proxied(clips[0])
+    for name, data in station.store.items():
+        path = tmp_path / "store" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    world.pipeline.handle([station.message()])
+    world.pipeline.record_checks(world.read_back())
+    world.pipeline.checkpoint()
+    return Subject(
+        centre=NoteKey(ORIGIN, SIGNER.verify_key()),
+        stations=[station.enrolled],
+        files=world.files.__getitem__,
+        strangers=[],
+        store=EvidenceReader(str(tmp_path / "store")),
+        now_ms=world.clock.ms + 7_200_000,
+        patience_ms=3_600_000,
+    )
+
+
+def stored(world, tmp_path, kind="originals"):
+    [name, *_] = sorted(name for name in world.stations[0].store if name.startswith(kind))
+    return tmp_path / "store" / name
+
+
+def findings(report):
+    return {bad.verdict for bad in report.findings}
+
+
+def test_clean_evidence_is_verified(subject):
+    report = audit(subject)
+
+    facts = report.as_json()
+    assert facts["ok"] is True
+    assert (facts["verified"], facts["failed"], facts["missing"], facts["unchecked"], facts["unrecorded"]) == (
+        3,
+        0,
+        0,
+        0,
+        0,
+    )
+    assert facts["proxies"]["verified"] == 1
+    assert facts["findings"] == []
+    assert [log["size"] for log in facts["logs"]] == [5, 7]
+
+
+def test_any_flipped_byte_of_any_original_names_the_clip(subject, world, tmp_path):
+    path = stored(world, tmp_path)
+    right = path.read_bytes()
+    for position in range(len(right)):
+        wrong = bytearray(right)
+        wrong[position] ^= 1
+        path.write_bytes(wrong)
+        report = audit(subject)
+        [bad] = report.findings
+        assert report.outcome is Outcome.NOT_AS_RECORDED
+        assert (bad.verdict, bad.object_id, bad.path) == (Verdict.FAILED, path.stem, "DCIM/0.MP4")
+        assert bad.name.endswith(path.name)
+
+
+def test_two_swapped_files_are_two_failures(subject, world, tmp_path):
+    first, second = sorted((tmp_path / "store" / "originals").rglob("*.MP4"))[:2]
+    one, other = first.read_bytes(), second.read_bytes()
+    first.write_bytes(other)
+    second.write_bytes(one)
+
+    assert audit(subject).originals == {Verdict.VERIFIED: 1, Verdict.FAILED: 2}
+
+
+def test_altered_proxy_is_found(subject, world, tmp_path):
+    stored(world, tmp_path, "proxies").write_bytes(b"another film")
+
+    report = audit(subject)
+
+    assert report.proxies == {Verdict.FAILED: 1}
+    assert report.outcome is Outcome.NOT_AS_RECORDED
+
+
+def test_removed_original_is_missing(subject, world, tmp_path):
+    stored(world, tmp_path).unlink()
+
+    report = audit(subject)
+
+    assert report.as_json()["missing"] == 1
+    assert report.outcome is Outcome.NOT_AS_RECORDED
+
+
+def test_file_without_record_is_unrecorded(subject, world, tmp_path):
+    path = stored(world, tmp_path)
+    path.with_name(f"{FakeStation(seed=5).uuid()}.MP4").write_bytes(b"who am I")
+
+    report = audit(subject)
+
+    assert report.as_json()["unrecorded"] == 1
+    assert report.outcome is Outcome.NOT_AS_RECORDED
+
+
+def test_original_announced_a_moment_ago_is_unchecked(subject, world, tmp_path):
+    [station] = world.stations
+    station.clip()
+    world.pipeline.handle([station.message()])
+
+    fresh = audit(replace(subject, now_ms=station.utc_ms + 1000))
+    later = audit(subject)
+
+    assert fresh.originals == {Verdict.VERIFIED: 3, Verdict.UNCHECKED: 1}
+    assert fresh.outcome is Outcome.COULD_NOT_CHECK
+    assert later.originals == {Verdict.VERIFIED: 3, Verdict.MISSING: 1}
+
+
+def test_original_with_a_receipt_is_missing_however_fresh(subject, world, tmp_path):
+    stored(world, tmp_path).unlink()
+
+    report = audit(replace(subject, now_ms=world.stations[0].utc_ms + 1000))
+
+    assert report.originals[Verdict.MISSING] == 1
+
+
+def test_proxy_on_its_way_counts_as_nothing(subject, world, tmp_path):
+    [station] = world.stations
+    stored(world, tmp_path, "proxies").unlink()
+
+    assert audit(replace(subject, now_ms=station.utc_ms + 1000)).outcome is Outcome.OK
+    assert audit(subject).outcome is Outcome.NOT_AS_RECORDED
+
+
+def test_nothing_to_check_is_never_ok(world, subject):
+    world.files["station-01"].data.clear()
+    world.files["station-01"].small.clear()
+    for path in (world.folder / "store").rglob("*.*"):
+        path.unlink()
+
+    assert audit(replace(subject, files=lambda _: type(world.files["centre"])())).outcome is Outcome.COULD_NOT_CHECK
+    assert audit(subject).outcome is Outcome.NOT_AS_RECORDED
+
+
+def test_any_flipped_byte_of_a_log_is_found(subject, world):
+    for name in ("centre", "station-01"):
+        data = world.files[name].data
+        for position in range(0, len(data), 97):
+            data[position] ^= 1
+            assert audit(subject).outcome is not Outcome.OK, (name, position)
+            data[position] ^= 1
+    assert audit(subject).outcome is Outcome.OK
+
+
+@pytest.mark.parametrize("name", ["centre", "station-01"])
+def test_log_cut_short_is_truncated(subject, world, name):
+    files = world.files[name]
+    files.data = files.data[: files.data.rstrip(b"\n").rindex(b"\n") + 1]
+
+    report = audit(subject)
+
+    assert Finding.LOG_TRUNCATED in findings(report)
+    assert report.outcome is Outcome.NOT_AS_RECORDED
+
+
+def test_rewritten_station_log_with_the_stolen_key_is_a_mirror_mismatch(subject, world):
+    forged = FakeStation()
+    for _ in range(3):
+        forged.clip(officer_as_stated="another")
+    forged.write("device.undocked", camera={}, reason="x")
+    world.files["station-01"] = forged.files
+    forged.log.checkpoint(forged.signer)
+
+    assert Finding.MIRROR_MISMATCH in findings(audit(subject))
+
+
+def test_checkpoint_of_another_history_is_a_root_mismatch(subject, world):
+    forged = FakeStation()
+    for _ in range(3):
+        forged.clip(officer_as_stated="another")
+    forged.write("device.undocked", camera={}, reason="x")
+    world.files["station-01"].small[CHECKPOINT] = forged.log.checkpoint(forged.signer).note
+    world.files["station-01"].small.pop(SNAPSHOT)
+
+    assert Finding.ROOT_MISMATCH in findings(audit(subject))
+
+
+def test_mirror_of_a_stranger_is_a_finding(subject):
+    assert findings(audit(replace(subject, strangers=["station-66"]))) == {Finding.KEY_UNKNOWN}
+
+
+def test_row_in_the_database_changes_no_verdict(subject, world, tmp_path):
+    """The audit believes the signed entry: a file and its row altered together are still found."""
+    from sqlalchemy import update  # noqa: PLC0415  # only this test writes rows by hand
+
+    from ingestd.index import tables as t  # noqa: PLC0415  # the same
+
+    path = stored(world, tmp_path)
+    path.write_bytes(b"forged")
+    with world.engine.begin() as connection:
+        digest = hashlib.sha256(b"forged").hexdigest()
+        connection.execute(update(t.clip).where(t.clip.c.object_id == path.stem).values(sha256=digest, size=6))
+
+    assert audit(subject).originals[Verdict.FAILED] == 1
+
+
+class SilentStore:
+    def digest(self, name):
+        raise StoreError(f"{name}: 503")
+
+    def list(self):
+        raise StoreError("503")
+
+
+def test_store_that_does_not_answer_is_not_ok_and_not_guilty(subject):
+    report = audit(replace(subject, store=SilentStore()))
+
+    assert report.outcome is Outcome.COULD_NOT_CHECK
+    assert report.as_json()["unchecked"] == 4
+
+
+def test_progress_counts_every_object(subject):
+    seen = []
+    audit(subject, lambda done, of: seen.append((done, of)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]

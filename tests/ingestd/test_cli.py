@@ -1,0 +1,162 @@
+"""The commands as a user runs them, each in a process of its own, on a data folder that another centre left behind."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from custody.signer import Ed25519Signer
+from ingestd import config as configuration
+from ingestd import service
+from ingestd.keys import create_key
+from tests.fakes.centre_station import AUTHORITY, FakeStation
+from tests.fakes.centre_world import CATALOGUE
+from tests.ingestd.test_pipeline import START, registers
+
+
+def ingestd(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "ingestd.cli", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A centre that took two clips, one of them linked, and read both back."""
+    made = tmp_path_factory.mktemp("centre")
+    station = FakeStation()
+    (made / "ingestd.toml").write_text(f"""
+[centre]
+authority = "{AUTHORITY}"
+[paths]
+data = "central"
+[keys]
+custody = "central/keys/custody.pem"
+[[stations]]
+id = "station-01"
+vkey = "{station.enrolled.note_key.vkey()}"
+[store]
+url = "store"
+[database]
+url = "sqlite:///central/index.db"
+[catalogue]
+file = "{CATALOGUE}"
+""")
+    assert ingestd("init", "--data-dir", made).returncode == 0
+    station.clip(START, officer_as_stated="000001")
+    station.clip(kind="empty")
+    for name, data in station.store.items():
+        path = made / "store" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    centre = service.build(configuration.load(made / "ingestd.toml"))
+    centre.pipeline.start()
+    centre.pipeline.handle([station.message()])
+    centre.engine.dispose()
+    (made / "cases.json").write_bytes(registers())
+    return made
+
+
+def test_import_is_rehearsed_then_done_then_nothing_new(folder):
+    def run(*more):
+        done = ingestd("cases", "import", folder / "cases.json", "--data-dir", folder, "--json", *more)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    assert run("--dry-run")["changed"]["actions"] == 1
+    assert run()["changed"]["actions"] == 1
+    assert run()["changed"]["actions"] == 0
+
+
+def test_import_names_line_column_value_and_what_is_right(folder, tmp_path):
+    wrong = tmp_path / "wrong.json"
+    wrong.write_bytes(registers().replace(b'"seizure"', b'"dancing"'))
+
+    done = ingestd("cases", "import", wrong, "--data-dir", folder, "--json")
+
+    assert done.returncode == 65
+    [error] = json.loads(done.stdout)["errors"]
+    assert (error["value"], error["line"]) == ("dancing", 1)
+    assert f"{wrong}:1: type='dancing':" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_clips_and_flags_are_listed(folder):
+    ingestd("cases", "import", folder / "cases.json", "--data-dir", folder)
+    clips = json.loads(ingestd("clips", "list", "--json", "--data-dir", folder).stdout)
+    quarantined = json.loads(ingestd("clips", "list", "--quarantined", "--json", "--data-dir", folder).stdout)
+    unlinked = json.loads(ingestd("clips", "list", "--unlinked", "--json", "--data-dir", folder).stdout)
+    flags = json.loads(ingestd("flags", "list", "--json", "--data-dir", folder).stdout)
+
+    assert (clips["count"], quarantined["count"], unlinked["count"]) == (2, 1, 0)
+    assert quarantined["clips"][0]["reason"] == "zero-byte"
+    assert [flag["rule"] for flag in flags["flags"]] == ["full-process-gap"]
+    assert "full-process-gap" in ingestd("flags", "list", "--data-dir", folder).stdout
+
+
+def test_audit_says_ok_then_names_the_flipped_clip(folder):
+    good = ingestd("audit", "verify", "--json", "--data-dir", folder)
+    assert (good.returncode, json.loads(good.stdout)["verified"]) == (0, 2), good.stdout
+    [path, *_] = (folder / "store" / "originals").rglob("*.MP4")
+    right = path.read_bytes()
+    path.write_bytes(bytes([right[0] ^ 1]) + right[1:])
+
+    bad = ingestd("audit", "verify", "--data-dir", folder)
+    path.write_bytes(right)
+
+    assert bad.returncode == 1
+    assert path.stem in bad.stdout
+    assert "failed" in bad.stdout
+
+
+def test_audit_of_nothing_is_not_ok(folder, tmp_path):
+    text = (folder / "ingestd.toml").read_text()
+    (tmp_path / "ingestd.toml").write_text(text)
+    ingestd("init", "--data-dir", tmp_path)
+
+    assert ingestd("audit", "verify", "--data-dir", tmp_path).returncode == 2
+
+
+def test_init_keeps_the_keys_it_finds(folder):
+    first = ingestd("init", "--data-dir", folder, "--json").stdout
+    assert first == ingestd("init", "--data-dir", folder, "--json").stdout
+    assert set(json.loads(first)["vkeys"]) == {"log", "witness"}
+
+
+def test_configuration_is_checked(folder, tmp_path):
+    assert ingestd("config", "check", "--config", folder / "ingestd.toml").returncode == 0
+    (tmp_path / "ingestd.toml").write_text("[centre]\n")
+    done = ingestd("config", "check", "--data-dir", tmp_path)
+    assert done.returncode == 78
+    assert done.stderr.strip() == f"ingestd: {tmp_path}/ingestd.toml: centre.authority: is needed"
+
+
+def test_same_key_for_log_and_witness_is_refused(folder, tmp_path):
+    key = create_key(tmp_path / "one.pem")
+    assert isinstance(key, Ed25519Signer)
+    text = (folder / "ingestd.toml").read_text().replace('"central/keys/custody.pem"', '"one.pem"\nwitness = "one.pem"')
+    (tmp_path / "ingestd.toml").write_text(text)
+
+    done = ingestd("clips", "list", "--data-dir", tmp_path)
+
+    assert done.returncode == 78
+    assert "keys.witness: must be another key" in done.stderr
+
+
+def test_empty_database_beside_a_log_is_one_sentence_and_its_own_code(folder, tmp_path):
+    text = (folder / "ingestd.toml").read_text().replace("sqlite:///central/index.db", f"sqlite:///{tmp_path}/new.db")
+    other = folder / "other.toml"
+    other.write_text(text)
+
+    done = ingestd("cases", "import", folder / "cases.json", "--config", other)
+
+    assert done.returncode == 65
+    assert "the database is empty, but the log" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_control_characters_of_a_recorder_never_reach_the_terminal():
+    from ingestd.cli import _printable  # noqa: PLC0415  # one private function
+
+    assert _printable("a\x1b[2Jb\nc\u202ed") == "a\ufffd[2Jb\ufffdc\ufffdd"

@@ -1,0 +1,161 @@
+import pytest
+
+from ingestd.errors import DatabaseError
+from ingestd.index.queries import ClipFilter, Queries
+from tests.fakes.centre_station import FakeStation
+from tests.fakes.centre_world import World
+from tests.ingestd.test_pipeline import START, registers
+
+HOUR = 3_600_000
+
+
+@pytest.fixture
+def world(tmp_path, database_url):
+    made = World(tmp_path, database_url, [FakeStation(), FakeStation("station-02", 2)]).started()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def clips(world):
+    """Five clips: linked, unlinked, quarantined, sidecar, and one of another station."""
+    first, second = world.stations
+    first.seen("a.mp4")
+    made = [
+        first.clip(START, officer_as_stated="000001"),
+        first.clip(START + 9 * HOUR, officer_as_stated="000001"),
+        first.clip(kind="empty"),
+        first.clip(kind="sidecar"),
+        second.clip(START + 20 * HOUR, recorder="REC2", officer_as_stated="000002"),
+    ]
+    world.pipeline.import_cases(registers(), "cases.json")
+    world.pipeline.handle([first.message(), second.message()])
+    return made
+
+
+def ids(page):
+    return [row.object_id for row in page.rows]
+
+
+def test_summary_counts_add_up(world, clips):
+    world.pipeline.record_checks(world.read_back()[:2])
+
+    summary = world.queries.summary()
+
+    counts = summary.clips
+    assert (counts.indexed, counts.quarantined, counts.verified) == (4, 1, 2)
+    assert (counts.linked, counts.unlinked) == (1, 2)
+    assert counts.found == counts.offloaded + counts.failed + 1
+    assert (summary.log.origin, summary.log.size) == ("custody.example/centre", len(world.events()))
+    assert set(summary.as_json()) == {"clips", "flags", "messages_quarantined", "log"}
+
+
+def test_summary_of_an_empty_index(tmp_path, database_url):
+    world = World(tmp_path, database_url)
+    assert world.queries.summary().log.size == 0
+    world.close()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (ClipFilter(), [0, 1, 2, 3, 4]),
+        (ClipFilter(linked=True), [0]),
+        (ClipFilter(linked=False), [1, 4]),
+        (ClipFilter(status="quarantined"), [2]),
+        (ClipFilter(station="station-02"), [4]),
+        (ClipFilter(recorder="REC2"), [4]),
+        (ClipFilter(officer="000001"), [0, 1]),
+        (ClipFilter(kind="sidecar"), [3]),
+        (ClipFilter(case="案〔2026〕1号"), [0]),
+        (ClipFilter(verdict="verified"), []),
+        (ClipFilter(text="%"), []),
+        (ClipFilter(text="DCIM/"), [0, 1, 2, 3, 4]),
+        (ClipFilter(from_ms=START + 8 * HOUR, until_ms=START + 10 * HOUR), [1]),
+    ],
+)
+def test_filters(world, clips, wanted, expected):
+    assert sorted(ids(world.queries.clips(wanted))) == sorted(clips[n] for n in expected)
+
+
+def test_pages_hold_every_clip_once_newest_first(world, clips):
+    found, after = [], None
+    while True:
+        page = world.queries.clips(after=after, limit=2)
+        found += ids(page)
+        after = page.next
+        if after is None:
+            break
+    assert found == sorted(clips, reverse=True)
+
+
+def test_clip_shows_its_custody_events_in_order(world, clips):
+    world.stations[0].proxied(clips[0])
+    world.pipeline.handle([world.stations[0].message()])
+    world.pipeline.record_checks(world.read_back())
+
+    detail = world.queries.clip(clips[0])
+
+    assert [event.event for event in detail.events] == [
+        "ingest.copied",
+        "media.described",
+        "proxy.created",
+        "case.linked",
+        "central.verified",
+    ]
+    assert detail.events[0].signer == world.stations[0].signer.verify_key().keyid
+    assert detail.links[0].case_title == "查封"
+    assert detail.row.officer_name == "甲000001"
+    assert len(detail.proxies) == 1
+    assert detail.media["kind"] == "video"
+
+
+def test_what_is_not_there_is_none(world):
+    assert world.queries.clip("nothing") is None
+    assert world.queries.action("nothing") is None
+
+
+def test_action_shows_coverage_links_and_clips(world, clips):
+    detail = world.queries.action("A1")
+
+    assert detail.case.title == "查封"
+    assert detail.officer_names == {"000001": "甲000001"}
+    assert detail.coverage.gaps[0].reason == "no-clip"
+    assert list(detail.clips) == [clips[0]]
+
+
+def test_lists_of_actions_cases_and_flags(world, clips):
+    [action] = world.queries.actions().rows
+    [case] = world.queries.cases().rows
+    [flag] = world.queries.flags().rows
+
+    assert (action.links, action.open_flags, action.case_title) == (1, 1, "查封")
+    assert (case.actions, case.open_flags) == (1, 1)
+    assert (flag.rule, flag.action_id, flag.case) == ("full-process-gap", "A1", "案〔2026〕1号")
+    assert world.queries.flags(rule="other").rows == ()
+    assert world.queries.flags(action_id="A1").rows == (flag,)
+    assert world.queries.actions(case="other").rows == ()
+
+
+def test_flags_and_actions_are_paged(world, clips):
+    for number in range(2, 6):
+        world.pipeline.import_cases(registers(action=f"A{number}"), f"{number}.json")
+    for read, key in (
+        (world.queries.flags, lambda row: row.flag_id),
+        (world.queries.actions, lambda row: row.action.action_id),
+    ):
+        found, after = [], None
+        while True:
+            page = read(after=after, limit=2)
+            found += [key(row) for row in page.rows]
+            after = page.next
+            if after is None:
+                break
+        assert len(found) == len(set(found)) == 5
+
+
+def test_database_that_is_gone_is_an_error_of_ours(tmp_path):
+    from ingestd.index.database import connect  # noqa: PLC0415  # only here without migrations
+
+    with pytest.raises(DatabaseError):
+        Queries(connect(f"sqlite:///{tmp_path / 'empty.db'}")).summary()

@@ -1,0 +1,118 @@
+"""Batches, patience and acknowledgement, with a broker that is only a recorder of acknowledgements."""
+
+import threading
+
+import pytest
+
+from ingestd.config import Mqtt
+from ingestd.errors import BrokerError, DatabaseError, StateError
+from ingestd.pipeline import Received
+from ingestd.receive import Delivery, Receiver
+
+
+class Handler:
+    """Fails as told, then records what it handled."""
+
+    def __init__(self, *failures):
+        self.failures = list(failures)
+        self.handled = []
+
+    def __call__(self, messages):
+        if self.failures:
+            raise self.failures.pop(0)
+        self.handled.append([message.payload for message in messages])
+        return []
+
+
+@pytest.fixture
+def acknowledged(monkeypatch):
+    monkeypatch.setattr("ingestd.receive._FIRST_PAUSE_S", 0.01)
+    return []
+
+
+def receiver(handler, acknowledged, **settings):
+    made = Receiver(Mqtt(**settings), handler)
+    made._client.ack = lambda mid, _qos: acknowledged.append(mid)
+    return made
+
+
+def put(made, *payloads, connection=0):
+    for number, payload in enumerate(payloads):
+        made._queue.put(Delivery(Received("t", payload), number, 1, connection))
+
+
+def run_once(made, handler):
+    stop = threading.Event()
+    thread = threading.Thread(target=made.run, args=(stop,))
+    thread.start()
+    for _ in range(500):
+        if handler.handled:
+            break
+        stop.wait(0.01)
+    stop.set()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_batch_ends_at_the_number_of_messages(acknowledged):
+    made = receiver(Handler(), acknowledged, batch_messages=2)
+    put(made, b"a", b"b", b"c")
+    assert [d.message.payload for d in made.take()] == [b"a", b"b"]
+    assert [d.message.payload for d in made.take()] == [b"c"]
+    assert made.take() == []
+
+
+def test_batch_ends_at_the_number_of_entries(acknowledged):
+    made = receiver(Handler(), acknowledged, batch_entries=3)
+    put(made, b"h\n1\n2", b"h\n3\n4", b"h\n5")
+    assert len(made.take()) == 2
+    assert len(made.take()) == 1
+
+
+def test_acknowledged_after_it_was_handled(acknowledged):
+    handler = Handler()
+    made = receiver(handler, acknowledged)
+    put(made, b"a", b"b")
+    run_once(made, handler)
+    assert handler.handled == [[b"a", b"b"]]
+    assert acknowledged == [0, 1]
+
+
+def test_passing_failure_is_waited_out_with_the_same_batch(acknowledged):
+    handler = Handler(DatabaseError("away"), OSError("no space"))
+    made = receiver(handler, acknowledged)
+    put(made, b"a")
+    run_once(made, handler)
+    assert handler.handled == [[b"a"]]
+    assert acknowledged == [0]
+
+
+def test_what_waiting_does_not_cure_is_raised_and_not_acknowledged(acknowledged):
+    made = receiver(Handler(StateError("forked")), acknowledged)
+    put(made, b"a")
+    with pytest.raises(StateError):
+        made.run(threading.Event())
+    assert acknowledged == []
+
+
+def test_told_to_stop_while_waiting_leaves_the_batch_unacknowledged(acknowledged):
+    made = receiver(Handler(*[DatabaseError("away")] * 1000), acknowledged)
+    put(made, b"a")
+    stop = threading.Event()
+    threading.Timer(0.1, stop.set).start()
+    made.run(stop)
+    assert acknowledged == []
+
+
+def test_message_of_an_earlier_connection_is_not_acknowledged(acknowledged):
+    handler = Handler()
+    made = receiver(handler, acknowledged)
+    put(made, b"a", connection=7)
+    run_once(made, handler)
+    assert acknowledged == []
+
+
+def test_unusable_tls_files_are_one_sentence(tmp_path):
+    (tmp_path / "ca.crt").write_text("nonsense")
+    with pytest.raises(BrokerError, match=r"mqtt\.ca, mqtt\.cert or mqtt\.key"):
+        Receiver(Mqtt(ca=tmp_path / "ca.crt"), Handler())
