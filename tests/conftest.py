@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.rig.broker import CENTRE, Broker, free_port
@@ -41,11 +42,25 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[_SESSION].close()
 
 
+@pytest.fixture(autouse=True)
+def _own_log_settings() -> Iterator[None]:
+    """Command lines set up the log for their process; here they share one, whose standard error is each test's own."""
+    yield
+    structlog.reset_defaults()
+
+
 def missing(what: str) -> NoReturn:
     """Ends the test: a failure for root, who has everything, a skip with its reason for others."""
     if os.geteuid() == 0:
         pytest.fail(f"{what}; ./dev test installs it")
     pytest.skip(f"{what}, and without root it cannot be had")
+
+
+@pytest.fixture(autouse=True)
+def fresh_logging() -> Iterator[None]:
+    """A command that a test ran must not leave its log bound to a captured, closed standard error."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

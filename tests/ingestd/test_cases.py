@@ -314,7 +314,7 @@ def test_a_csv_that_cannot_be_read_says_why(text, sentence):
     ("text", "line", "sentence"),
     [
         ("{", 1, "不是合法的 JSON"),
-        ('{"actions": [\n{"id": 1},\n]}', 3, "不是合法的 JSON"),
+        ('{"actions": [\n{"id": 1},\nno]}', 3, "不是合法的 JSON"),
         ("[]", 1, '应为 {"officers"'),
         ("{}", 0, "没有数据行"),
         ('{"acts": []}', 0, "没有数据行"),
