@@ -289,6 +289,8 @@ def _readings(findings: Findings, claims: Claims, zone: ZoneInfo) -> Iterator[ti
     gps = _gps_time(findings)
     if gps is not None:
         yield gps
+    if stated := text(getattr(claims, "start_stated", "")):
+        yield times.read("sidecar", stated, zone)
     if claims.start_raw:
         yield times.read("file-name", text(claims.start_raw), zone)
     if findings.what.opener == "header":

@@ -41,7 +41,8 @@ _log = structlog.get_logger(__name__)
 class Media:
     """What is asked of the media tools; ``ready`` raises ``ToolError`` when a program is missing."""
 
-    describe: Callable[[Path, SourceFile, ClockReading, int], Described]
+    describe: Callable[[Path, SourceFile, ClockReading, int, Mapping[str, str]], Described]
+    """Of a copy: its source, the recorder's clock, the docking time, and what was stated beside the file."""
     derive: Callable[[Path, JsonObject, Path], Proxy | None]
     """Makes a playback copy at the given path, or None when the media need none. Raises ``ToolError``."""
     ready: Callable[[], None]
@@ -182,14 +183,16 @@ def undescribed(file_clock: ClockReading, reason: str) -> JsonObject:
     }
 
 
-def _source(record: JsonObject) -> tuple[SourceFile, ClockReading, int]:
+def _source(record: JsonObject) -> tuple[SourceFile, ClockReading, int, Mapping[str, str]]:
     """What the describer needs of the ``ingest.copied`` entry: the file as listed, the clock, the docking time."""
     source, clock = _block(record, "source"), _block(record, "clock")
     file = SourceFile(source_path(source), _number(source, "size") or 0, (_number(source, "mtime_ms") or 0) * 1_000_000)
     reading = ClockReading(
         _number(clock, "offset_ms"), _number(clock, "uncertainty_ms"), str(clock.get("method", "unmeasured"))
     )
-    return file, reading, _number(record, "docked_ms") or 0
+    stated = record.get("stated")
+    words = {key: str(value) for key, value in stated.items()} if isinstance(stated, Mapping) else {}
+    return file, reading, _number(record, "docked_ms") or 0, words
 
 
 def _block(record: JsonObject, name: str) -> Mapping[str, JsonValue]:

@@ -16,8 +16,10 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from station_agent import durable, linux
 from station_agent.errors import MountError
@@ -39,6 +41,7 @@ _KERNEL_OPTIONS: Final = {
     "vfat": "utf8=1",
     "exfat": "iocharset=utf8",
 }
+_LOCAL_TIME: Final = frozenset({"vfat", "exfat"})
 _FUSE_PROGRAMS: Final = {
     "exfat": ("mount.exfat-fuse", "-o", _FLAG_NAMES),
     "ntfs": ("ntfs-3g", "-o", f"{_FLAG_NAMES},norecover"),
@@ -55,8 +58,10 @@ class MountInfo:
 
 
 @contextmanager
-def mounted(event: RecorderDocked, mounts: Path) -> Iterator[MountedVolume]:
+def mounted(event: RecorderDocked, mounts: Path, zone: ZoneInfo) -> Iterator[MountedVolume]:
     """The docked volume, mounted read-only below ``mounts`` for as long as the context lasts.
+
+    FAT and exFAT write local times without a zone; they are read as times of ``zone``, the recorders' zone.
 
     It is unmounted lazily at the end, also after the recorder was pulled. Raises ``MountError`` when the volume cannot
     be mounted or is not provably read-only; then nothing of it was read.
@@ -66,7 +71,7 @@ def mounted(event: RecorderDocked, mounts: Path) -> Iterator[MountedVolume]:
     durable.make_dirs(target)
     try:
         device_read_only = _protect(event.node)
-        driver = _mount(event.node, event.filesystem, target)
+        driver = _mount(event, target, zone)
         flags = _prove_read_only(target)
         yield MountedVolume(target, event.node, event.filesystem, driver, flags, device_read_only)
     finally:
@@ -120,22 +125,39 @@ def _protect(node: str) -> bool:
     return read_only
 
 
-def _mount(node: str, filesystem: str, target: Path) -> str:
+def kernel_options(filesystem: str, zone: ZoneInfo, at_ms: int) -> str:
+    """Options of mount(2) for a file system. ``time_offset`` is local time minus UTC in minutes (vfat and exfat)."""
+    options = _KERNEL_OPTIONS.get(filesystem, "")
+    if filesystem not in _LOCAL_TIME:
+        return options
+    offset = datetime.fromtimestamp(at_ms / 1000, zone).utcoffset() or timedelta()
+    return f"{options},time_offset={int(offset.total_seconds()) // 60}"
+
+
+def _mount(event: RecorderDocked, target: Path, zone: ZoneInfo) -> str:
     """The driver that took the volume: the kernel's, else a FUSE program."""
+    node, filesystem = event.node, event.filesystem
     name = _KERNEL_NAMES.get(filesystem, filesystem)
     try:
-        linux.mount(node, target, name, _FLAGS, _KERNEL_OPTIONS.get(filesystem, ""))
+        linux.mount(node, target, name, _FLAGS, kernel_options(filesystem, zone, event.at_ms))
     except OSError as error:
         if error.errno == errno.ENODEV and filesystem in _FUSE_PROGRAMS:
-            return _mount_by_fuse(node, filesystem, target)
+            return _mount_by_fuse(node, filesystem, target, zone)
         raise MountError(f"{node} ({filesystem}) could not be mounted: {error.strerror}") from error
     return f"kernel:{name}"
 
 
-def _mount_by_fuse(node: str, filesystem: str, target: Path) -> str:
+def _mount_by_fuse(node: str, filesystem: str, target: Path, zone: ZoneInfo) -> str:
     argv = [*_FUSE_PROGRAMS[filesystem], node, os.fspath(target)]
     try:
-        done = subprocess.run(argv, capture_output=True, check=False, timeout=MOUNT_TIMEOUT_S, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            argv,
+            capture_output=True,
+            check=False,
+            timeout=MOUNT_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "TZ": zone.key},
+        )
     except FileNotFoundError as error:
         raise MountError(f"{node} ({filesystem}): the kernel has no driver and {argv[0]} is not installed") from error
     except subprocess.TimeoutExpired as error:

@@ -19,7 +19,7 @@ import hashlib
 import mimetypes
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -246,11 +246,13 @@ class Pipeline:
         if over:
             self._say_undocked(docking)
 
-    def take(self, event: RecorderDocked, volume: MountedVolume, files: Sequence[SourceFile], officer: str) -> Summary:
-        """Files that were handed in without a recorder, such as those of the drop folder."""
+    def take(
+        self, event: RecorderDocked, volume: MountedVolume, files: Sequence[SourceFile], stated: Mapping[str, str]
+    ) -> Summary:
+        """Files that were handed in without a recorder, with what was stated beside them, such as a drop folder's."""
         docking = _Docking(event, root=volume.root, family="dropfolder")
         self._announce(docking, files)
-        return self._copy_all(docking, files, officer)
+        return self._copy_all(docking, files, stated)
 
     def _ingest(self, docking: _Docking, volume: MountedVolume) -> Summary:
         files = list(self._reader.list_files(volume))
@@ -262,7 +264,7 @@ class Pipeline:
         self._seal.append("device.docked", _docked_body(docking, volume))
         self._announce(docking, files)
         self._fail_vanished(docking, files)
-        return self._copy_all(docking, files, "")
+        return self._copy_all(docking, files, {})
 
     def _announce(self, docking: _Docking, files: Sequence[SourceFile]) -> None:
         """``ingest.seen`` for each file the log does not know, before any copy."""
@@ -283,19 +285,19 @@ class Pipeline:
             if clip.state in (ClipState.SEEN, ClipState.COPYING) and identity not in present:
                 self._fail(docking, clip, "source-vanished")
 
-    def _copy_all(self, docking: _Docking, files: Sequence[SourceFile], officer: str) -> Summary:
+    def _copy_all(self, docking: _Docking, files: Sequence[SourceFile], stated: Mapping[str, str]) -> Summary:
         """Copy what is not sealed yet; again and again while the spool is full and the station is patient."""
         self._refuse(docking, files)
         wanted = self._wanted(docking, files)
         self._board.plan(docking.node, len(wanted), sum(clip.file.size for clip in wanted))
         if wanted:
             self._board.show(docking.node, BayState.READING)
-        self._copy_once(docking, wanted, officer)
+        self._copy_once(docking, wanted, stated)
         while docking.no_space and self._patient and not docking.gone.is_set():
             self._board.show(docking.node, BayState.NO_SPACE)
             if self._stop.wait(NO_SPACE_PAUSE_S):
                 break
-            self._copy_once(docking, self._wanted(docking, files), officer)
+            self._copy_once(docking, self._wanted(docking, files), stated)
         return self._summary(docking, files, len(wanted))
 
     def _refuse(self, docking: _Docking, files: Sequence[SourceFile]) -> None:
@@ -311,19 +313,19 @@ class Pipeline:
         clips = [known[identity_of(file)] for file in files if not file.refused]
         return [c for c in clips if c.state is not ClipState.SEALED and c.object_id not in docking.failed]
 
-    def _copy_once(self, docking: _Docking, clips: Sequence[Clip], officer: str) -> None:
+    def _copy_once(self, docking: _Docking, clips: Sequence[Clip], stated: Mapping[str, str]) -> None:
         docking.no_space = False
         with ThreadPoolExecutor(self._workers, thread_name_prefix=f"bay{docking.event.bay}") as pool:
-            for running in [pool.submit(self._copy_one, docking, clip, officer) for clip in clips]:
+            for running in [pool.submit(self._copy_one, docking, clip, stated) for clip in clips]:
                 running.result()
 
-    def _copy_one(self, docking: _Docking, clip: Clip, officer: str) -> None:
+    def _copy_one(self, docking: _Docking, clip: Clip, stated: Mapping[str, str]) -> None:
         """One file, or the reason why not."""
         if docking.gone.is_set() or self._stop.is_set():
             return
         try:
             with self._space.reserved(clip.file.size):
-                self._offload(docking, clip, officer)
+                self._offload(docking, clip, stated)
         except CopyError as error:
             self._judge(docking, self._put_down(docking, clip), error)
         except DeviceGoneError:
@@ -331,7 +333,7 @@ class Pipeline:
         except StoppingError:
             self._put_down(docking, clip)
 
-    def _offload(self, docking: _Docking, clip: Clip, officer: str) -> None:
+    def _offload(self, docking: _Docking, clip: Clip, stated: Mapping[str, str]) -> None:
         """Steps 1 to 5 of this module's head."""
         extension = safe_extension(clip.file.path.rpartition(b"/")[2].decode("ascii", "replace"))
         clip = self._journal.reserve(clip, original_name(clip.object_id, docking.event.at_ms, extension))
@@ -340,8 +342,8 @@ class Pipeline:
         result = self._copier.copy(clip.file.under(docking.root), temporary, self._watch(docking, clip))
         if result.size != clip.file.size:
             raise CopyError("source-changed", f"listed with {clip.file.size} bytes, read {result.size}")
-        stated = officer or self._reader.claims(clip.file.path).officer
-        body = _copied_body(docking, clip, result, stated)
+        officer = stated.get("officer") or self._reader.claims(clip.file.path).officer
+        body = _copied_body(docking, clip, result, officer, stated)
         clip = self._journal.copied(clip, result.sha256, body)
         self._copier.publish(temporary, final)
         self._seal.append("ingest.copied", body)
@@ -563,8 +565,12 @@ def _docked_body(docking: _Docking, volume: MountedVolume) -> JsonObject:
     }
 
 
-def _copied_body(docking: _Docking, clip: Clip, result: CopyResult, officer: str) -> JsonObject:
+def _copied_body(
+    docking: _Docking, clip: Clip, result: CopyResult, officer: str, stated: Mapping[str, str]
+) -> JsonObject:
+    beside: JsonObject = {"stated": stated} if stated else {}
     return {
+        **beside,
         "camera": docking.camera(officer),
         "object": {
             "id": clip.object_id,

@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,7 @@ from station_agent.clock import SystemClock, measure_offset
 from station_agent.config import Config
 from station_agent.describe import Describer
 from station_agent.detect import Detector
-from station_agent.dropfolder import DropFolder, read_statement
+from station_agent.dropfolder import DropFolder, Statement, read_statement
 from station_agent.durable import make_dirs
 from station_agent.errors import AgentError, ConfigError, JournalError
 from station_agent.followup import FollowUp, Media
@@ -305,12 +305,29 @@ def _take_dropped(rooms: Rooms, folder: Path, path: Path) -> None:
     stated = read_statement(path)
     identity = DeviceIdentity(serial=stated.recorder, volume_uuid=f"{FOLDER}:{folder}", volume_label=folder.name)
     event = RecorderDocked(str(folder), 0, identity, FOLDER, rooms.clock.now().utc_ms)
-    rooms.pipeline.take(event, _as_it_is(folder), [file], stated.officer)
+    rooms.pipeline.take(event, _as_it_is(folder), [file], said(stated))
+
+
+def said(statement: Statement) -> dict[str, str]:
+    """The texts of a sidecar that say something, as they stand in the ``stated`` block of ``ingest.copied``."""
+    return {name: text for name, text in asdict(statement).items() if text}
+
+
+def claimed(path: bytes, stated: Mapping[str, str]) -> recorders.Claims:
+    """What the name of a file claims, where nobody stated otherwise beside it."""
+    named = recorders.claims(path)
+    return recorders.Claims(
+        device=stated.get("recorder") or named.device,
+        officer=stated.get("officer") or named.officer,
+        start_raw=named.start_raw,
+        start_stated=stated.get("start", ""),
+        case=stated.get("case", ""),
+    )
 
 
 def _reader(config: Config) -> Reader:
     return Reader(
-        mounted=lambda event: _mounted(event, config.paths.mounts),
+        mounted=lambda event: _mounted(event, config),
         list_files=recorders.list_files,
         family_of=recorders.family_of,
         claims=recorders.claims,
@@ -318,10 +335,10 @@ def _reader(config: Config) -> Reader:
     )
 
 
-def _mounted(event: RecorderDocked, mounts: Path) -> AbstractContextManager[MountedVolume]:
+def _mounted(event: RecorderDocked, config: Config) -> AbstractContextManager[MountedVolume]:
     if event.filesystem == FOLDER:
         return _folder(Path(event.node))
-    return mounted(event, mounts)
+    return mounted(event, config.paths.mounts, config.zone)
 
 
 @contextmanager
@@ -354,13 +371,15 @@ class _LateDescriber:
         self._stack = stack
         self._describer: Describer | None = None
 
-    def describe(self, path: Path, file: SourceFile, clock: ClockReading, docked_ms: int) -> Described:
+    def describe(
+        self, path: Path, file: SourceFile, clock: ClockReading, docked_ms: int, stated: Mapping[str, str]
+    ) -> Described:
         if self._describer is None:
             work = self._config.paths.data / "work"
             make_dirs(work)
             self._describer = Describer(self._config.zone, work)
             self._stack.callback(self._describer.close)
-        return self._describer.describe(path, file, recorders.claims(file.path), clock, docked_ms)
+        return self._describer.describe(path, file, claimed(file.path, stated), clock, docked_ms)
 
 
 def _tools_ready() -> None:

@@ -3,6 +3,7 @@
 Rules, in order:
 
 1. A time from GPS with a fix decides: it is the only clock that nobody sets by hand.
+   A start that a person stated beside a handed-in file comes next: whoever hands footage in answers for it.
 2. A time in the file name is the recorder's local time, in the zone the station is configured for.
 3. A time in a still's EXIF data is local, unless it states its offset.
 4. A time in the container is UTC by its specification (ISO/IEC 14496-12 §8.2.2) and local time by the habit of many
@@ -23,8 +24,8 @@ from zoneinfo import ZoneInfo
 
 from custody.canonical import JsonObject
 
-Source = Literal["gps", "file-name", "exif", "container", "mtime"]
-ORDER: Final[tuple[Source, ...]] = ("gps", "file-name", "exif", "container", "mtime")
+Source = Literal["gps", "sidecar", "file-name", "exif", "container", "mtime"]
+ORDER: Final[tuple[Source, ...]] = ("gps", "sidecar", "file-name", "exif", "container", "mtime")
 
 FIRST_YEAR: Final = 2000
 """No recorder of this kind is older; 1904, 1970 and 1980 are epochs of MP4, Unix and FAT."""
@@ -47,7 +48,7 @@ UNKNOWN_LENGTH_MS: Final = 2 * 3_600_000
 """The longest split a recorder is known to make: how far mtime may be after the start when the length is unknown."""
 
 _WRITTEN: Final = re.compile(
-    r"(?P<year>\d{4})[:-]?(?P<month>\d\d)[:-]?(?P<day>\d\d)[ T_]?"
+    r"(?P<year>\d{4})[:/-]?(?P<month>\d\d)[:/-]?(?P<day>\d\d)[ T_]?"
     r"(?P<hour>\d\d):?(?P<minute>\d\d)(?::?(?P<second>\d\d)(?:[.,](?P<part>\d{1,9}))?)?"
     r" ?(?P<zone>Z|[+-]\d\d:?\d\d)?"
 )
@@ -212,8 +213,12 @@ def _start(chosen: Reading, note: str, around: Circumstances) -> JsonObject:
         utc_ms -= offset_ms(around.zone, utc_ms)
     if note == "unconfirmed":
         uncertainty_ms += abs(offset_ms(around.zone, utc_ms))
-    clock = "gps" if chosen.source == "gps" else "device"
+    clock = _CLOCKS.get(chosen.source, "device")
     return {"utc_ms": utc_ms, "source": chosen.source, "clock": clock, "uncertainty_ms": uncertainty_ms}
+
+
+_CLOCKS: Final = {"gps": "gps", "sidecar": "stated"}
+"""Whose clock a source tells, where it is not the recorder's own."""
 
 
 def _entry(reading: Reading, note: str, around: Circumstances) -> JsonObject:

@@ -39,6 +39,10 @@ class Claims:
     officer: str = ""
     start_raw: str = ""
     """Start of the recording by the recorder's clock, as written in the name (``YYYYMMDDHHMMSS``)."""
+    start_stated: str = ""
+    """Start as a person stated it beside the file, ISO 8601."""
+    case: str = ""
+    """Case number as a person stated it beside the file."""
 
 
 def list_files(volume: MountedVolume) -> Iterator[SourceFile]:

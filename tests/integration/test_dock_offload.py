@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -26,6 +27,7 @@ from station_agent.recorders import list_files
 from tests.rig.loopdock import LoopDock
 from tests.rig.medium import Medium, make_medium
 
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("dock")]
 
 FOUR_FLAGS = {"ro", "nosuid", "nodev", "noexec"}
@@ -125,7 +127,7 @@ def test_a_docked_recorder_is_offloaded_equal_and_receives_no_write(tmp_path, do
     assert (event.identity.serial, event.identity.volume_label) == ("X81000123", "CAM1")
     assert event.identity.port == dock.port(1)
 
-    with mounted(event, tmp_path / "mounts") as volume:
+    with mounted(event, tmp_path / "mounts", SHANGHAI) as volume:
         assert set(volume.flags) >= FOUR_FLAGS
         assert volume.device_read_only
         assert volume.driver in {f"kernel:{medium.filesystem}", "fuse:mount.exfat-fuse"}
@@ -156,7 +158,7 @@ def test_the_rig_would_notice_a_write(tmp_path, dock, watch, content):
 
 def test_nothing_can_be_written_through_the_mount(tmp_path, dock, watch, medium):
     dock.plug(1, medium.image, "X", read_only=False)
-    with mounted(watch.docked(dock.partition(1)), tmp_path / "mounts") as volume:
+    with mounted(watch.docked(dock.partition(1)), tmp_path / "mounts", SHANGHAI) as volume:
         with pytest.raises(OSError, match="new") as caught:
             (volume.root / "new").touch()
         assert caught.value.errno == errno.EROFS
@@ -183,7 +185,7 @@ def test_a_dirty_journal_is_not_replayed(tmp_path, dock, watch, content):
     made = dirty(make_medium(tmp_path / "card.img", "ext4", content, partitioned=False), tmp_path)
     before = made.digest()
     dock.plug(1, made.image, "DIRTY", read_only=False)
-    with mounted(watch.docked(dock.device(1)), tmp_path / "mounts") as volume:
+    with mounted(watch.docked(dock.device(1)), tmp_path / "mounts", SHANGHAI) as volume:
         assert offload(volume, tmp_path / "spool") == truth(made)
     assert dock.writes(1) == 0
     dock.unplug(1)
@@ -218,7 +220,7 @@ def test_a_medium_without_partition_table_is_docked(tmp_path, dock, watch, conte
     dock.plug(7, made.image, "WHOLE")
     event = watch.docked(dock.device(7))
     assert event.bay == 7
-    with mounted(event, tmp_path / "mounts") as volume:
+    with mounted(event, tmp_path / "mounts", SHANGHAI) as volume:
         assert offload(volume, tmp_path / "spool") == truth(made)
 
 
@@ -261,7 +263,7 @@ def test_a_yank_in_mid_copy_is_a_reason_and_an_undocking_and_the_mount_goes(tmp_
     dock.plug(1, made.image, "YANKED")
     event = watch.docked(dock.partition(1))
     dock.slow(1, 8_000_000)
-    with mounted(event, tmp_path / "mounts") as volume:
+    with mounted(event, tmp_path / "mounts", SHANGHAI) as volume:
         threading.Timer(0.5, dock.yank, [1]).start()
         with pytest.raises(CopyError) as caught:
             offload(volume, tmp_path / "spool")
@@ -274,7 +276,7 @@ def test_a_yank_in_mid_copy_is_a_reason_and_an_undocking_and_the_mount_goes(tmp_
     assert [type(event) for event in watch.events] == [RecorderDocked, RecorderUndocked]
 
     dock.plug(1, made.image, "YANKED")  # the image survives a yank: replugged, everything is there
-    with mounted(watch.docked(dock.partition(1), 2), tmp_path / "mounts") as volume:
+    with mounted(watch.docked(dock.partition(1), 2), tmp_path / "mounts", SHANGHAI) as volume:
         assert offload(volume, tmp_path / "spool") == truth(made)
 
 
@@ -287,7 +289,7 @@ def test_a_bad_sector_spoils_one_file_and_not_the_others(tmp_path, dock, watch):
     sector = made.image.read_bytes().index((source / "b.mp4").read_bytes()[:4096]) // 512 + 2048
     dock.plug(1, made.image, "BAD", bad_sectors=(sector,))
     offloader, reasons = Offloader(SystemClock()), {}
-    with mounted(watch.docked(dock.partition(1)), tmp_path / "mounts") as volume:
+    with mounted(watch.docked(dock.partition(1)), tmp_path / "mounts", SHANGHAI) as volume:
         for file in list_files(volume):
             if file.path == b"lost+found":
                 continue
@@ -302,7 +304,7 @@ def test_a_bad_sector_spoils_one_file_and_not_the_others(tmp_path, dock, watch):
 def test_a_failing_medium_that_heals_can_be_read_again(tmp_path, dock, watch, content):
     made = make_medium(tmp_path / "card.img", "ext4", content)
     dock.plug(1, made.image, "SICK")
-    with mounted(watch.docked(dock.partition(1)), tmp_path / "mounts") as volume:
+    with mounted(watch.docked(dock.partition(1)), tmp_path / "mounts", SHANGHAI) as volume:
         files = list(list_files(volume))
         dock.corrupt(1)
         with pytest.raises(CopyError) as caught:
@@ -324,7 +326,7 @@ def test_hostile_entries_are_listed_refused_and_never_followed(tmp_path, dock, w
     os.mkfifo(source / "fifo.mp4")
     made = make_medium(tmp_path / "card.img", "ext4", source)
     dock.plug(1, made.image, "HOSTILE")
-    with mounted(watch.docked(dock.partition(1)), tmp_path / "mounts") as volume:
+    with mounted(watch.docked(dock.partition(1)), tmp_path / "mounts", SHANGHAI) as volume:
         files = {file.path: file for file in list_files(volume)}
         refused = {path: file.refused for path, file in files.items() if file.refused}
         assert refused == {b"link.mp4": "symlink", b"node.mp4": "device-node", b"fifo.mp4": "fifo"}
@@ -346,7 +348,7 @@ def test_what_is_no_file_system_of_the_kernel_or_fuse_is_one_clear_error(tmp_pat
     dock.plug(1, medium.image, "X")
     event = watch.docked(dock.partition(1))
     unknown = RecorderDocked(event.node, event.bay, event.identity, "nosuchfs", event.at_ms)
-    with pytest.raises(MountError, match="nosuchfs"), mounted(unknown, tmp_path / "mounts"):
+    with pytest.raises(MountError, match="nosuchfs"), mounted(unknown, tmp_path / "mounts", SHANGHAI):
         pytest.fail("it was mounted")
     assert list((tmp_path / "mounts").iterdir()) == []
 
@@ -355,10 +357,10 @@ def test_what_a_killed_agent_left_mounted_is_cleared_at_the_next_start(tmp_path,
     dock.plug(1, medium.image, "X")
     event = watch.docked(dock.partition(1))
     code = (
-        "import sys; from pathlib import Path; from station_agent.mount import mounted;"
+        "import sys; from pathlib import Path; from zoneinfo import ZoneInfo; from station_agent.mount import mounted;"
         "from station_agent.model import DeviceIdentity, RecorderDocked;"
         "event = RecorderDocked(sys.argv[1], 1, DeviceIdentity('X'), sys.argv[2], 0)\n"
-        "with mounted(event, Path(sys.argv[3])): print('mounted', flush=True); sys.stdin.read()"
+        "with mounted(event, Path(sys.argv[3]), ZoneInfo('UTC')): print('mounted', flush=True); sys.stdin.read()"
     )
     mounts = tmp_path / "mounts"
     argv = [sys.executable, "-c", code, event.node, event.filesystem, str(mounts)]
@@ -370,7 +372,7 @@ def test_what_a_killed_agent_left_mounted_is_cleared_at_the_next_start(tmp_path,
 
     assert clear_stale(mounts) == [mounts / f"bay1-{Path(event.node).name}"]
     assert list(mounts.iterdir()) == []
-    with mounted(event, mounts) as volume:
+    with mounted(event, mounts, SHANGHAI) as volume:
         assert offload(volume, tmp_path / "spool") == truth(medium)
 
 

@@ -27,7 +27,7 @@ class Tools:
         self.missing = False
         self.derives = True
 
-    def describe(self, path, file, clock, docked_ms):
+    def describe(self, path, file, clock, docked_ms, stated):
         self._fail()
         assert path.is_file()
         assert file.path == b"a.MP4"

@@ -1,13 +1,15 @@
 import os
 import subprocess
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from station_agent.errors import MountError
 from station_agent.model import DeviceIdentity, RecorderDocked
-from station_agent.mount import MountInfo, clear_stale, mounted, parse_mountinfo, require_read_only
+from station_agent.mount import MountInfo, clear_stale, kernel_options, mounted, parse_mountinfo, require_read_only
 
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 LINES = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
 97 22 0:31 / /mnt/bay1 ro,nosuid,nodev,relatime shared:5 master:2 - fuseblk /dev/loop201p1 ro,user_id=0
 98 22 0:32 / /mnt/with\040space\134and\012line ro - exfat /dev/sda1 ro
@@ -44,7 +46,7 @@ def test_ro_is_accepted():
 def test_a_node_that_is_not_there_is_one_clear_error_and_leaves_nothing(tmp_path):
     with (
         pytest.raises(MountError, match="/dev/no-such-node could not be set read-only"),
-        mounted(docked("/dev/no-such-node"), tmp_path),
+        mounted(docked("/dev/no-such-node"), tmp_path, SHANGHAI),
     ):
         pytest.fail("nothing was mounted")
     assert list(tmp_path.iterdir()) == []
@@ -54,7 +56,7 @@ def test_a_node_that_is_no_block_device_is_not_mounted(tmp_path):
     (tmp_path / "file").touch()
     with (
         pytest.raises(MountError, match="could not be set read-only"),
-        mounted(docked(str(tmp_path / "file")), tmp_path / "mounts"),
+        mounted(docked(str(tmp_path / "file")), tmp_path / "mounts", SHANGHAI),
     ):
         pytest.fail("nothing was mounted")
 
@@ -80,3 +82,11 @@ def test_stale_mounts_are_cleared_and_folders_with_content_stay(tmp_path, need_r
 
 def test_nothing_to_clear_is_fine(tmp_path):
     assert clear_stale(tmp_path / "not-there") == []
+
+
+def test_local_times_of_fat_are_read_in_the_recorders_zone():
+    at_ms = 1795373277980
+    assert kernel_options("vfat", SHANGHAI, at_ms) == "utf8=1,time_offset=480"
+    assert kernel_options("exfat", SHANGHAI, at_ms).endswith(",time_offset=480")
+    assert kernel_options("exfat", ZoneInfo("UTC"), at_ms).endswith(",time_offset=0")
+    assert kernel_options("ext4", SHANGHAI, at_ms) == "noload"
