@@ -114,7 +114,7 @@ def test_power_cut_before_every_commit(tmp_path, untroubled):
         folder = tmp_path / str(number)
         folder.mkdir()
         world = World(folder, f"sqlite:///{folder / 'i.db'}", [told()])
-        commits = []
+        commits: list[int] = []
 
         def fail(_connection, commits=commits, number=number):
             commits.append(1)
