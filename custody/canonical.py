@@ -33,6 +33,13 @@ def canonical_bytes(value: JsonValue) -> bytes:
     return rfc8785.dumps(value)
 
 
+def is_canonical(data: bytes, value: JsonValue) -> bool:
+    """Whether ``data`` is the canonical form of ``value``, which was parsed from it."""
+    # The C encoder gives the same bytes as RFC 8785 for nearly everything; where it does not, the slow one decides.
+    quick = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return quick == data or rfc8785.dumps(value) == data
+
+
 def parse_object(data: bytes) -> dict[str, JsonValue]:
     """Parse one JSON object strictly: no duplicate keys, no floats, no booleans, no NaN.
 

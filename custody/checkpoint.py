@@ -12,10 +12,12 @@ know and rejects the whole note when a known key's signature does not fit.
 
 import base64
 import hashlib
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
+from custody.canonical import MAX_INTEGER
 from custody.errors import CheckpointError, ContractError, UnparsableError
 from custody.identifiers import is_origin
 from custody.merkle import HASH_BYTES
@@ -30,6 +32,10 @@ MAX_NOTE_BYTES: Final = 65_536
 _DASH: Final = "\u2014 "
 _KEY_HASH_BYTES: Final = 4
 _TIME_BYTES: Final = 8
+MAX_TIME_S: Final = 2**63 - 1
+"""Largest cosignature time (C2SP tlog-cosignature)."""
+_SPACE: Final = 0x20
+_SIZE: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,7 @@ class SignedCheckpoint:
             if key is None:
                 continue
             message, signature, time_s = _signed_message(key.kind, body, blob[_KEY_HASH_BYTES:])
-            if not key.key.made(signature, message):
+            if time_s > MAX_TIME_S or not key.key.made(signature, message):
                 raise CheckpointError(f"the signature of {name} does not fit this checkpoint", "sig-bad")
             signed[name] = time_s
         if not signed:
@@ -123,22 +129,35 @@ def cosign(note: SignedCheckpoint, name: str, signer: Signer, utc_s: int) -> byt
 
 def parse_note(note: bytes) -> SignedCheckpoint:
     """Read a signed checkpoint; signatures are not judged yet. Raises ``UnparsableError``."""
-    body, separator, tail = note.rpartition(b"\n\n")
-    if not separator or len(note) > MAX_NOTE_BYTES:
+    body, separator, tail = _text(note).rpartition("\n\n")
+    if not separator:
         raise UnparsableError("a checkpoint is three lines, an empty line and signatures")
-    checkpoint = _parse_body(body + b"\n")
-    lines = tail.decode("utf-8", "replace").split("\n")
+    checkpoint = _parse_body(body + "\n")
+    lines = tail.split("\n")
     if lines[-1] != "" or len(lines) == 1:
         raise UnparsableError("a checkpoint ends with at least one signature line and a newline")
     return SignedCheckpoint(checkpoint, note, tuple(_signature(line) for line in lines[:-1]))
 
 
-def _parse_body(body: bytes) -> Checkpoint:
+def _text(note: bytes) -> str:
+    """The note as text: UTF-8, bounded, no control characters but newline (C2SP signed-note)."""
+    if len(note) > MAX_NOTE_BYTES:
+        raise UnparsableError(f"a checkpoint has at most {MAX_NOTE_BYTES} bytes")
     try:
-        origin, size, root, rest = body.decode("utf-8").split("\n")
+        text = note.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UnparsableError("a checkpoint is UTF-8 text") from error
+    if any(ord(c) < _SPACE and c != "\n" for c in text):
+        raise UnparsableError("a checkpoint holds no control characters")
+    return text
+
+
+def _parse_body(body: str) -> Checkpoint:
+    try:
+        origin, size, root, rest = body.split("\n")
     except ValueError as error:
         raise UnparsableError("a checkpoint body has exactly origin, size and root") from error
-    if rest or not is_origin(origin) or not size.isascii() or not size.isdigit() or str(int(size[:20])) != size:
+    if rest or not is_origin(origin) or not _SIZE.fullmatch(size) or int(size) > MAX_INTEGER:
         raise UnparsableError("a checkpoint body is origin, decimal size without leading zeros, base64 root")
     digest = _decode(root)
     if len(digest) != HASH_BYTES:
@@ -149,7 +168,8 @@ def _parse_body(body: bytes) -> Checkpoint:
 def _signature(line: str) -> tuple[str, bytes]:
     name, space, blob = line.removeprefix(_DASH).partition(" ")
     data = _decode(blob)
-    if not line.startswith(_DASH) or not space or not name or "+" in name or len(data) <= _KEY_HASH_BYTES:
+    spaced = any(c.isspace() for c in name)
+    if not line.startswith(_DASH) or not space or not name or spaced or "+" in name or len(data) <= _KEY_HASH_BYTES:
         raise UnparsableError(f"not a signature line: {line[:60]!r}")
     return name, data
 

@@ -9,7 +9,7 @@ import binascii
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from custody.canonical import canonical_bytes, parse_object
+from custody.canonical import canonical_bytes, is_canonical, parse_object
 from custody.errors import ContractError, SignatureError, UnknownKeyError, UnparsableError
 from custody.signer import Signer, VerifyKey, keyid
 
@@ -64,10 +64,16 @@ def seal(payload: bytes, signers: Sequence[Signer], payload_type: str = PAYLOAD_
 
 
 def open_envelope(entry: bytes) -> Envelope:
-    """Parse an entry without judging it. Raises ``UnparsableError``."""
+    """Parse an entry without judging it. Raises ``UnparsableError``.
+
+    An envelope in another spelling than the canonical one is refused: its leaf hash covers bytes that no signature
+    covers, so whoever holds an entry could otherwise give it a second leaf hash.
+    """
     if len(entry) > MAX_ENTRY_BYTES:
         raise UnparsableError(f"entry of {len(entry)} bytes exceeds {MAX_ENTRY_BYTES}")
     fields = parse_object(entry)
+    if not is_canonical(entry, fields):
+        raise UnparsableError("the envelope is not in canonical form")
     payload_type, payload, signatures = fields.get("payloadType"), fields.get("payload"), fields.get("signatures")
     if not isinstance(payload_type, str) or not isinstance(signatures, list):
         raise UnparsableError("an envelope needs payloadType, payload and signatures")

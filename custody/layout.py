@@ -10,7 +10,10 @@ from custody.identifiers import is_uuid7
 ORIGINALS: Final = "originals"
 PROXIES: Final = "proxies"
 _EXTENSION: Final = re.compile(r"[A-Za-z0-9]{1,8}")
-_NAME: Final = re.compile(rf"(?:{ORIGINALS}|{PROXIES})/\d{{4}}/\d\d/\d\d/[0-9a-f-]{{36}}\.[A-Za-z0-9]{{1,8}}")
+_NAME: Final = re.compile(
+    rf"(?:{ORIGINALS}|{PROXIES})/[0-9]{{4}}/(?:0[1-9]|1[0-2])/(?:0[1-9]|[12][0-9]|3[01])/"
+    r"(?P<id>[0-9a-f-]{36})\.[A-Za-z0-9]{1,8}"
+)
 
 
 def original_name(object_id: str, docked_ms: int, extension: str) -> str:
@@ -25,7 +28,8 @@ def proxy_name(object_id: str, docked_ms: int, extension: str = "mp4") -> str:
 
 def is_store_name(name: str) -> bool:
     """Whether ``name`` is one this module could have made; anything else is never opened."""
-    return _NAME.fullmatch(name) is not None
+    match = _NAME.fullmatch(name)
+    return match is not None and is_uuid7(match["id"])
 
 
 def safe_extension(file_name: str) -> str:

@@ -25,6 +25,8 @@ from custody.merkle import CompactRange, leaf_hash
 from custody.record import Draft, compose, parse_record
 from custody.signer import Signer, VerifyKey
 
+HOLE = b"\0"
+"""No entry holds a NUL; a crash can leave pages of them where an append was under way."""
 CHECKPOINT = "checkpoint"
 SNAPSHOT = "snapshot"
 
@@ -153,7 +155,10 @@ class Log:
         if note is not None:
             self.latest = parse_note(note)
             self.latest.verify(self._note_keys)
+            if self.latest.checkpoint.origin != self.origin:
+                raise LogError(f"checkpoint of {self.latest.checkpoint.origin} stands in {self.origin}", "log-forked")
             self._restore(self.latest.checkpoint)
+        self._check_root(self._chain)
         self._replay()
         if self.latest and self.size < self.latest.checkpoint.size:
             raise LogError(
@@ -162,7 +167,7 @@ class Log:
             )
 
     def _restore(self, signed: Checkpoint) -> None:
-        """Start from the snapshot if, and only if, it leads to the signed root and the bytes are still there."""
+        """Start from the snapshot if, and only if, it leads to the signed root and its last entry is still there."""
         data = self._files.get(SNAPSHOT)
         if data is None:
             return
@@ -170,24 +175,41 @@ class Log:
             chain, offset = _unsnapshot(parse_object(data), self.origin)
         except CustodyError:
             return
-        if (chain.size, chain.root()) == (signed.size, signed.root):
+        if (chain.size, chain.root()) == (signed.size, signed.root) and self._ends_with(chain.last_leaf, offset):
             self._chain, self._offset = chain, offset
 
+    def _ends_with(self, leaf: bytes, offset: int) -> bool:
+        """Whether the last entry before ``offset`` is there and has ``leaf``."""
+        start = max(0, offset - MAX_ENTRY_BYTES - 2)
+        tail = b""
+        for chunk in self._files.read(start):
+            tail += chunk
+            if len(tail) >= offset - start:
+                break
+        before, newline, rest = tail[: offset - start].rpartition(b"\n")
+        whole = bool(newline) and not rest and len(tail) >= offset - start
+        return whole and leaf_hash(before.rpartition(b"\n")[2]) == leaf
+
     def _replay(self) -> None:
-        torn: list[bytes] = []
+        torn: list[int] = []
         chain, offset = self._chain, self._offset
-        for data in _split(self._files.read(offset), torn):
+        lines = _split(self._files.read(offset), torn)
+        for data in lines:
+            if HOLE in data:
+                torn = [len(data) + 1 + sum(len(line) + 1 for line in lines) + sum(torn)]
+                break
             _, chain = chain.follow(data, self._keys)
             offset += len(data) + 1
-            if self.latest and chain.size == self.latest.checkpoint.size:
-                self._check_root(chain)
+            self._check_root(chain)
         self._chain, self._offset = chain, offset
         if torn:
-            self.torn_bytes = len(torn[0])
+            self.torn_bytes = torn[0]
             self._files.truncate(offset)
 
     def _check_root(self, chain: Chain) -> None:
-        if self.latest and chain.root() != self.latest.checkpoint.root:
+        """At the size of the newest checkpoint the entries must lead to the signed root."""
+        signed = self.latest.checkpoint if self.latest else None
+        if signed and chain.size == signed.size and chain.root() != signed.root:
             raise CheckpointError(f"{self.origin}: the entries do not lead to the signed root at {chain.size}")
 
 
@@ -197,16 +219,17 @@ def entry_of(data: bytes) -> Entry:
     return Entry(record.seq, leaf_hash(data), data, record)
 
 
-def _split(chunks: Iterable[bytes], torn: list[bytes]) -> Iterator[bytes]:
-    """Lines without their newline; what stands after the last newline is put into ``torn``."""
-    rest = b""
+def _split(chunks: Iterable[bytes], torn: list[int]) -> Iterator[bytes]:
+    """Lines without their newline; how many bytes stand after the last newline is put into ``torn``."""
+    rest, length = b"", 0
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
+        length = len(rest) if lines else length + len(chunk)
         yield from lines
-        if len(rest) > MAX_ENTRY_BYTES:
-            raise UnparsableError(f"no newline within {MAX_ENTRY_BYTES} bytes: this is no log")
+        # A crash can leave a tail of any length, such as pages of zeros; beyond an entry only its length matters.
+        rest = rest[: MAX_ENTRY_BYTES + 1]
     if rest:
-        torn.append(rest)
+        torn.append(length)
 
 
 def _snapshot(chain: Chain, offset: int) -> JsonObject:

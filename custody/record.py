@@ -12,6 +12,7 @@ from typing import Final
 from custody.canonical import JsonObject, JsonValue, canonical_bytes, parse_object
 from custody.errors import ContractError, UnparsableError
 from custody.identifiers import is_origin, is_uuid7
+from custody.layout import is_store_name
 
 RECORD_TYPE: Final = "bwc.custody/v1"
 
@@ -44,6 +45,10 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Each event and the blocks it needs besides the head. Later events join this table; unknown ones are kept."""
 
+MAX_FILES: Final = 200
+"""Most files in one ``ingest.seen``."""
+REREAD: Final = frozenset({"uncached", "cached", "none"})
+"""How a copy was read back; only ``uncached`` proves what lies on the medium."""
 _HEX64: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -110,7 +115,8 @@ def parse_record(payload: bytes) -> Record:
     _need(fields.get("type") == RECORD_TYPE, "type", RECORD_TYPE)
     event, record_id, log = fields.get("event"), fields.get("record_id"), fields.get("log")
     seq, prev, time = fields.get("seq"), fields.get("prev"), fields.get("time")
-    utc_ms = time.get("utc_ms") if isinstance(time, Mapping) else None
+    time = time if isinstance(time, Mapping) else {}
+    utc_ms = time.get("utc_ms")
     if not isinstance(event, str) or not 0 < len(event) <= 64:  # noqa: PLR2004  # generous for two dotted words
         raise UnparsableError("event: a short name is needed")
     if not isinstance(record_id, str) or not is_uuid7(record_id):
@@ -123,12 +129,17 @@ def parse_record(payload: bytes) -> Record:
         raise UnparsableError("prev: the hex leaf hash of the entry before, or an empty string at seq 0, is needed")
     if not isinstance(utc_ms, int) or utc_ms < 0:
         raise UnparsableError("time.utc_ms: milliseconds since 1970 are needed")
+    if not isinstance(time.get("source"), str):
+        raise UnparsableError("time.source: a word for the quality of the clock is needed")
     for block in EVENTS.get(event, ()):
         _check_block(event, block, fields.get(block))
     return Record(fields, event, record_id, log, seq, prev, utc_ms)
 
 
 def _check_block(event: str, name: str, value: JsonValue) -> None:
+    if name == "files":
+        _files(value, f"{event}.files")
+        return
     checks = _BLOCKS.get(name)
     if checks is None:
         _need(value is not None, f"{event}.{name}", "a value")
@@ -161,17 +172,44 @@ def _digests(value: JsonValue, where: str) -> None:
     _sha256(value.get("sha256"), f"{where}.sha256")
 
 
+def _store_name(value: JsonValue, where: str) -> None:
+    _need(isinstance(value, str) and is_store_name(value), where, "a name made by custody.layout")
+
+
+def _origin(value: JsonValue, where: str) -> None:
+    _need(isinstance(value, str) and is_origin(value), where, "the origin of a log")
+
+
+def _reread(value: JsonValue, where: str) -> None:
+    _need(isinstance(value, str) and value in REREAD, where, " or ".join(sorted(REREAD)))
+
+
+def _leaves(value: JsonValue, where: str) -> None:
+    listed = value if isinstance(value, list) else [None]
+    _need(all(isinstance(leaf, str) and _HEX64.fullmatch(leaf) for leaf in listed), where, "a list of hex leaf hashes")
+
+
+def _files(value: JsonValue, where: str) -> None:
+    listed = value if isinstance(value, list) else []
+    _need(0 < len(listed) <= MAX_FILES, where, f"a list of 1 to {MAX_FILES} files")
+    for number, file in enumerate(listed):
+        if not isinstance(file, Mapping):
+            raise UnparsableError(f"{where}[{number}]: an object is needed")
+        _text(file.get("path"), f"{where}[{number}].path")
+        _size(file.get("size"), f"{where}[{number}].size")
+
+
 def _need(held: bool, where: str, right: str) -> None:  # noqa: FBT001  # reads as «need this»
     if not held:
         raise UnparsableError(f"{where}: {right} is needed")
 
 
 _BLOCKS: Final[Mapping[str, Mapping[str, Callable[[JsonValue, str], None]]]] = {
-    "object": {"id": _uuid, "name": _text, "size": _size, "digests": _digests},
+    "object": {"id": _uuid, "name": _store_name, "size": _size, "digests": _digests},
     "source": {"path": _text},
-    "copy": {"reread": _text, "reread_sha256": _sha256},
-    "mirror": {"log": _text, "from": _size},
-    "entry": {"log": _text, "seq": _size, "leaf": _sha256},
+    "copy": {"reread": _reread, "reread_sha256": _sha256},
+    "mirror": {"log": _origin, "from": _size, "leaves": _leaves},
+    "entry": {"log": _origin, "seq": _size, "leaf": _sha256},
     "link": {"object": _uuid, "action": _text},
     "flag": {"id": _text, "rule": _text},
 }

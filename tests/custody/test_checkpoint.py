@@ -86,7 +86,10 @@ def test_any_flipped_bit_is_refused_or_drops_a_signature(at, bit):
         b"\n".join([*GOLDEN.split(b"\n")[:4], "— name".encode(), b""]),
         GOLDEN.split(b"\n\n")[0] + b"\n\n",
         GOLDEN + b"x" * 70_000,
-        "— ".encode() + b"\xff\n\n\n",
+        GOLDEN + b"\xff\n",
+        GOLDEN + "— a\tb fAcPG6Rk\n".encode(),
+        GOLDEN + "— a\u00a0b fAcPG6Rk\n".encode(),
+        GOLDEN.replace(b"\n3\n", b"\n9007199254740993\n"),
     ],
 )
 def test_what_is_no_note_is_unparsable(note):
@@ -109,6 +112,12 @@ def test_what_is_no_note_is_unparsable(note):
 def test_a_vkey_that_does_not_fit_itself_is_refused(vkey):
     with pytest.raises(UnparsableError):
         NoteKey.parse(vkey)
+
+
+def test_a_time_beyond_63_bits_is_no_cosignature():
+    late = cosign(parse_note(sign_checkpoint(CHECKPOINT, STATION)), COSIGNER, WITNESS, 2**63)
+    with pytest.raises(CheckpointError):
+        parse_note(late).verify(KEYS)
 
 
 def test_a_name_with_a_plus_signs_nothing():

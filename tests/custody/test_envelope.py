@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from securesystemslib.dsse import Envelope as ForeignEnvelope
 from securesystemslib.signer import SSlibKey
 
+from custody.canonical import canonical_bytes
 from custody.envelope import MAX_ENTRY_BYTES, PAYLOAD_TYPE, open_envelope, pae, seal, verify
 from custody.errors import ContractError, EvidenceError, SignatureError, UnknownKeyError, UnparsableError
 from custody.signer import Ed25519Signer, VerifyKey
@@ -51,7 +52,7 @@ def test_the_hint_alone_proves_nothing():
     forged = json.loads(seal(PAYLOAD, [OTHER]))
     forged["signatures"][0]["keyid"] = SIGNER.verify_key().keyid
     with pytest.raises(SignatureError) as caught:
-        verify(open_envelope(json.dumps(forged).encode()), [SIGNER.verify_key()])
+        verify(open_envelope(canonical_bytes(forged)), [SIGNER.verify_key()])
     assert caught.value.finding == "sig-bad"
 
 
@@ -59,7 +60,7 @@ def test_a_second_known_key_with_a_bad_signature_spoils_the_envelope():
     fields = json.loads(seal(PAYLOAD, [SIGNER, OTHER]))
     fields["signatures"][1]["sig"] = fields["signatures"][0]["sig"]
     with pytest.raises(SignatureError):
-        verify(open_envelope(json.dumps(fields).encode()), [SIGNER.verify_key(), OTHER.verify_key()])
+        verify(open_envelope(canonical_bytes(fields)), [SIGNER.verify_key(), OTHER.verify_key()])
 
 
 def test_another_payload_type_is_refused_even_when_well_signed():
@@ -98,7 +99,16 @@ def test_any_changed_byte_fails_or_leaves_the_signed_bytes_alone(at, mask):
 )
 def test_malformed_envelopes_are_unparsable(change):
     with pytest.raises(UnparsableError):
-        open_envelope(json.dumps({**json.loads(ENTRY), **change}).encode())
+        open_envelope(canonical_bytes({**json.loads(ENTRY), **change}))
+
+
+@pytest.mark.parametrize(
+    "respelled", [ENTRY + b"\r", ENTRY.replace(b":", b": ", 1), ENTRY.replace(b"keyid", b"\\u006beyid")]
+)
+def test_another_spelling_of_a_signed_envelope_is_refused(respelled):
+    assert json.loads(respelled) == json.loads(ENTRY)
+    with pytest.raises(UnparsableError, match="canonical"):
+        open_envelope(respelled)
 
 
 def test_size_is_bounded_both_ways():

@@ -1,9 +1,11 @@
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from custody.chain import Chain
-from custody.checkpoint import Checkpoint, parse_note, sign_checkpoint
+from custody.checkpoint import Checkpoint, NoteKey, parse_note, sign_checkpoint
 from custody.envelope import seal
 from custody.errors import CheckpointError, EvidenceError, LogError, UnparsableError
 from custody.log import CHECKPOINT, SNAPSHOT, Log, entry_of
@@ -208,9 +210,59 @@ def test_any_flipped_bit_in_the_file_is_found(data):
         Log(files, ORIGIN, KEYS)
 
 
-def test_a_file_without_newlines_is_no_log():
-    files = MemoryLogFiles(data=bytearray(b"x" * 70_000), chunk=4096)
-    with pytest.raises(UnparsableError, match="newline"):
+@pytest.mark.parametrize("tail", [b"\0" * 200_000, b"x" * 70_000, b"\0\0\n{}\n\0\0", b"\0\n"])
+def test_whatever_a_crash_left_after_the_last_entry_is_cut_off_and_counted(tail):
+    log, files = filled(3)
+    whole = bytes(files.data)
+    files.data += tail
+    files.chunk = 4096
+    again = Log(files, ORIGIN, KEYS)
+    assert (again.chain, again.torn_bytes) == (log.chain, len(tail))
+    assert files.data == whole
+
+
+def test_an_overlong_line_is_no_crash():
+    _, files = filled(3)
+    files.data += b"x" * 70_000 + b"\n"
+    with pytest.raises(UnparsableError):
+        Log(files, ORIGIN, KEYS)
+
+
+@pytest.mark.parametrize("keep", [0, 2, 5])
+def test_entries_that_vanished_under_a_valid_snapshot_are_missed(keep):
+    log, files = filled(6)
+    log.checkpoint(SIGNER)
+    files.data = bytearray(b"".join(lines(files)[:keep]))
+    with pytest.raises(LogError) as caught:
+        Log(files, ORIGIN, KEYS)
+    assert caught.value.finding == "log-truncated"
+
+
+def test_a_last_entry_that_was_exchanged_under_a_valid_snapshot_is_noticed():
+    log, files = filled(2)
+    log.checkpoint(SIGNER)
+    first, last = lines(files)
+    files.data = bytearray(first + first[:-2] * 1 + b"}\n" + last)
+    with pytest.raises(EvidenceError):
+        Log(files, ORIGIN, KEYS)
+
+
+def test_a_checkpoint_of_another_log_does_not_open_this_one():
+    log, files = filled(2)
+    other = Checkpoint("custody.example/station-08", 2, log.chain.root())
+    body = other.body()
+    key = NoteKey(ORIGIN, SIGNER.verify_key())
+    line = f"— {ORIGIN} {base64.b64encode(key.key_hash() + SIGNER.sign(body)).decode()}\n"
+    files.small[CHECKPOINT] = body + b"\n" + line.encode()
+    with pytest.raises(LogError) as caught:
+        Log(files, ORIGIN, KEYS)
+    assert caught.value.finding == "log-forked"
+
+
+def test_the_empty_log_has_a_root_too():
+    files = MemoryLogFiles()
+    files.small[CHECKPOINT] = sign_checkpoint(Checkpoint(ORIGIN, 0, b"\1" * 32), SIGNER)
+    with pytest.raises(CheckpointError):
         Log(files, ORIGIN, KEYS)
 
 

@@ -40,7 +40,17 @@ def test_store_names_come_from_the_object_and_the_day():
     assert original_name(ID, 1795373277980, "MP4") == f"originals/2026/11/22/{ID}.MP4"
     assert proxy_name(ID, 1795373277980) == f"proxies/2026/11/22/{ID}.mp4"
     assert is_store_name(original_name(ID, 0, "bin"))
-    for bad in ("../etc/passwd", "originals/2026/11/22/../../x", f"other/2026/11/22/{ID}.MP4", ""):
+    far = original_name(ID, 0, "bin").replace("1970/01/01", "1970/13/01")
+    arabic = original_name(ID, 0, "bin").replace("1970", "\u0661970")
+    for bad in (
+        far,
+        arabic,
+        f"originals/2026/11/22/{'-' * 36}.MP4",
+        "../etc/passwd",
+        "originals/2026/11/22/../../x",
+        f"other/2026/11/22/{ID}.MP4",
+        "",
+    ):
         assert not is_store_name(bad)
     for object_id, extension in (("x", "MP4"), (ID, "../x"), (ID, "")):
         with pytest.raises(ContractError):

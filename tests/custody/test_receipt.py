@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from custody.canonical import canonical_bytes
 from custody.errors import LogError, SignatureError, UnknownKeyError, UnparsableError
 from custody.merkle import sha256
 from custody.receipt import covers, read_receipt
@@ -44,4 +45,4 @@ def test_a_changed_receipt_is_refused():
     fields = json.loads(worked()["receipt"])
     fields["payload"] = json.loads(worked()["entries"][1])["payload"]
     with pytest.raises(SignatureError):
-        read_receipt(json.dumps(fields).encode(), vectors.CENTRE_LOG, CENTRE)
+        read_receipt(canonical_bytes(fields), vectors.CENTRE_LOG, CENTRE)

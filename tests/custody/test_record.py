@@ -9,7 +9,7 @@ from tests.custody.conftest import ORIGIN
 SHA = "ab" * 32
 ID = "019ab1a5-1a2b-7d55-8b02-91c3a4e05f77"
 TIME = {"utc_ms": 1795373277980, "source": "ntp"}
-OBJECT = {"id": ID, "name": "originals/2026/11/22/x.MP4", "size": 0, "digests": {"sha256": SHA}}
+OBJECT = {"id": ID, "name": f"originals/2026/11/22/{ID}.MP4", "size": 0, "digests": {"sha256": SHA}}
 COPIED = {
     "camera": {"serial": "1234567"},
     "object": OBJECT,
@@ -64,6 +64,17 @@ def test_a_missing_block_is_named():
         ({"object": "absent"}, "object"),
         ({"object": {**OBJECT, "id": "x"}}, "object.id"),
         ({"object": {**OBJECT, "name": ""}}, "object.name"),
+        ({"object": {**OBJECT, "name": "../../etc/passwd"}}, "object.name"),
+        ({"time": {"utc_ms": 1}}, "time.source"),
+        ({"copy": {"reread": "surely", "reread_sha256": SHA}}, "copy.reread"),
+        ({"event": "ingest.seen", "files": []}, "files"),
+        ({"event": "ingest.seen", "files": [{"path": "a", "size": 0}] * 201}, "files"),
+        ({"event": "ingest.seen", "files": "all"}, "files"),
+        ({"event": "ingest.seen", "files": ["a"]}, r"files\[0\]"),
+        ({"event": "ingest.seen", "files": [{"path": "a", "size": 0}, {"path": "b"}]}, r"files\[1\].size"),
+        ({"event": "station.entries", "mirror": {"log": "here", "from": 0, "leaves": [SHA]}}, "mirror.log"),
+        ({"event": "station.entries", "mirror": {"log": ORIGIN, "from": 0, "leaves": "all"}}, "mirror.leaves"),
+        ({"event": "station.entries", "mirror": {"log": ORIGIN, "from": 0, "leaves": ["x"]}}, "mirror.leaves"),
         ({"object": {**OBJECT, "size": -1}}, "object.size"),
         ({"object": {**OBJECT, "digests": "md5"}}, "object.digests"),
         ({"object": {**OBJECT, "digests": {"sha256": SHA.upper()}}}, "object.digests.sha256"),
