@@ -11,6 +11,7 @@ paho subscriber that acknowledges the same messages and does nothing else.
 
 import argparse
 import cProfile
+import logging
 import multiprocessing
 import os
 import pstats
@@ -24,6 +25,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from paho.mqtt import __version__ as paho_version
 from paho.mqtt.client import Client
@@ -65,6 +67,7 @@ log_type error
 
 def main() -> None:
     """Run and print."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     options = _options()
     stations = [_station(f"station-{n:02}", n, options.clips // STATIONS) for n in range(STATIONS)]
     messages = [message for group in zip(*(_messages(s) for s in stations), strict=True) for message in group]

@@ -119,7 +119,8 @@ class FakeStation:
         return Received(f"bwc/v1/{self.name}/records", records.encode())
 
     def _object(self, object_id: str) -> dict[str, Any]:
-        return {"id": object_id, "name": "originals/x", "size": 1, "digests": {"sha256": "00" * 32}}
+        name = original_name(object_id, self.utc_ms, "MP4")
+        return {"id": object_id, "name": name, "size": 1, "digests": {"sha256": "00" * 32}}
 
 
 def camera(recorder: str, officer: str = "") -> dict[str, Any]:
