@@ -137,7 +137,10 @@ def _wait_until_it_is_gone() -> None:
 
 
 def _bind(runtime: Path) -> bool:
-    if subprocess.run(["mount", "--bind", str(runtime), str(RUNTIME)], check=False, capture_output=True).returncode:
+    """Mounts it over ours; the path must stay as it is, since ``/proc/PID/root`` written out leads back to our own."""
+    if subprocess.run(
+        ["mount", "--no-canonicalize", "--bind", str(runtime), str(RUNTIME)], check=False, capture_output=True
+    ).returncode:
         return False
     if _answers():
         return True
