@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from custody.errors import CustodyError, EvidenceError
+from custody.verdicts import Outcome
 from station_agent.audit import verify_log
 from station_agent.clock import SystemClock
 from station_agent.config import FILE_NAME, Config, load
@@ -27,6 +28,7 @@ from station_agent.errors import AgentError, ConfigError, KeyFileError
 from station_agent.journal import Journal
 from station_agent.keys import load_signer
 from station_agent.logfiles import AuditedLogFiles
+from station_agent.publish import rewind
 from station_agent.seal import new_id
 from station_agent.service import TOOLS, broker_of, ingest_folder, opened
 from station_agent.service import run as run_service
@@ -74,22 +76,25 @@ def ingest(
         bool, typer.Option("--offload-only", help="leave description and upload to a later run")
     ] = False,
 ) -> None:
-    """Take in a folder once, without udev; exit 0 when every regular file in it is sealed."""
+    """Take in a folder once, without udev; exit 0 when every regular file in it is sealed, 2 when there is none."""
     folder = path.absolute()
     if not folder.is_dir():
         raise ConfigError(f"{path}: a folder is needed")
     with opened(_config(config, data_dir), _stop_on_signals(), patient=False) as rooms:
         summary = ingest_folder(rooms, folder)
+        nothing = summary.complete and not summary.found
         if not offload_only:
             rooms.followup.drain(rooms.stop)
         facts = {
-            "complete": summary.complete,
+            "complete": summary.complete and not nothing,
             "files": asdict(summary),
             "waiting": rooms.journal.waiting().block(),
             "log": {"origin": rooms.seal.origin, "size": rooms.seal.size, "root": rooms.seal.root},
         }
         words = f"{summary.sealed} of {summary.found} sealed, {summary.refused} refused, {summary.failed} failed"
         _print(facts, as_json, f"{words}; waiting: {summary_line(rooms.journal.waiting())}")
+    if nothing:
+        _fail(f"{path}: no file is there, so nothing was taken in", int(Outcome.COULD_NOT_CHECK))
     raise typer.Exit(0 if summary.complete else 1)
 
 
@@ -132,6 +137,18 @@ def verify(
     lines += [f"{finding}: {detail}" for finding, detail in report.findings]
     _print(block, as_json, "\n".join(lines))
     raise typer.Exit(int(report.outcome))
+
+
+@app.command()
+def resend(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+) -> None:
+    """Send the whole log to the centre again when the station next runs: for a centre that lost what it had."""
+    with opened(_config(config, data_dir), threading.Event(), patient=False) as rooms:
+        count = rewind(rooms.journal, rooms.seal, 0)
+    _print({"entries": count}, as_json, f"{count} entries wait to be sent again")
 
 
 @app.command()

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 
-from custody.checkpoint import NoteKey
+from custody.checkpoint import COSIGNATURE, NoteKey
 from custody.errors import CustodyError
 from custody.identifiers import is_origin, is_station_id, log_origin
 from station_agent.errors import ConfigError
@@ -55,6 +55,12 @@ def _vkey(text: str) -> str:
     return text
 
 
+def _witness(text: str) -> str:
+    if not text or NoteKey.parse(_vkey(text)).kind != COSIGNATURE:
+        raise ValueError("the vkey of the centre's witness (a cosigner, type 04) is needed")
+    return text
+
+
 PlacedPath = Annotated[Path, AfterValidator(_placed)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -90,8 +96,8 @@ class Keys(_Section):
     """PEM (PKCS 8) Ed25519 private key that signs the log; mode 0600."""
     centre: Annotated[str, AfterValidator(_vkey)] = ""
     """vkey of the centre log: receipts count only when this key signed them."""
-    witness: Annotated[str, AfterValidator(_vkey)] = ""
-    """vkey of the centre's witness, which cosigns this station's checkpoints; empty: any cosignature is ignored."""
+    witness: Annotated[str, AfterValidator(_witness)]
+    """vkey of the centre's witness: only its cosignature over our checkpoint lets entries leave the outbox."""
 
 
 class Mqtt(_Section):

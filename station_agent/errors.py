@@ -12,6 +12,7 @@
     ├── StoppingError             exit 75  retry       the station is being stopped; work in hand is put down
     ├── CopyError                 exit 74  retry       one file could not be copied; ``reason`` says why
     ├── StoreError                exit 75  retry       the evidence store gave up
+    │   └── DamagedCopyError      exit 74  retry       the copy to be uploaded is not what its entry says
     ├── BrokerError               exit 75  retry       the broker refused or cannot be reached
     └── ToolError                 exit 69  quarantine  an external program is missing, failed or took too long
 
@@ -97,6 +98,12 @@ class StoreError(AgentError):
 
     exit_code = 75
     policy: Policy = "retry"
+
+
+class DamagedCopyError(StoreError):
+    """A copy in the spool is not what its log entry says; it was not uploaded, the store is as it was."""
+
+    exit_code = 74
 
 
 class BrokerError(AgentError):

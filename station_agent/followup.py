@@ -15,10 +15,11 @@ from typing import Final
 import structlog
 
 from custody.canonical import JsonObject, JsonValue
+from custody.errors import ContractError
 from custody.identifiers import uuid7
 from custody.layout import proxy_name
 from station_agent.durable import make_dirs, rename_file
-from station_agent.errors import JournalError, StoreError, ToolError
+from station_agent.errors import DamagedCopyError, JournalError, StoreError, ToolError
 from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD, Job, Journal, source_path
 from station_agent.model import ClockReading, Described, Proxy, SourceFile
 from station_agent.ports import Clock, Store
@@ -29,6 +30,12 @@ GIVE_UP_AFTER: Final = 4
 FIRST_PAUSE_MS: Final = 1_000
 LONGEST_PAUSE_MS: Final = 300_000
 """Pauses double from the first to the longest."""
+JITTER_PARTS: Final = 4
+"""A pause is longer by up to one such part, so that stations do not knock together."""
+LONGEST_WAIT_MS: Final = LONGEST_PAUSE_MS + LONGEST_PAUSE_MS // JITTER_PARTS
+"""No job waits longer; one that seems to was put off before the clock was set back."""
+MAX_REASON: Final = 500
+"""Characters kept of an error's text."""
 IDLE_S: Final = 0.5
 RECEIPT_PATIENCE_MS: Final = 2_000
 """After an upload the centre has this long to answer by itself before the entry is sent again."""
@@ -85,7 +92,7 @@ class FollowUp:
 
     def step(self, kind: str) -> bool:
         """Do the next job of a kind; False when none is due."""
-        job = self._journal.due_job(kind, self._clock.now().utc_ms)
+        job = self._journal.due_job(kind, self._clock.now().utc_ms, LONGEST_WAIT_MS)
         if job is None:
             return False
         try:
@@ -97,46 +104,74 @@ class FollowUp:
     def _describe(self, job: Job) -> None:
         stored = _block(job.record, "object")
         try:
-            media = self._media.describe(self._spool / str(stored["name"]), *_source(job.record)).media
+            self._seal.append("media.described", {"object": stored, "media": self._media_of(job)})
+        except ContractError as error:
+            # Whatever a file says of itself, its job comes to an end.
+            media = undescribed(_source(job.record)[1], f"the description cannot be recorded: {error}")
+            self._seal.append("media.described", {"object": stored, "media": media})
+
+    def _media_of(self, job: Job) -> JsonObject:
+        path = self._spool / str(_block(job.record, "object")["name"])
+        try:
+            return self._media.describe(path, *_source(job.record)).media
         except ToolError as error:
             if not self._hopeless(job):
                 raise
-            media = undescribed(_source(job.record)[1], str(error))
-        self._seal.append("media.described", {"object": stored, "media": media})
+            return undescribed(_source(job.record)[1], str(error))
 
     def _transcode(self, job: Job) -> None:
         parent = _block(job.record, "object")
-        parents = [{"id": parent["id"], "sha256": _sha256(parent)}]
-        proxy_id, made_ms = proxy_identity(str(parent["id"]))
-        final = self._spool / proxy_name(proxy_id, made_ms)
         temporary = self._spool / f"{parent['id']}.mp4{PART}"
         try:
             proxy = self._media.derive(self._spool / str(parent["name"]), _block(job.record, "media"), temporary)
-        except ToolError as error:
+            if proxy is None:
+                self._journal.finish(job)
+            else:
+                self._keep_proxy(parent, proxy)
+        except (ToolError, ContractError) as error:
             temporary.unlink(missing_ok=True)
-            if not self._hopeless(job):
+            if isinstance(error, ToolError) and not self._hopeless(job):
                 raise
-            self._seal.append("proxy.failed", {"parents": parents, "reason": str(error)[:500]})
-            return
-        if proxy is None:
-            self._journal.finish(job)
-            return
+            self._seal.append("proxy.failed", {"parents": _parents(parent), "reason": str(error)[:MAX_REASON]})
+
+    def _keep_proxy(self, parent: Mapping[str, JsonValue], proxy: Proxy) -> None:
+        """Name, then entry. Raises ``ContractError``, leaving no file, for a recipe that no entry can hold."""
+        proxy_id, made_ms = proxy_identity(str(parent["id"]))
+        name = proxy_name(proxy_id, made_ms)
+        final = self._spool / name
         make_dirs(final.parent)
         rename_file(proxy.path, final)
         stored: JsonObject = {
             "id": proxy_id,
-            "name": str(final.relative_to(self._spool)),
+            "name": name,
             "size": proxy.size,
             "media_type": "video/mp4",
             "digests": {"sha256": proxy.sha256},
         }
-        self._seal.append("proxy.created", {"object": stored, "parents": parents, "recipe": proxy.recipe})
+        body: JsonObject = {"object": stored, "parents": _parents(parent), "recipe": proxy.recipe}
+        try:
+            self._seal.append("proxy.created", body)
+        except ContractError:
+            final.unlink()
+            raise
 
     def _upload(self, job: Job) -> None:
-        name = str(_block(job.record, "object")["name"])
-        self._store.put(self._spool / name, name)
+        stored = _block(job.record, "object")
+        name = str(stored["name"])
+        try:
+            self._store.put(self._spool / name, name, _sha256(stored))
+        except DamagedCopyError as error:
+            self._say_damaged(job, stored, str(error)[:MAX_REASON])
+            raise
         self._journal.finish(job)
         self._journal.hasten(job.object_id, self._clock.now().utc_ms + RECEIPT_PATIENCE_MS)
+
+    def _say_damaged(self, job: Job, stored: Mapping[str, JsonValue], note: str) -> None:
+        """An entry once for each way in which the copy is wrong; the job stays, for a copy can be restored."""
+        _log.error("copy-damaged", object=job.object_id, note=note)
+        if job.reason != note:
+            body: JsonObject = {"object": stored, "result": "failed", "reason": "copy-damaged", "note": note}
+            self._seal.append("integrity.checked", body)
 
     def _hopeless(self, job: Job) -> bool:
         """Whether this file, and not the tools, is to blame. Raises ``ToolError`` when a program is missing."""
@@ -145,13 +180,13 @@ class FollowUp:
 
     def _later(self, job: Job, reason: str) -> None:
         _log.warning("job-failed", job=job.kind, object=job.object_id, attempt=job.attempts + 1, reason=reason)
-        self._journal.postpone(job, self._clock.now().utc_ms + pause_ms(job.attempts), reason[:500])
+        self._journal.postpone(job, self._clock.now().utc_ms + pause_ms(job.attempts), reason[:MAX_REASON])
 
 
 def pause_ms(attempts: int, jitter: Callable[[], float] = random.random) -> int:
     """Milliseconds until the next try after so many failed ones: doubling, with up to a quarter of jitter."""
     pause = min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS << min(attempts, 20))
-    return pause + int(pause * jitter() / 4)
+    return pause + int(pause * jitter() / JITTER_PARTS)
 
 
 def proxy_identity(parent_id: str) -> tuple[str, int]:
@@ -205,6 +240,10 @@ def _block(record: JsonObject, name: str) -> Mapping[str, JsonValue]:
 def _number(fields: Mapping[str, JsonValue], name: str) -> int | None:
     value = fields.get(name)
     return value if isinstance(value, int) else None
+
+
+def _parents(parent: Mapping[str, JsonValue]) -> list[JsonValue]:
+    return [{"id": parent["id"], "sha256": _sha256(parent)}]
 
 
 def _sha256(stored: Mapping[str, JsonValue]) -> str:

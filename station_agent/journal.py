@@ -4,7 +4,8 @@ The station log is the truth; this SQLite file (WAL, ``synchronous=FULL``) can b
 enters through ``remember``, live and at replay alike, in one transaction with its outbox row. Only the states
 ``copying`` and ``copied``, which no entry speaks of yet, are written directly.
 
-A file of a recorder is known by (recorder, path, size, modification time in ms): all of these stand in the log.
+A file of a recorder is known by (recorder, path, size, modification time in ms): all of these stand in the log. Where
+other content was found under the same four, it is another edition of the file, a clip of its own.
 """
 
 import base64
@@ -28,7 +29,7 @@ from station_agent.states import ClipState, clip_after
 DESCRIBE: Final = "describe"
 TRANSCODE: Final = "transcode"
 UPLOAD: Final = "upload"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _BUSY_S: Final = 30.0
 """How long to wait for another process's lock; ``status`` only ever reads for milliseconds."""
 
@@ -41,7 +42,8 @@ CREATE TABLE clips (
     object_id TEXT PRIMARY KEY, device_key TEXT NOT NULL, path BLOB NOT NULL, size INTEGER NOT NULL,
     mtime_ms INTEGER NOT NULL, state TEXT NOT NULL, name TEXT NOT NULL DEFAULT '', sha256 TEXT NOT NULL DEFAULT '',
     body BLOB NOT NULL DEFAULT x'', seq INTEGER, reason TEXT NOT NULL DEFAULT '', receipt BLOB,
-    UNIQUE (device_key, path, size, mtime_ms));
+    edition INTEGER NOT NULL DEFAULT 1,
+    UNIQUE (device_key, path, size, mtime_ms, edition));
 CREATE INDEX clips_by_state ON clips (state);
 CREATE TABLE jobs (
     kind TEXT NOT NULL, object_id TEXT NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
@@ -67,6 +69,8 @@ class Clip:
     """Body of the ``ingest.copied`` entry to come, canonical; set with the digest."""
     seq: int | None = None
     reason: str = ""
+    edition: int = 1
+    """1 for the first content found under this name, size and time; counted up for each other one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +161,19 @@ class Journal:
             _set_fact(db, "applied", str(known))
 
     def clips(self, device_key: str) -> dict[tuple[bytes, int, int], Clip]:
-        """All remembered files of a recorder by (path, size, mtime_ms)."""
-        rows = self._rows(f"{_CLIP} WHERE device_key = ?", device_key)
+        """All remembered files of a recorder by (path, size, mtime_ms); of several editions the newest."""
+        rows = self._rows(f"{_CLIP} WHERE device_key = ? ORDER BY edition", device_key)
         return {_identity(clip.file): clip for clip in map(_clip, rows)}
+
+    def digests(self, clip: Clip) -> frozenset[str]:
+        """SHA-256 of every sealed edition of a file."""
+        rows = self._rows(
+            "SELECT sha256 FROM clips WHERE state = 'sealed'"
+            " AND device_key = ? AND path = ? AND size = ? AND mtime_ms = ?",
+            clip.device_key,
+            *_identity(clip.file),
+        )
+        return frozenset(str(sha256) for (sha256,) in rows)
 
     def clip(self, object_id: str) -> Clip:
         """One clip by its object id."""
@@ -188,13 +202,18 @@ class Journal:
         """What was copied is not there any more: copy again under the same object id."""
         self._move(clip, "discard", "sha256 = '', body = x''")
 
-    def due_job(self, kind: str, now_ms: int) -> Job | None:
-        """The job of a kind that has waited longest for its turn, or None."""
+    def due_job(self, kind: str, now_ms: int, longest_ms: int) -> Job | None:
+        """The job of a kind that has waited longest for its turn, or None.
+
+        No wait is longer than ``longest_ms``: a job due later than that was put off before the clock was set back, and
+        is due now.
+        """
         rows = self._rows(
-            "SELECT kind, object_id, attempts, reason, body FROM jobs WHERE kind = ? AND due_ms <= ?"
+            "SELECT kind, object_id, attempts, reason, body FROM jobs WHERE kind = ? AND due_ms NOT BETWEEN ? AND ?"
             " ORDER BY due_ms, object_id LIMIT 1",
             kind,
-            now_ms,
+            now_ms + 1,
+            now_ms + longest_ms,
         )
         return _job(rows[0]) if rows else None
 
@@ -216,9 +235,14 @@ class Journal:
         with self._transaction() as db:
             _finish(db, job.kind, job.object_id)
 
-    def due_entries(self, now_ms: int, limit: int) -> list[tuple[int, bytes]]:
-        """Entries to be sent now with their sequence numbers, in log order."""
-        rows = self._rows("SELECT seq, data FROM outbox WHERE due_ms <= ? ORDER BY seq LIMIT ?", now_ms, limit)
+    def due_entries(self, now_ms: int, limit: int, longest_ms: int) -> list[tuple[int, bytes]]:
+        """Entries to be sent now with their sequence numbers, in log order; ``longest_ms`` as in ``due_job``."""
+        rows = self._rows(
+            "SELECT seq, data FROM outbox WHERE due_ms NOT BETWEEN ? AND ? ORDER BY seq LIMIT ?",
+            now_ms + 1,
+            now_ms + longest_ms,
+            limit,
+        )
         return [(int(seq), bytes(data)) for seq, data in rows]
 
     def sent(self, seqs: Sequence[int], now_ms: int, pause_ms: int, most: int) -> None:
@@ -234,6 +258,18 @@ class Journal:
         """The centre can now read this object: its row is due at ``due_ms`` at the latest."""
         with self._transaction() as db:
             db.execute("UPDATE outbox SET due_ms = min(due_ms, ?) WHERE object_id = ?", (due_ms, object_id))
+
+    def cosigned(self, note: bytes, size: int, signed_s: int) -> None:
+        """The newest checkpoint that the centre's witness signed, and when, in seconds."""
+        with self._transaction() as db:
+            _set_fact(db, "cosigned", note.decode())
+            _set_fact(db, "cosigned_size", str(size))
+            _set_fact(db, "cosigned_s", str(signed_s))
+
+    def alarm(self, sentence: str) -> None:
+        """Something a person must look into, shown until it is taken back with an empty sentence."""
+        if sentence != self.fact("alarm"):
+            self.set_fact("alarm", sentence)
 
     def settle(self, cosigned_size: int) -> None:
         """The centre cosigned so many entries: all but clips that wait for their receipt leave the outbox."""
@@ -353,11 +389,13 @@ def source_path(source: Mapping[str, JsonValue]) -> bytes:
         raise JournalError(f"path_b64 {exact[:40]!r} in a record is not base64") from error
 
 
-_CLIP: Final = "SELECT object_id, device_key, path, size, mtime_ms, state, name, sha256, body, seq, reason FROM clips"
+_CLIP: Final = (
+    "SELECT object_id, device_key, path, size, mtime_ms, state, name, sha256, body, seq, reason, edition FROM clips"
+)
 
 
 def _clip(row: Sequence[Any]) -> Clip:
-    object_id, device_key, path, size, mtime_ms, state, name, sha256, body, seq, reason = row
+    object_id, device_key, path, size, mtime_ms, state, name, sha256, body, seq, reason, edition = row
     return Clip(
         object_id=str(object_id),
         device_key=str(device_key),
@@ -368,6 +406,7 @@ def _clip(row: Sequence[Any]) -> Clip:
         body=bytes(body),
         seq=seq,
         reason=str(reason),
+        edition=int(edition),
     )
 
 
@@ -445,7 +484,8 @@ def _sealed(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> 
     if state is None:
         # The journal was lost: what it knew of this file is in the entry.
         db.execute(
-            "DELETE FROM clips WHERE device_key = ? AND path = ? AND size = ? AND mtime_ms = ?", _place(key, source)
+            f"DELETE FROM clips WHERE {_AT_PLACE}",  # noqa: S608  # a constant of this module
+            _place(key, source),
         )
         _insert(db, object_id, key, source)
     else:
@@ -463,14 +503,14 @@ def _failed(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> 
     key = _key(entry.record.block("camera"), source.get("volume_uuid"))
     if "size" not in source:
         return  # The whole volume failed; there is no clip to remember.
-    where = "device_key = ? AND path = ? AND size = ? AND mtime_ms = ?"
-    state = _state(db, where, *_place(key, source))
+    state = _state(db, _AT_PLACE, *_place(key, source))
     if state is None:
         _insert(db, new_id(), key, source)
     elif state is not ClipState.SEALED:
         clip_after(state, "fail")
     db.execute(
-        f"UPDATE clips SET state = 'failed', reason = ?, sha256 = '', body = x'' WHERE {where} AND state <> 'sealed'",  # noqa: S608  # a constant above
+        f"UPDATE clips SET state = 'failed', reason = ?, sha256 = '', body = x'' WHERE {_AT_PLACE}"  # noqa: S608  # a constant of this module
+        " AND state <> 'sealed'",
         (str(entry.record.payload.get("reason")), *_place(key, source)),
     )
 
@@ -509,16 +549,20 @@ def _key(camera: JsonObject, volume_uuid: JsonValue) -> str:
     return f"{camera.get('serial', '')}/{volume_uuid or ''}"
 
 
-def _place(key: str, source: Mapping[str, JsonValue]) -> tuple[str, bytes, int, int]:
-    return key, source_path(source), int(str(source.get("size", 0))), int(str(source.get("mtime_ms", 0)))
+_AT_PLACE: Final = "device_key = ? AND path = ? AND size = ? AND mtime_ms = ? AND edition = ?"
+
+
+def _place(key: str, source: Mapping[str, JsonValue]) -> tuple[str, bytes, int, int, int]:
+    size, mtime_ms = int(str(source.get("size", 0))), int(str(source.get("mtime_ms", 0)))
+    return key, source_path(source), size, mtime_ms, int(str(source.get("edition", 1)))
 
 
 def _insert(db: sqlite3.Connection, object_id: str, key: str, item: JsonValue) -> None:
     if not isinstance(item, Mapping):
         raise JournalError("a file in a record is no object")
     db.execute(
-        "INSERT OR IGNORE INTO clips (object_id, device_key, path, size, mtime_ms, state)"
-        " VALUES (?, ?, ?, ?, ?, 'seen')",
+        "INSERT OR IGNORE INTO clips (object_id, device_key, path, size, mtime_ms, edition, state)"
+        " VALUES (?, ?, ?, ?, ?, ?, 'seen')",
         (object_id, *_place(key, item)),
     )
 

@@ -20,10 +20,11 @@ class Clock(Protocol):
 class Store(Protocol):
     """The evidence store. Retries inside; raises ``errors.StoreError`` when it gives up."""
 
-    def put(self, source: Path, name: str) -> None:
+    def put(self, source: Path, name: str, sha256: str) -> None:
         """Upload a file under ``name``; durable as far as the store can promise when this returns.
 
-        Putting the same bytes under the same name again is harmless.
+        ``sha256`` (hex) is what the entry says of it; other bytes are never stored: ``errors.DamagedCopyError``. An
+        object that already has this digest is left as it is.
         """
         ...
 

@@ -11,6 +11,7 @@ import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from custody import topics
-from custody.checkpoint import NoteKey, SignedCheckpoint, parse_note
+from custody.chain import EMPTY_TREE
+from custody.checkpoint import Checkpoint, NoteKey, SignedCheckpoint, parse_note
 from custody.errors import EvidenceError
 from custody.messages import MAX_ENTRIES, MAX_MESSAGE_BYTES, Receipts, Records, decode_receipts
 from custody.receipt import covers, read_receipt
@@ -39,6 +41,8 @@ IN_FLIGHT: Final = 8
 """Messages of at most 1 MiB each that wait for their PUBACK: bounds memory, not delivery."""
 HEADER_BYTES: Final = 70_000
 """Room kept in a message for its header: a checkpoint note has at most 65,536 bytes."""
+PAGE_ENTRIES: Final = 500
+"""Entries held in memory when many are sent again."""
 BATCH_ENTRIES: Final = 2_000
 """Entries looked at in one round."""
 ROUND_S: Final = 0.3
@@ -50,7 +54,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whose word counts. ``witness`` None: the site has not enrolled one, and our own signature stands alone."""
+    """Whose word counts. Without a witness no checkpoint is believed: our own signature comes back from any broker."""
 
     station: NoteKey
     centre: NoteKey | None
@@ -66,15 +70,17 @@ class Outbox:
         self._seal = seal
         self._trust = trust
         self._resend_ms = int(resend_after_s * 1000)
+        self._roots: dict[int, bytes] = {}
 
     def messages(self) -> Iterator[tuple[bytes, list[int]]]:
         """Messages due now, each with the entries in it. A checkpoint that covers them travels along."""
-        due = self._journal.due_entries(self._clock.now().utc_ms, BATCH_ENTRIES)
+        due = self._journal.due_entries(self._clock.now().utc_ms, BATCH_ENTRIES, self._longest_ms)
         if not due:
             return
-        note = self._seal.checkpoint().note
+        signed = self._seal.checkpoint()
+        self._roots[signed.checkpoint.size] = signed.checkpoint.root
         for run in runs(due):
-            message = Records(self._seal.origin, run[0][0], tuple(data for _, data in run), note)
+            message = Records(self._seal.origin, run[0][0], tuple(data for _, data in run), signed.note)
             yield message.encode(), [seq for seq, _ in run]
 
     def sent(self, seqs: Sequence[int]) -> None:
@@ -82,54 +88,104 @@ class Outbox:
         self._journal.sent(seqs, self._clock.now().utc_ms, self._resend_ms, LONGEST_RESEND)
 
     def answered(self, data: bytes) -> None:
-        """Take in an answer of the centre. Raises ``EvidenceError`` for one that is not what it claims to be."""
+        """Take in an answer of the centre: every receipt that is right, then its word on our log.
+
+        Raises ``EvidenceError`` for the first thing in it that is not what it claims to be, after the rest was taken.
+        """
         answer = decode_receipts(data)
         if answer.log != self._seal.origin:
             raise EvidenceError(f"an answer for {answer.log} came to {self._seal.origin}", "log-forked")
-        self._take_receipts(answer)
+        refused = list(self._refused_receipts(answer))
         self._take_cosignature(answer)
-        self._rewind(answer.size)
+        if refused:
+            raise refused[0]
+
+    @property
+    def _longest_ms(self) -> int:
+        return self._resend_ms * LONGEST_RESEND
 
     def _take_cosignature(self, answer: Receipts) -> None:
-        if not answer.cosigned:
+        """What the centre's witness signed counts; ``size`` alone is anybody's word and only ever lets go of less."""
+        if not answer.cosigned or self._trust.witness is None:
             return
         note = parse_note(answer.cosigned)
-        self._check_note(note)
-        size = note.checkpoint.size
-        if size > self._seal.size:
-            raise EvidenceError(f"a checkpoint of {size} entries, but the log has {self._seal.size}", "log-truncated")
-        if size >= int(self._journal.fact("cosigned_size") or 0):
-            self._journal.set_fact("cosigned", note.note.decode())
-            self._journal.set_fact("cosigned_size", str(size))
+        signed_s = self._signed_s(note, self._trust.witness)
+        size, known = note.checkpoint.size, int(self._journal.fact("cosigned_size") or 0)
+        if size < known and signed_s <= int(self._journal.fact("cosigned_s") or 0):
+            return  # An old answer that came late.
+        self._check_history(note.checkpoint)
+        self._journal.cosigned(note.note, size, signed_s)
         self._journal.settle(min(size, answer.size))
+        self._roots = {at: root for at, root in self._roots.items() if at >= size}
+        if size < known:
+            _log.warning("centre-lost-entries", has=size, had=known)
+            rewind(self._journal, self._seal, size)
 
-    def _check_note(self, note: SignedCheckpoint) -> None:
-        """Our own signature proves that it is our history; the witness's, that the centre saw it."""
-        keys = [key for key in (self._trust.station, self._trust.witness) if key]
-        signed = note.verify(keys)
-        if note.checkpoint.origin != self._seal.origin or any(key.name not in signed for key in keys):
+    def _signed_s(self, note: SignedCheckpoint, witness: NoteKey) -> int:
+        """When the witness signed, in seconds. Our own signature is needed too: it proves that it is our checkpoint."""
+        signed = note.verify([self._trust.station, witness])
+        if note.checkpoint.origin != self._seal.origin or not {self._trust.station.name, witness.name} <= set(signed):
             raise EvidenceError(
                 f"a checkpoint of {note.checkpoint.origin} without the signatures it needs", "key-unknown"
             )
+        return signed[witness.name]
 
-    def _take_receipts(self, answer: Receipts) -> None:
-        centre = self._trust.centre
-        if centre is None:
+    def _check_history(self, checkpoint: Checkpoint) -> None:
+        """Whether what we signed and the witness saw is the log we have; what is not stays on the screen."""
+        try:
+            self._compare(checkpoint)
+        except EvidenceError as error:
+            _log.error("centre-knows-another-log", finding=error.finding, reason=str(error))
+            self._journal.alarm(f"{error.finding}: {error}")
+            raise
+        self._journal.alarm("")
+
+    def _compare(self, checkpoint: Checkpoint) -> None:
+        size = checkpoint.size
+        if size > self._seal.size:
+            raise EvidenceError(
+                f"{checkpoint.origin}: the centre saw {size} entries, this log has {self._seal.size}", "log-truncated"
+            )
+        if size not in self._roots:
+            self._roots[size] = root_at(self._seal, size)
+        if self._roots[size] != checkpoint.root:
+            raise EvidenceError(
+                f"{checkpoint.origin}: the first {size} entries here are not those the centre saw", "log-forked"
+            )
+
+    def _refused_receipts(self, answer: Receipts) -> Iterator[EvidenceError]:
+        """Takes the receipts in; yields why one does not count."""
+        if self._trust.centre is None:
             return
         for entry in answer.entries:
-            receipt = read_receipt(entry, centre.name, [centre.key])
-            if not self._journal.knows(receipt.object_id):
-                continue
-            clip = self._journal.clip(receipt.object_id)
-            if not covers(receipt, self._seal.origin, clip.object_id, clip.file.size, clip.sha256):
-                raise EvidenceError(f"a receipt for another content of {clip.object_id}", "mirror-mismatch")
-            self._journal.receipted(clip.object_id, entry)
+            try:
+                self._take_receipt(entry, self._trust.centre)
+            except EvidenceError as error:
+                _log.warning("receipt-refused", finding=error.finding, reason=str(error))
+                yield error
 
-    def _rewind(self, size: int) -> None:
-        """The centre says it has fewer entries than we let go of: send from there, whatever was settled before."""
-        if size < int(self._journal.fact("cosigned_size") or 0):
-            _log.warning("centre-lost-entries", has=size)
-            self._journal.rewind(self._seal.entries(size))
+    def _take_receipt(self, entry: bytes, centre: NoteKey) -> None:
+        receipt = read_receipt(entry, centre.name, [centre.key])
+        if not self._journal.knows(receipt.object_id):
+            return
+        clip = self._journal.clip(receipt.object_id)
+        if not covers(receipt, self._seal.origin, clip.object_id, clip.file.size, clip.sha256):
+            raise EvidenceError(f"a receipt for another content of {clip.object_id}", "mirror-mismatch")
+        self._journal.receipted(clip.object_id, entry)
+
+
+def rewind(journal: Journal, seal: Seal, first: int) -> int:
+    """Put the entries from ``first`` on into the outbox again, a page at a time; returns how many."""
+    entries, count = seal.read(first), 0
+    while page := list(islice(entries, PAGE_ENTRIES)):
+        journal.rewind(page)
+        count += len(page)
+    return count
+
+
+def root_at(seal: Seal, size: int) -> bytes:
+    """Root of our log when it had so many entries, from the entries themselves."""
+    return EMPTY_TREE.extend(entry.leaf for entry in islice(seal.read(0), size)).root()
 
 
 class Publisher:

@@ -7,7 +7,7 @@ transaction, so an entry that is announced to anybody is durable in both.
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
@@ -136,6 +136,10 @@ class Seal:
         """All durable entries from ``first`` on, read from the medium; for the rare centre that lost some."""
         with self._writer:
             return list(self._log.entries(first))
+
+    def read(self, first: int) -> Iterator[Entry]:
+        """The entries from ``first`` on that are durable now, one at a time, while others go on writing."""
+        return self._log.entries(first)
 
     def _write_waiting(self) -> None:
         with self._waiting_lock:

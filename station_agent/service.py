@@ -247,8 +247,8 @@ class _LateStore:
         self._url = url
         self._store: Store | None = None
 
-    def put(self, source: Path, name: str) -> None:
-        self._opened().put(source, name)
+    def put(self, source: Path, name: str, sha256: str) -> None:
+        self._opened().put(source, name, sha256)
 
     def size(self, name: str) -> int | None:
         return self._opened().size(name)

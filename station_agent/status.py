@@ -139,7 +139,7 @@ def status_of(  # noqa: PLR0913  # the parts of the status
         "state": state,
         "bays": [_bay(tile, board.now_s(), journal) for tile in board.tiles()],
         "waiting": journal.waiting().block(),
-        "troubles": _troubles(journal),
+        "troubles": _troubles(journal, log.origin),
         "log": {"origin": log.origin, "size": log.size, "root": log.root},
         "centre": {"online": centre.online, "since_ms": centre.since_ms},
     }
@@ -180,8 +180,10 @@ def _proved(tile: Tile, journal: Journal) -> BayState:
     return tile.state
 
 
-def _troubles(journal: Journal) -> list[Status]:
-    return [
+def _troubles(journal: Journal, origin: str) -> list[Status]:
+    alarm = journal.fact("alarm")
+    alarms: list[Status] = [{"job": "log", "object": origin, "attempts": 0, "reason": alarm}] if alarm else []
+    return alarms + [
         {"job": job.kind, "object": job.object_id, "attempts": job.attempts, "reason": job.reason}
         for job in journal.troubled_jobs()
     ]

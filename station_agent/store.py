@@ -1,9 +1,11 @@
 """The evidence store through obstore: a local folder, or ``s3://bucket/prefix``.
 
-Media go through a multipart writer in pieces of ``PIECE_BYTES``; ``put`` with create mode would hold the whole file in
-memory. obstore does not sync local files, so for a folder this adapter does: file, then each folder up to the root.
+No object gets its name before all of its bytes were compared with the digest in its entry. In a folder: temporary →
+fsync → rename → fsync of each folder up to the root; written here, since obstore does not sync. In S3: a multipart
+writer, in pieces of ``PIECE_BYTES``, that is closed only then; what is never closed never becomes an object.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,17 +14,22 @@ from typing import Final
 
 import obstore
 import stamina
+import structlog
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from custody.layout import is_store_name
 from station_agent.durable import fsync_dir, make_dirs
-from station_agent.errors import StoreError
+from station_agent.errors import DamagedCopyError, StoreError
 
 PIECE_BYTES: Final = 4 << 20
 """Read and written at once."""
 ATTEMPTS: Final = 3
 """Tries within one ``put``; the job queue tries again later, for ever."""
+STAGED: Final = "#1"
+"""Suffix of a file that is being written; obstore lists no name that ends in ``#`` and digits."""
+
+_log = structlog.get_logger(__name__)
 
 
 class EvidenceStore:
@@ -34,14 +41,16 @@ class EvidenceStore:
         with _translated(url):
             self._store = self._open()
 
-    def put(self, source: Path, name: str) -> None:
-        """Upload; durable as far as the store can promise when this returns. The size is asked back and compared."""
+    def put(self, source: Path, name: str, sha256: str) -> None:
+        """Upload; durable as far as the store can promise when this returns.
+
+        An object that already holds these bytes is left alone. Raises ``DamagedCopyError`` when ``source`` is not what
+        its entry says; the store is unchanged then.
+        """
         if not is_store_name(name):
             raise StoreError(f"{name!r} is no name of an object")
-        self._insist(lambda: self._put(source, name))
-        stored, expected = self.size(name), _size_of(source)
-        if stored != expected:
-            raise StoreError(f"{name}: {expected} bytes were sent, the store holds {stored}")
+        if not self._holds(name, sha256):
+            self._insist(lambda: self._put(source, name, sha256))
 
     def size(self, name: str) -> int | None:
         """Size of a stored object in bytes, or None."""
@@ -67,44 +76,86 @@ class EvidenceStore:
         make_dirs(self._root)
         return LocalStore(self._root)
 
+    def _holds(self, name: str, sha256: str) -> bool:
+        """Whether the store has these very bytes under this name: read back in full, a size proves nothing."""
+        if self.size(name) is None:
+            return False
+        digest = hashlib.sha256()
+        with _translated(name):
+            for piece in obstore.get(self._store, name).stream(min_chunk_size=PIECE_BYTES):
+                digest.update(piece)
+        if digest.hexdigest() != sha256:
+            _log.warning("stored-object-differs", name=name, found=digest.hexdigest(), expected=sha256)
+        return digest.hexdigest() == sha256
+
     def _insist(self, call: Callable[[], None]) -> None:
-        for attempt in stamina.retry_context(on=StoreError, attempts=ATTEMPTS, timeout=10.0, wait_initial=0.1):
+        for attempt in stamina.retry_context(on=_passes, attempts=ATTEMPTS, timeout=10.0, wait_initial=0.1):
             with attempt:
                 call()
 
-    def _put(self, source: Path, name: str) -> None:
+    def _put(self, source: Path, name: str, sha256: str) -> None:
         with _translated(name):
-            self._clear(name)
-            if not _size_of(source):
-                # A writer that was given nothing makes no object; an empty clip is evidence too.
-                obstore.put(self._store, name, b"")
+            if self._root is None:
+                self._send(source, name, sha256)
             else:
-                self._stream(source, name)
-            self._sync(name)
+                self._write(source, self._root / name, sha256)
+        stored, expected = self.size(name), _size_of(source)
+        if stored != expected:
+            raise StoreError(f"{name}: {expected} bytes were sent, the store holds {stored}")
 
-    def _stream(self, source: Path, name: str) -> None:
-        with source.open("rb") as file, obstore.open_writer(self._store, name, buffer_size=PIECE_BYTES) as writer:
-            while piece := file.read(PIECE_BYTES):
-                writer.write(piece)
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-    def _clear(self, name: str) -> None:
-        """Remove what a killed upload of this very object left: a local store stages it as ``<name>#<number>``."""
-        if self._root is not None:
-            path = self._root / name
-            for stale in path.parent.glob(f"{path.name}#*"):
-                stale.unlink()
-
-    def _sync(self, name: str) -> None:
-        if self._root is None:
+    def _send(self, source: Path, name: str, sha256: str) -> None:
+        if not _size_of(source):
+            # A writer that was given nothing makes no object; an empty clip is evidence too.
+            _pour(source, lambda _piece: None, sha256)
+            obstore.put(self._store, name, b"")
             return
-        path = self._root / name
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-        for folder in path.parents:
-            fsync_dir(folder)
-            if folder == self._root:
+        # Not a context manager: leaving one closes the writer, and closing makes the object, also after an error.
+        writer = obstore.open_writer(self._store, name, buffer_size=PIECE_BYTES)
+        _pour(source, writer.write, sha256)
+        writer.close()
+
+    def _write(self, source: Path, final: Path, sha256: str) -> None:
+        make_dirs(final.parent)
+        self._clear(final)
+        temporary = final.with_name(f"{final.name}{STAGED}")
+        try:
+            with temporary.open("xb") as file:
+                _pour(source, file.write, sha256)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(final)
+        finally:
+            temporary.unlink(missing_ok=True)
+        self._sync(final.parent)
+
+    def _clear(self, final: Path) -> None:
+        """Remove what a killed upload of this very object left."""
+        for stale in final.parent.glob(f"{final.name}#*"):
+            stale.unlink()
+
+    def _sync(self, folder: Path) -> None:
+        """The name, and those of its folders up to the root."""
+        for parent in (folder, *folder.parents):
+            fsync_dir(parent)
+            if parent == self._root:
                 return
+
+
+def _pour(source: Path, write: Callable[[bytes], object], sha256: str) -> None:
+    """Hand on a file piece by piece. Raises ``DamagedCopyError`` at its end unless these were the bytes wanted."""
+    digest = hashlib.sha256()
+    with source.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            digest.update(piece)
+            write(piece)
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if digest.hexdigest() != sha256:
+        raise DamagedCopyError(f"{source.name}: its SHA-256 is {digest.hexdigest()}, its entry says {sha256}")
+
+
+def _passes(error: Exception) -> bool:
+    """Whether trying again at once may help."""
+    return isinstance(error, StoreError) and not isinstance(error, DamagedCopyError)
 
 
 @contextmanager

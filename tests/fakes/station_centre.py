@@ -24,6 +24,7 @@ class FakeCentre:
         self.log = Log(MemoryLogFiles(chunk=65536), CENTRE_LOG, [CENTRE.verify_key()])
         self.received: list[tuple[int, int]] = []
         self.give_receipts = True
+        self.time_s = START_MS // 1000
 
     def receive(self, data: bytes) -> bytes:
         message = decode_records(data)
@@ -39,7 +40,7 @@ class FakeCentre:
         signed = parse_note(note)
         if signed.checkpoint != Checkpoint(ORIGIN, self.mirror.size, self.mirror.chain.root()):
             return b""
-        return cosign(signed, WITNESS_NAME, WITNESS, START_MS // 1000)
+        return cosign(signed, WITNESS_NAME, WITNESS, self.time_s)
 
     def _receipt(self, seq: int) -> bytes:
         entry = next(self.mirror.entries(seq), None)

@@ -13,7 +13,7 @@ from custody.log import LogFiles
 from custody.signer import Ed25519Signer
 from station_agent import recorders
 from station_agent.clock import measure_offset
-from station_agent.errors import CopyError, StoreError
+from station_agent.errors import CopyError, DamagedCopyError, StoreError
 from station_agent.journal import Journal
 from station_agent.model import CopyResult, DeviceIdentity, MountedVolume, RecorderDocked, StationTime
 from station_agent.pipeline import Pipeline, Reader
@@ -101,11 +101,14 @@ class FakeStore:
     objects: dict[str, bytes] = field(default_factory=dict)
     refusals: int = 0
 
-    def put(self, source: Path, name: str) -> None:
+    def put(self, source: Path, name: str, sha256: str) -> None:
         if self.refusals:
             self.refusals -= 1
             raise StoreError("the store is down")
-        self.objects[name] = source.read_bytes()
+        data = source.read_bytes()
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise DamagedCopyError(f"{name}: other bytes")
+        self.objects[name] = data
 
     def size(self, name: str) -> int | None:
         return len(self.objects[name]) if name in self.objects else None

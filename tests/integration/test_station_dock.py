@@ -17,6 +17,7 @@ from custody.log import Log
 from custody.record import Record
 from station_agent.keys import create_key, load_signer
 from station_agent.logfiles import AuditedLogFiles
+from tests.fakes.station_centre import WITNESS_KEY
 from tests.rig.broker import free_port
 from tests.rig.loopdock import LoopDock
 from tests.rig.medium import Medium, make_medium
@@ -51,6 +52,7 @@ class Agent:
         (data / "station-agent.toml").write_text(
             '[station]\nid = "station-07"\nauthority = "custody.example"\n'
             f"[screen]\nport = {self.port}\n[transcode]\nenabled = false\n[bays]\n{bays}\n[mqtt]\nport = 1\n"
+            f'[keys]\nwitness = "{WITNESS_KEY.vkey()}"\n'
         )
         create_key(data / "station/keys/custody.pem")
         self.process = self.start()

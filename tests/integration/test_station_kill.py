@@ -15,16 +15,19 @@ import pytest
 from custody.log import Log
 from station_agent.keys import create_key, load_signer
 from station_agent.logfiles import AuditedLogFiles
+from tests.fakes.station_centre import WITNESS_KEY
 
 pytestmark = pytest.mark.integration
 
 ORIGIN = "custody.example/station-07"
 FILES = 12
 LIVES = 8
-CONFIG = """
+CONFIG = f"""
 [station]
 id = "station-07"
 authority = "custody.example"
+[keys]
+witness = "{WITNESS_KEY.vkey()}"
 [screen]
 port = 0
 [transcode]

@@ -10,6 +10,8 @@ CONFIG = """
 [station]
 id = "station-07"
 authority = "custody.example"
+[keys]
+witness = "custody.example/centre-witness+dfb530b1+BPqhzLsCB66+701/Yi2XzbSDm/cJGHQEcQRcJ1+o6CJK"
 [screen]
 port = 0
 [mqtt]

@@ -5,6 +5,9 @@ import pytest
 from station_agent.config import load
 from station_agent.errors import ConfigError
 
+WITNESS = "custody.example/centre-witness+dfb530b1+BPqhzLsCB66+701/Yi2XzbSDm/cJGHQEcQRcJ1+o6CJK"
+KEYS = f"[keys]\nwitness = '{WITNESS}'\n"
+CENTRE = "custody.example/centre+424906ef+Ad2g23tHccyS+scU184ycHIwMMHrqkOSRqsQWwHX4diy"
 HEAD = '[station]\nid = "station-07"\nauthority = "custody.example"\n'
 
 
@@ -15,7 +18,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path):
-    config = load(written(tmp_path, HEAD + '[paths]\ndata = "s"\n[dropfolder]\npath = "drop"\n'))
+    config = load(written(tmp_path, HEAD + KEYS + '[paths]\ndata = "s"\n[dropfolder]\npath = "drop"\n'))
     assert config.journal == tmp_path / "s" / "journal.db"
     assert config.store_url == str(tmp_path / "store")
     assert config.keys.custody == tmp_path / "station/keys/custody.pem"
@@ -24,23 +27,26 @@ def test_paths_are_relative_to_the_file(tmp_path: Path):
 
 
 def test_an_s3_store_stays_as_it_is(tmp_path: Path):
-    assert load(written(tmp_path, HEAD + '[store]\nurl = "s3://bucket/x"\n')).store_url == "s3://bucket/x"
+    assert load(written(tmp_path, HEAD + KEYS + '[store]\nurl = "s3://bucket/x"\n')).store_url == "s3://bucket/x"
 
 
 @pytest.mark.parametrize(
     ("text", "key"),
     [
         ("", "station: this key is needed"),
-        (HEAD + "[stations]\n", "stations: unknown key"),
-        (HEAD + "[paths]\nspool = 'x'\n", "paths.spool: unknown key"),
-        (HEAD + "[mqtt]\nport = 70000\n", "mqtt.port: "),
-        (HEAD + "[offload]\nworkers = 0\n", "offload.workers: "),
-        (HEAD + "[bays]\nfirst = '*'\n", "bays.first: a bay is a number from 1"),
-        (HEAD + "[keys]\ncentre = 'x'\n", "keys.centre: the centre's vkey"),
-        (HEAD.replace("station-07", "Station 7"), "station.id: 1 to 64 of"),
-        (HEAD + 'timezone = "Mars"\n', "station.timezone: a time zone name"),
-        ("base = 'x'\n" + HEAD, "base: unknown key"),
-        ("bays = 3\n" + HEAD, "bays: a table is allowed"),
+        (HEAD, "keys.witness: this key is needed"),
+        (HEAD + "[keys]\nwitness = ''\n", "keys.witness: the vkey of the centre's witness"),
+        (HEAD + f"[keys]\nwitness = '{CENTRE}'\n", "keys.witness: the vkey of the centre's witness"),
+        (HEAD + KEYS + "[stations]\n", "stations: unknown key"),
+        (HEAD + KEYS + "[paths]\nspool = 'x'\n", "paths.spool: unknown key"),
+        (HEAD + KEYS + "[mqtt]\nport = 70000\n", "mqtt.port: "),
+        (HEAD + KEYS + "[offload]\nworkers = 0\n", "offload.workers: "),
+        (HEAD + KEYS + "[bays]\nfirst = '*'\n", "bays.first: a bay is a number from 1"),
+        (HEAD + KEYS + "centre = 'x'\n", "keys.centre: the centre's vkey"),
+        (HEAD.replace("station-07", "Station 7") + KEYS, "station.id: 1 to 64 of"),
+        (HEAD + 'timezone = "Mars"\n' + KEYS, "station.timezone: a time zone name"),
+        ("base = 'x'\n" + HEAD + KEYS, "base: unknown key"),
+        ("bays = 3\n" + HEAD + KEYS, "bays: a table is allowed"),
         ("[[[", "not TOML"),
     ],
 )

@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from station_agent.model import Described, Proxy
 from station_agent.pipeline import UNMEASURED
 from tests.fakes.station_world import FakeStore, Station, World
 
+PROXY_SHA256 = hashlib.sha256(b"proxy").hexdigest()
+
 
 class Tools:
     """Media tools that do what they are told."""
@@ -26,20 +29,23 @@ class Tools:
         self.failures = 0
         self.missing = False
         self.derives = True
+        self.recipe = ""
+        self.times: list[str] = []
 
     def describe(self, path, file, clock, docked_ms, stated):
         self._fail()
         assert path.is_file()
         assert file.path == b"a.MP4"
         assert docked_ms > 0
-        return Described({**undescribed(clock, ""), "kind": self.kind})
+        assert stated == {}
+        return Described({**undescribed(clock, ""), "kind": self.kind, "times": self.times})
 
     def derive(self, _path, _media, target):
         self._fail()
         if not self.derives:
             return None
         target.write_bytes(b"proxy")
-        return Proxy(target, 5, "0" * 64, {"program": "ffmpeg"})
+        return Proxy(target, 5, PROXY_SHA256, {"program": "ffmpeg", "note": self.recipe})
 
     def ready(self):
         if self.missing:
@@ -137,6 +143,55 @@ def test_nothing_to_derive_is_done(station):
     drain(station, work)
     assert station.events()[-1] == "media.described"
     assert station.journal.waiting().transcode == 0
+
+
+def test_a_description_too_large_for_an_entry_ends_with_one_that_says_so(station):
+    tools = Tools()
+    tools.times = ["x" * 1000] * 100
+    work = followup_of(station, tools, FakeStore())
+    assert work.step(DESCRIBE)
+    media = station.seal.entries(station.seal.size - 1)[0].record.block("media")
+    assert media["problems"] == ["unreadable-media", "time-unknown"]
+    assert "cannot be recorded" in media["tools"]["problem"]
+    assert not work.step(DESCRIBE)
+
+
+def test_a_recipe_too_large_for_an_entry_leaves_no_proxy(station):
+    tools = Tools()
+    tools.recipe = "x" * 100_000
+    work = followup_of(station, tools, FakeStore())
+    work.step(DESCRIBE)
+    work.step(TRANSCODE)
+    assert station.events()[-1] == "proxy.failed"
+    assert not [path for path in (station.world.spool / "proxies").rglob("*") if path.is_file()]
+    assert not work.step(TRANSCODE)
+
+
+def test_a_rotten_copy_is_said_once_and_never_uploaded(station):
+    store = FakeStore()
+    work = followup_of(station, Tools(), store)
+    [clip] = station.journal.clips(station.event().identity.key).values()
+    copy = station.world.spool / clip.name
+    copy.write_bytes(b"clix")
+    for _ in range(3):
+        assert work.step(UPLOAD)
+        station.world.clock.utc_ms += LONGEST_PAUSE_MS * 2
+    assert store.objects == {}
+    assert station.events().count("integrity.checked") == 1
+    assert "other bytes" in station.journal.troubled_jobs()[0].reason
+    copy.write_bytes(b"clip")
+    assert work.step(UPLOAD)
+    assert store.objects == {clip.name: b"clip"}
+
+
+def test_a_clock_set_back_leaves_no_job_waiting_for_years(station):
+    store = FakeStore(refusals=1)
+    work = followup_of(station, Tools(), store)
+    station.world.clock.utc_ms += 75 * 365 * 86_400_000
+    assert work.step(UPLOAD)
+    station.world.clock.utc_ms -= 75 * 365 * 86_400_000
+    assert work.step(UPLOAD)
+    assert list(store.objects.values()) == [b"clip"]
 
 
 def test_a_proxy_made_again_has_the_same_identity():

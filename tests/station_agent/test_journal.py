@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from custody.canonical import JsonObject
+from custody.layout import proxy_name
 from custody.log import Log
 from custody.record import Draft
 from station_agent.errors import JournalError
@@ -12,6 +13,8 @@ from station_agent.pipeline import UNMEASURED
 from station_agent.seal import new_id
 from tests.fakes.log_files import MemoryLogFiles
 from tests.fakes.station_world import ORIGIN, SIGNER, START_MS, World
+
+DAY_MS = 86_400_000
 
 
 @pytest.fixture
@@ -44,32 +47,33 @@ def test_a_gap_is_refused_and_nothing_of_it_stays(world, tmp_path):
 
 def test_sealed_asks_for_description_and_upload(world):
     journal = ingested(world).journal
-    assert journal.due_job(DESCRIBE, START_MS * 2) is not None
-    assert journal.due_job(UPLOAD, START_MS * 2) is not None
-    assert journal.due_job(TRANSCODE, START_MS * 2) is None
+    assert journal.due_job(DESCRIBE, START_MS * 2, DAY_MS) is not None
+    assert journal.due_job(UPLOAD, START_MS * 2, DAY_MS) is not None
+    assert journal.due_job(TRANSCODE, START_MS * 2, DAY_MS) is None
 
 
 def test_a_video_asks_for_a_proxy_and_a_proxy_for_its_upload(world):
     station = ingested(world)
-    job = station.journal.due_job(DESCRIBE, START_MS * 2)
+    job = station.journal.due_job(DESCRIBE, START_MS * 2, DAY_MS)
     stored = job.record["object"]
     media = {**undescribed(UNMEASURED, ""), "kind": "video"}
     station.seal.append("media.described", {"object": stored, "media": media})
-    assert station.journal.due_job(DESCRIBE, START_MS * 2) is None
-    assert station.journal.due_job(TRANSCODE, START_MS * 2).object_id == stored["id"]
-    proxy = {**stored, "id": new_id(START_MS), "name": "p"}
+    assert station.journal.due_job(DESCRIBE, START_MS * 2, DAY_MS) is None
+    assert station.journal.due_job(TRANSCODE, START_MS * 2, DAY_MS).object_id == stored["id"]
+    proxy_id = new_id(START_MS)
+    proxy = {**stored, "id": proxy_id, "name": proxy_name(proxy_id, START_MS)}
     parents = [{"id": stored["id"], "sha256": "0" * 64}]
     station.seal.append("proxy.created", {"object": proxy, "parents": parents, "recipe": {"program": "ffmpeg"}})
-    assert station.journal.due_job(TRANSCODE, START_MS * 2) is None
+    assert station.journal.due_job(TRANSCODE, START_MS * 2, DAY_MS) is None
     assert station.journal.waiting().upload == 2
 
 
 def test_a_postponed_job_waits_and_is_troubled(world):
     journal = ingested(world).journal
-    job = journal.due_job(UPLOAD, START_MS)
+    job = journal.due_job(UPLOAD, START_MS, DAY_MS)
     journal.postpone(job, START_MS + 1000, "the store is down")
-    assert journal.due_job(UPLOAD, START_MS + 999) is None
-    assert journal.due_job(UPLOAD, START_MS + 1000).attempts == 1
+    assert journal.due_job(UPLOAD, START_MS + 999, DAY_MS) is None
+    assert journal.due_job(UPLOAD, START_MS + 1000, DAY_MS).attempts == 1
     assert [trouble.reason for trouble in journal.troubled_jobs()] == ["the store is down"]
 
 
@@ -98,4 +102,4 @@ def test_events_it_does_not_know_enter_the_outbox_only(world, tmp_path):
     entries = log.append([Draft("log.recovered", new_id(START_MS), time, {"reason": "x"})], [SIGNER])
     journal = Journal(tmp_path / "other.db", ORIGIN, lambda: new_id(START_MS))
     journal.remember(entries)
-    assert journal.due_entries(0, 10) == [(0, entries[0].data)]
+    assert journal.due_entries(0, 10, 0) == [(0, entries[0].data)]

@@ -1,13 +1,16 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from custody.checkpoint import NoteKey
+from custody.checkpoint import Checkpoint, NoteKey, cosign, parse_note, sign_checkpoint
 from custody.errors import EvidenceError
-from custody.messages import MAX_MESSAGE_BYTES, Receipts
-from station_agent.publish import Outbox, Trust, runs
-from tests.fakes.station_centre import CENTRE_KEY, WITNESS_KEY, FakeCentre
-from tests.fakes.station_world import ORIGIN, SIGNER, Station, World
+from custody.messages import MAX_MESSAGE_BYTES, Receipts, decode_receipts
+from station_agent import publish
+from station_agent.publish import Outbox, Trust, rewind, root_at, runs
+from station_agent.status import CentreLink, LogHead, status_of
+from tests.fakes.station_centre import CENTRE_KEY, WITNESS_KEY, WITNESS_NAME, FakeCentre
+from tests.fakes.station_world import ORIGIN, SIGNER, START_MS, WITNESS, Station, World
 
 RESEND_S = 30.0
 TRUST = Trust(NoteKey(ORIGIN, SIGNER.verify_key()), CENTRE_KEY, WITNESS_KEY)
@@ -34,6 +37,10 @@ def send(outbox: Outbox, centre: FakeCentre) -> list[bytes]:
         outbox.sent(seqs)
         answers.append(centre.receive(data))
     return answers
+
+
+def answer_of(size: int, note: bytes, time_s: int = START_MS // 1000) -> bytes:
+    return Receipts(ORIGIN, size, (), cosign(parse_note(note), WITNESS_NAME, WITNESS, time_s)).encode()
 
 
 def test_receipts_and_cosignature_empty_the_outbox(station):
@@ -99,16 +106,96 @@ def test_an_answer_for_another_log_is_refused(station):
         outbox_of(station).answered(Receipts("custody.example/other", 0, ()).encode())
 
 
-def test_a_centre_that_lost_entries_gets_them_again(station):
-    outbox = outbox_of(station)
-    for answer in send(outbox, FakeCentre()):
-        outbox.answered(answer)
+def test_a_centre_that_lost_entries_and_signs_for_less_gets_them_again(station):
+    centre, outbox = FakeCentre(), outbox_of(station)
+    station.seal.append("ingest.failed", {"camera": {}, "source": {"path": "x"}, "reason": "read-error"})
+    [answer] = send(outbox, centre)
+    outbox.answered(answer)
+    assert station.journal.waiting().outbox == 0
     restored = FakeCentre()
-    outbox.answered(Receipts(ORIGIN, 0, ()).encode())
+    early = station.seal.size - 1
+    restored.mirror.mirror(*restored.mirror.verify_next([e.data for e in station.seal.entries(0)][:early]))
+    note = sign_checkpoint(Checkpoint(ORIGIN, early, restored.mirror.chain.root()), SIGNER)
+    outbox.answered(answer_of(early, note, START_MS // 1000))
+    assert station.journal.waiting().outbox == 0
+    outbox.answered(answer_of(early, note, START_MS // 1000 + 1))
+    assert station.journal.first_waiting() == early
+    restored.time_s += 2
     for answer in send(outbox, restored):
         outbox.answered(answer)
     assert restored.mirror.size == station.seal.size
     assert station.journal.waiting().outbox == 0
+
+
+def test_what_nobody_signed_sends_nothing_again(station):
+    outbox = outbox_of(station)
+    for answer in send(outbox, FakeCentre()):
+        outbox.answered(answer)
+    outbox.answered(Receipts(ORIGIN, 0, ()).encode())
+    assert station.journal.waiting().outbox == 0
+
+
+def test_the_whole_log_is_put_into_the_outbox_again_page_by_page(station, monkeypatch):
+    monkeypatch.setattr(publish, "PAGE_ENTRIES", 2)
+    outbox = outbox_of(station)
+    for answer in send(outbox, FakeCentre()):
+        outbox.answered(answer)
+    assert rewind(station.journal, station.seal, 0) == station.seal.size
+    assert len(station.journal.due_entries(START_MS, 1000, 0)) == station.seal.size
+
+
+def test_without_a_witness_the_echo_of_our_own_checkpoint_settles_nothing(station):
+    outbox = outbox_of(station, Trust(TRUST.station, CENTRE_KEY, None))
+    note = station.seal.checkpoint().note
+    outbox.answered(Receipts(ORIGIN, station.seal.size, (), note).encode())
+    assert station.journal.waiting().outbox == station.seal.size
+    with pytest.raises(EvidenceError):
+        outbox_of(station).answered(Receipts(ORIGIN, station.seal.size, (), note).encode())
+    assert station.journal.waiting().outbox == station.seal.size
+
+
+@pytest.mark.parametrize(("beyond", "finding"), [(0, "log-forked"), (7, "log-truncated")])
+def test_a_cosigned_history_that_is_not_ours_settles_nothing_and_is_shown(station, beyond, finding):
+    size = station.seal.size + beyond
+    outbox = outbox_of(station)
+    other = sign_checkpoint(Checkpoint(ORIGIN, size, b"o" * 32), SIGNER)
+    with pytest.raises(EvidenceError) as caught:
+        outbox.answered(answer_of(size, other))
+    assert caught.value.finding == finding
+    assert station.journal.waiting().outbox == station.seal.size
+    assert station.journal.fact("cosigned_size") == ""
+    link = CentreLink(online=True, since_ms=0)
+    status = status_of("s", "running", station.board, station.journal, LogHead(ORIGIN, 0, ""), link)
+    assert status["troubles"][0]["reason"].startswith(finding)
+    for answer in send(outbox, FakeCentre()):
+        outbox.answered(answer)
+    assert station.journal.fact("alarm") == ""
+
+
+def test_our_root_at_a_size_is_that_of_a_mirror_of_this_size(station):
+    mirror = FakeCentre().mirror
+    for entry in station.seal.entries(0):
+        assert root_at(station.seal, mirror.size) == mirror.chain.root()
+        mirror.mirror(*mirror.verify_next([entry.data]))
+    assert root_at(station.seal, mirror.size) == mirror.chain.root()
+
+
+def test_one_bad_receipt_does_not_spoil_the_rest_of_its_message(station):
+    centre, outbox = FakeCentre(), outbox_of(station)
+    [answer] = map(decode_receipts, send(outbox, centre))
+    bad = replace(answer, entries=(b"{}", *answer.entries))
+    with pytest.raises(EvidenceError):
+        outbox.answered(bad.encode())
+    assert station.journal.waiting().outbox == 0
+
+
+def test_a_clock_set_back_leaves_no_entry_waiting_for_years(station):
+    outbox = outbox_of(station)
+    station.world.clock.utc_ms += 75 * 365 * 86_400_000
+    assert send(outbox, FakeCentre())
+    station.world.clock.utc_ms -= 75 * 365 * 86_400_000
+    assert send(outbox, FakeCentre())
+    assert not send(outbox, FakeCentre())
 
 
 def test_runs_have_no_gap_and_fit():

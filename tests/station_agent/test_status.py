@@ -24,7 +24,7 @@ def test_safe_only_when_uploaded_and_receipted(tmp_path: Path):
     [clip] = station.journal.clips(station.event().identity.key).values()
     station.journal.receipted(clip.object_id, b"receipt")
     assert bay()["state"] == "waiting-upload"
-    job = station.journal.due_job("upload", 2**52)
+    job = station.journal.due_job("upload", 2**52, 0)
     assert job is not None
     station.journal.finish(job)
     assert bay()["state"] == "safe"
