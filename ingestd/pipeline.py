@@ -29,6 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from custody.canonical import JsonObject, JsonValue
 from custody.chain import Entry
 from custody.identifiers import uuid7
+from custody.log import Log
 from custody.messages import MAX_ENTRIES, MAX_MESSAGE_BYTES, Receipts
 from custody.record import Draft
 from ingestd import cases
@@ -263,17 +264,17 @@ class _Unit:
                 f"the database holds {applied} entries of {self.books.centre.origin}, the log only"
                 f" {self.books.centre.size}: the log was truncated or is another one; restore it"
             )
-        self._report_torn()
+        self._report_torn(self.books.centre)
         for entry in self.books.centre.entries(applied) if behind else ():
             self._replay(entry)
         for log, row in self.repository.mirrors().items():
             self._index_unindexed(log, row)
 
-    def _report_torn(self) -> None:
-        """Half an entry that a crash left at the end of the log was cut off; the next entry says so."""
-        if self.books.centre.torn_bytes:
-            self._draft("log.recovered", {"reason": f"{self.books.centre.torn_bytes} bytes of a torn entry cut off"})
-            self.books.centre.torn_bytes = 0
+    def _report_torn(self, log: Log) -> None:
+        """Half an entry that a crash left at the end of a log was cut off; the centre's next entry says so."""
+        if log.torn_bytes:
+            self._draft("log.recovered", {"reason": f"{log.origin}: {log.torn_bytes} bytes of a torn entry cut off"})
+            log.torn_bytes = 0
 
     def _applied(self) -> int:
         origin, size = self.repository.following() or ("", 0)
@@ -304,7 +305,9 @@ class _Unit:
         station = self.books.by_log.get(log)
         if station is None:
             return
-        size = self.books.mirror(station).size
+        mirror = self.books.mirror(station)
+        self._report_torn(mirror)
+        size = mirror.size
         if size < row["size"]:
             raise StateError(f"the mirror of {log} has {size} entries, {row['size']} were recorded: restore it")
         if size > row["size"]:

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from custody.checkpoint import NoteKey
+from custody.checkpoint import NoteKey, parse_note, sign_checkpoint
 from custody.log import CHECKPOINT, SNAPSHOT
+from custody.signer import Ed25519Signer
 from custody.verdicts import Finding, Outcome, Verdict
 from ingestd.audit.verify import Subject, audit
 from ingestd.errors import StoreError
@@ -203,6 +204,43 @@ def test_checkpoint_of_another_history_is_a_root_mismatch(subject, world):
     world.files["station-01"].small.pop(SNAPSHOT)
 
     assert Finding.ROOT_MISMATCH in findings(audit(subject))
+
+
+def test_checkpoint_signed_by_nobody_we_know_is_a_finding(subject, world):
+    files = world.files["station-01"]
+    rogue = Ed25519Signer.from_seed(b"r" * 32)
+    files.small[CHECKPOINT] = sign_checkpoint(parse_note(files.small[CHECKPOINT]).checkpoint, rogue)
+
+    report = audit(subject)
+
+    assert Finding.KEY_UNKNOWN in findings(report)
+    assert report.outcome is Outcome.NOT_AS_RECORDED
+
+
+def test_proxies_alone_are_nothing_checked(tmp_path):
+    world = World(tmp_path, f"sqlite:///{tmp_path / 'i.db'}", [FakeStation()]).started()
+    [station] = world.stations
+    station.proxied(station.uuid())
+    [(name, data)] = station.store.items()
+    path = tmp_path / "store" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    world.pipeline.handle([station.message()])
+    report = audit(
+        Subject(
+            NoteKey(ORIGIN, SIGNER.verify_key()),
+            [station.enrolled],
+            world.files.__getitem__,
+            [],
+            EvidenceReader(str(tmp_path / "store")),
+            world.clock.ms,
+            0,
+        )
+    )
+    world.close()
+
+    assert report.proxies == {Verdict.VERIFIED: 1}
+    assert report.outcome is Outcome.COULD_NOT_CHECK
 
 
 def test_mirror_of_a_stranger_is_a_finding(subject):

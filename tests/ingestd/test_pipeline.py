@@ -314,8 +314,10 @@ def test_every_clip_ends_indexed_or_quarantined_with_a_reason(world, station, me
 
 
 def test_odd_but_signed_facts_crash_nothing(world, station):
-    station.write("ingest.seen", camera="no object", files="no list")
-    station.write("ingest.seen", camera=camera("R\u0000"), files=[1, {"path": "a\u0000b" * 3000, "mtime_ms": "x"}])
+    station.write("ingest.seen", camera="no object", files=[{"path": "x", "size": 0}])
+    # Random letters, for PostgreSQL compresses what repeats and would take an index entry that is too long otherwise.
+    long = {"path": "\u0000" + "".join(station.random.choices("执法记录仪音像", k=9000)), "size": 1, "mtime_ms": "x"}
+    station.write("ingest.seen", camera=camera("R\u0000"), files=[long])
     object_id = station.copied("\u0000\n../x", recorder="长" * 4000)
     station.write("media.described", object=station._object(object_id), media="none")
     station.write("media.described", object=station._object(object_id), media={"start": [], "place": {"lat_e7": 1}})
@@ -437,6 +439,45 @@ def test_manual_link_is_never_undone_by_the_machine(world, station):
     load(world, start=START - 6 * HOUR)
 
     assert [link.method for link in world.queries.clip(object_id).links] == ["manual"]
+
+
+def test_manual_link_stays_manual_where_the_machine_would_link_too(world, station):
+    object_id = station.clip(START, 10 * 60_000, officer_as_stated="000001")
+    world.pipeline.handle([station.message()])
+    load(world)
+    with world.engine.begin() as connection:
+        connection.execute(update(t.link).values(method="manual"))
+    station.described(object_id, START, 9 * 60_000, officer_as_stated="000001")
+
+    world.pipeline.handle([station.message(2)])
+
+    assert [link.method for link in world.queries.clip(object_id).links] == ["manual"]
+    assert world.events().count("case.linked") == 1
+
+
+def test_same_description_again_decides_nothing_anew(world, station):
+    load(world)
+    object_id = station.clip(START, 5 * 60_000, officer_as_stated="000001")
+    world.pipeline.handle([station.message()])
+    before = world.events()
+    station.described(object_id, START, 5 * 60_000, officer_as_stated="000001")
+
+    world.pipeline.handle([station.message(2)])
+
+    assert world.events() == [*before, "station.entries"]
+
+
+def test_better_description_changes_the_flag_not_the_link(world, station):
+    load(world)
+    object_id = station.clip(START, 5 * 60_000, officer_as_stated="000001")
+    world.pipeline.handle([station.message()])
+    before = world.events()
+    station.described(object_id, START, 7 * 60_000, officer_as_stated="000001")
+
+    world.pipeline.handle([station.message(2)])
+
+    assert world.events() == [*before, "station.entries", "flag.changed"]
+    assert world.queries.action("A1").coverage.nominal_ppm == 700_000
 
 
 def test_import_twice_is_one_entry_and_a_dry_run_none(world):
