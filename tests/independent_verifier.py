@@ -8,11 +8,11 @@ which one was taken.
 
 import base64
 import binascii
-import datetime as dt
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -22,6 +22,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 MAX_INTEGER = 2**53 - 1
 MAX_DEPTH = 16
 MAX_ENTRY = 65_535
+MAX_SIGNATURES = 8
+MAX_EVENT = 64
+MAX_ORIGIN = 200
+MAX_NOTE = 65_536
 MAX_MESSAGE = 1024 * 1024
 MAX_MESSAGE_ENTRIES = 1_000
 MAX_SEEN_FILES = 200
@@ -38,9 +42,10 @@ COSIGNER_KEY = 0x04
 
 HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-# Reading: `authority/name` is two non-empty parts and one slash, each fit to be part of a note's key name.
-ORIGIN = re.compile(r"[^\s+/\x00-\x1f]+/[^\s+/\x00-\x1f]+")
-STORE_NAME = re.compile(r"(?:originals|proxies)/([0-9]{4})/([0-9]{2})/([0-9]{2})/([^/.]+)\.[A-Za-z0-9]{1,8}")
+ORIGIN = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)+")
+STORE_NAME = re.compile(
+    r"(?:originals|proxies)/[0-9]{4}/(?:0[1-9]|1[0-2])/(?:0[1-9]|[12][0-9]|3[01])/([^/.]+)\.[A-Za-z0-9]{1,8}"
+)
 DECIMAL = re.compile(r"0|[1-9][0-9]*")
 
 BLOCKS = {
@@ -112,11 +117,10 @@ def _integer(value: int) -> str:
     return str(value)
 
 
-def canonical(value: Any, depth: int = 1) -> str:
-    """The RFC 8785 text of an allowed value; every other value is refused.
-
-    Reading: an object or array that contains none counts as nesting 1; what is in the sixteenth may be no container.
-    """
+def canonical(value: Any, depth: int = 0) -> str:
+    """The RFC 8785 text of an allowed value, which stands inside ``depth`` others; every other value is refused."""
+    if depth > MAX_DEPTH:
+        unparsable("nested too deep")
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -125,16 +129,17 @@ def canonical(value: Any, depth: int = 1) -> str:
         return _integer(value)
     if isinstance(value, str):
         return _text(value)
-    if depth > MAX_DEPTH:
-        unparsable("nested too deep")
     if isinstance(value, list):
         return "[" + ",".join(canonical(item, depth + 1) for item in value) + "]"
     keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
     return "{" + ",".join(f"{_text(key)}:{canonical(value[key], depth + 1)}" for key in keys) + "}"
 
 
-def read_object(data: bytes) -> dict[str, Any]:
-    """The JSON object that ``data`` is the canonical form of."""
+def read_object(data: bytes) -> tuple[dict[str, Any], bool]:
+    """The JSON object in ``data``, and whether ``data`` is its canonical form.
+
+    Reading: a number is an integer if it is written as one, without fraction or exponent.
+    """
     try:
         text = data.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_pairs, parse_float=_no_number, parse_constant=_no_number)
@@ -143,9 +148,7 @@ def read_object(data: bytes) -> dict[str, Any]:
         unparsable(str(error))
     if not isinstance(value, dict):
         unparsable("not an object")
-    if not same:
-        unparsable("not in canonical form")
-    return value
+    return value, same
 
 
 def read_base64(text: Any) -> bytes:
@@ -181,68 +184,78 @@ def _matches(pattern: re.Pattern[str], value: Any) -> bool:
     return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
-def _is_day(year: str, month: str, day: str) -> bool:
-    """Whether the calendar has that day."""
-    try:
-        dt.date(int(year), int(month), int(day))
-    except ValueError:
-        return False
-    return True
+def _is_origin(value: Any) -> bool:
+    """Whether ``value`` may name a log, or a key in notes and vkeys."""
+    return _matches(ORIGIN, value) and len(value) <= MAX_ORIGIN
+
+
+def _is_filled(value: Any) -> bool:
+    """Whether ``value`` is a string that is not empty."""
+    return isinstance(value, str) and value != ""
 
 
 def _check_object(block: dict[str, Any]) -> None:
-    """Block `object`; its store name (§8) is made from its identifier and a day."""
+    """Block `object`. Reading: the object id in its store name (§8) is its own."""
     _need(_matches(UUID7, block.get("id")), "object.id")
     name = block.get("name")
-    parts = STORE_NAME.fullmatch(name) if isinstance(name, str) else None
-    _need(parts and parts[4] == block["id"] and _is_day(*parts.groups()[:3]), "object.name")
+    parts = STORE_NAME.fullmatch(name if isinstance(name, str) else "")
+    if not parts or not UUID7.fullmatch(parts[1]):
+        unparsable("object.name")
+    _need(parts[1] == block["id"], "object.name is another object's")
     _need(_is_count(block.get("size")), "object.size")
     digests = block.get("digests")
     _need(isinstance(digests, dict) and _matches(HEX_DIGEST, digests.get("sha256")), "object.digests.sha256")
 
 
 def _check_source(block: dict[str, Any]) -> None:
-    """Block `source`. Reading: any string is a path; `path_b64` is not among the checked fields."""
-    _need(isinstance(block.get("path"), str), "source.path")
+    """Block `source`; `path_b64` is not among the checked fields."""
+    _need(_is_filled(block.get("path")), "source.path")
 
 
 def _check_copy(block: dict[str, Any]) -> None:
-    """Block `copy`. Reading: without a second reading (`none`) there is no digest of one, and the field is empty."""
-    reread = block.get("reread")
-    _need(reread in ("uncached", "cached", "none"), "copy.reread")
-    digest = block.get("reread_sha256")
-    _need(digest == "" if reread == "none" else _matches(HEX_DIGEST, digest), "copy.reread_sha256")
+    """Block `copy`: the digest is there even if nothing was read again."""
+    _need(block.get("reread") in ("uncached", "cached", "none"), "copy.reread")
+    _need(_matches(HEX_DIGEST, block.get("reread_sha256")), "copy.reread_sha256")
+
+
+def _check_files(block: list[Any]) -> None:
+    """Block `files`."""
+    _need(1 <= len(block) <= MAX_SEEN_FILES, "files")
+    for file in block:
+        _need(isinstance(file, dict) and _is_filled(file.get("path")) and _is_count(file.get("size")), "files[]")
 
 
 def _check_mirror(block: dict[str, Any]) -> None:
-    """Block `mirror`: leaf hashes of a log from one number on."""
-    _need(_matches(ORIGIN, block.get("log")), "mirror.log")
+    """Block `mirror`: leaf hashes of a log from one number on. Reading: there may be none."""
+    _need(_is_origin(block.get("log")), "mirror.log")
     _need(_is_count(block.get("from")), "mirror.from")
     leaves = block.get("leaves")
     _need(isinstance(leaves, list) and all(_matches(HEX_DIGEST, leaf) for leaf in leaves), "mirror.leaves")
 
 
 def _check_entry(block: dict[str, Any]) -> None:
-    """Block `entry`: the place of another log's entry."""
-    _need(_matches(ORIGIN, block.get("log")), "entry.log")
+    """Block `entry`: the place of another log's entry. Reading: a leaf is 64 hex digits here too."""
+    _need(_is_origin(block.get("log")), "entry.log")
     _need(_is_count(block.get("seq")), "entry.seq")
     _need(_matches(HEX_DIGEST, block.get("leaf")), "entry.leaf")
 
 
 def _check_link(block: dict[str, Any]) -> None:
-    """Block `link`. Reading: the two fields the table names must be there; they are not among the checked ones."""
-    _need("object" in block and "action" in block, "link")
+    """Block `link`."""
+    _need(_matches(UUID7, block.get("object")), "link.object")
+    _need(_is_filled(block.get("action")), "link.action")
 
 
 def _check_flag(block: dict[str, Any]) -> None:
-    """Block `flag`. Reading: as for `link`."""
-    _need("id" in block and "rule" in block, "flag")
+    """Block `flag`. Reading: "not empty" is said of both fields."""
+    _need(_is_filled(block.get("id")) and _is_filled(block.get("rule")), "flag")
 
 
-CHECKS = {
+CHECKS: dict[str, Callable[[Any], None]] = {
     "object": _check_object,
     "source": _check_source,
     "copy": _check_copy,
+    "files": _check_files,
     "mirror": _check_mirror,
     "entry": _check_entry,
     "link": _check_link,
@@ -251,36 +264,36 @@ CHECKS = {
 
 
 def _check_time(time: Any) -> None:
-    """Field `time`. Reading: `boot_id` and `mono_ns` may be absent anywhere, as they are in the worked bytes."""
+    """Field `time`. Reading: the words named for `source` are examples; any text that is not empty will do."""
     _need(isinstance(time, dict), "time")
-    utc_ms = time.get("utc_ms")
-    _need(isinstance(utc_ms, int), "time.utc_ms")
-    _need(time.get("source") in ("ntp", "manual", "none"), "time.source")
+    _need(_is_count(time.get("utc_ms")), "time.utc_ms")
+    _need(isinstance(time.get("source"), str), "time.source")
+    _need(time["source"], "time.source is no word")
     _need(isinstance(time.get("boot_id", ""), str), "time.boot_id")
     _need(isinstance(time.get("mono_ns", ""), str), "time.mono_ns")
 
 
 def _check_blocks(record: dict[str, Any]) -> None:
-    """What the event demands. Reading: blocks it does not demand, and all of an unknown event, are not looked at."""
+    """What the event demands; blocks it does not demand, and all of an unknown event, are not looked at."""
     event = record["event"]
     for name in BLOCKS.get(event, ()):
-        _need(name in record, f"{event} without {name}")
+        _need(record.get(name) is not None, f"{event} without {name}")
         if name in CHECKS:
-            _need(isinstance(record[name], dict), f"{name} is no object")
+            _need(isinstance(record[name], list if name == "files" else dict), f"{name} is of another kind")
             CHECKS[name](record[name])
-    if event == "ingest.seen":
-        _need(isinstance(record["files"], list) and len(record["files"]) <= MAX_SEEN_FILES, "files")
 
 
 def read_record(payload: bytes) -> dict[str, Any]:
-    """The record of a payload. Reading: `prev` is 64 hex digits or empty here; whether it fits is §4's sixth step."""
-    record = read_object(payload)
+    """The record of a payload, canonical or not."""
+    record, _ = read_object(payload)
     _need(record.get("type") == RECORD_TYPE, "type")
-    _need(isinstance(record.get("event"), str), "event")
+    event = record.get("event")
+    _need(isinstance(event, str) and 1 <= len(event) <= MAX_EVENT, "event")
     _need(_matches(UUID7, record.get("record_id")), "record_id")
-    _need(_matches(ORIGIN, record.get("log")), "log")
+    _need(_is_origin(record.get("log")), "log")
     _need(_is_count(record.get("seq")), "seq")
-    _need(record.get("prev") == "" or _matches(HEX_DIGEST, record.get("prev")), "prev")
+    prev = record.get("prev")
+    _need(prev == "" if record["seq"] == 0 else _matches(HEX_DIGEST, prev), "prev")
     _check_time(record.get("time"))
     _check_blocks(record)
     return record
@@ -310,36 +323,36 @@ def fits(raw: bytes, signature: bytes, message: bytes) -> bool:
     return True
 
 
-def _open(entry: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """The payload of an entry and its signatures with their hints.
+def _open(entry: bytes) -> tuple[str, bytes, list[tuple[str, bytes]]]:
+    """The payload type and payload of an entry, and its signatures with their hints.
 
-    Reading: every signature has both fields in their form, also one by a key nobody knows.
+    Reading: a payload type that is a string is a form that fits; whether it is ours comes with the signatures.
     """
     if len(entry) > MAX_ENTRY:
         unparsable("entry too long")
-    envelope = read_object(entry)
-    if envelope.get("payloadType") != PAYLOAD_TYPE:
-        unparsable("payload type")
+    envelope, is_canonical = read_object(entry)
+    if not is_canonical:
+        unparsable("envelope not in canonical form")
     signatures = envelope.get("signatures")
-    if not isinstance(signatures, list):
+    if not isinstance(signatures, list) or not 1 <= len(signatures) <= MAX_SIGNATURES:
         unparsable("signatures")
     found = []
     for signature in signatures:
         if not isinstance(signature, dict) or not isinstance(signature.get("keyid"), str):
             unparsable("signature")
         found.append((signature["keyid"], read_base64(signature.get("sig"))))
-    return read_base64(envelope.get("payload")), found
+    kind = envelope.get("payloadType")
+    if not isinstance(kind, str):
+        unparsable("payload type")
+    return kind, read_base64(envelope.get("payload")), found
 
 
 def _check_signatures(message: bytes, signatures: list[tuple[str, bytes]], keys: Iterable[bytes]) -> None:
-    """Refuse unless an enrolled key signed, and none that is named did not.
-
-    Reading: a key is looked up by its hint; a signature whose hint names no enrolled key is by no enrolled key.
-    """
+    """Refuse unless an enrolled key signed, and none that is named did not."""
     enrolled = {key_id(raw): raw for raw in keys}
     known = [(enrolled[hint], signature) for hint, signature in signatures if hint in enrolled]
     if not known:
-        raise Refused("key-unknown", "no signature by an enrolled key")
+        raise Refused("key-unknown", "no signature names an enrolled key")
     for raw, signature in known:
         if not fits(raw, signature, message):
             raise Refused("sig-bad", key_id(raw))
@@ -347,8 +360,10 @@ def _check_signatures(message: bytes, signatures: list[tuple[str, bytes]], keys:
 
 def verify_entry(entry: bytes, keys: Iterable[bytes]) -> dict[str, Any]:
     """The record of an entry that one of ``keys`` (raw, 32 bytes) signed."""
-    payload, signatures = _open(entry)
-    _check_signatures(pae(PAYLOAD_TYPE, payload), signatures, keys)
+    kind, payload, signatures = _open(entry)
+    if kind != PAYLOAD_TYPE:
+        raise Refused("sig-bad", "payload type")
+    _check_signatures(pae(kind, payload), signatures, keys)
     return read_record(payload)
 
 
@@ -450,16 +465,34 @@ def _check_place(record: dict[str, Any], origin: str, leaves: Sequence[bytes]) -
         raise Refused("prev-break", record["prev"])
 
 
-def _log_leaves(lines: bytes, origin: str, keys: Sequence[bytes]) -> list[bytes]:
-    """The leaf hashes of a log's complete lines, each checked. Reading: half an entry at the end is no finding."""
-    leaves: list[bytes] = []
+def _complete(lines: bytes) -> list[bytes]:
+    """The entries in a log's file, without what a crash left: half a line at the end, or a NUL and all after it."""
+    entries = []
     for entry in lines.split(b"\n")[:-1]:
+        if b"\x00" in entry:
+            break
+        entries.append(entry)
+    return entries
+
+
+def _check_root(leaves: Sequence[bytes], claim: dict[str, Any] | None) -> None:
+    """Refuse if a checkpoint claims another root for just these leaves."""
+    if claim and claim["size"] == len(leaves) and claim["root"] != tree_root(leaves).hex():
+        raise Refused("root-mismatch", "checkpoint")
+
+
+def _log_leaves(lines: bytes, origin: str, keys: Sequence[bytes], claim: dict[str, Any] | None) -> list[bytes]:
+    """The leaf hashes of a log's complete lines, each checked, and their root once the checkpoint's size is reached."""
+    leaves: list[bytes] = []
+    _check_root(leaves, claim)
+    for entry in _complete(lines):
         try:
             _check_place(verify_entry(entry, keys), origin, leaves)
         except Refused as refused:
             refused.index = len(leaves)
             raise
         leaves.append(leaf_hash(entry))
+        _check_root(leaves, claim)
     return leaves
 
 
@@ -468,17 +501,16 @@ def verify_log(
 ) -> dict[str, Any]:
     """Size and hex root of a log, given as the bytes of its file, that also agrees with ``checkpoint``.
 
-    Reading: the checkpoint is signed by one of ``keys`` under the log's own name; another origin is a fork.
+    Reading: what is wrong with the checkpoint itself, its signatures before its origin, is found before the entries.
     """
-    leaves = _log_leaves(lines, origin, keys)
+    claim = None
     if checkpoint is not None:
         claim = verify_checkpoint(checkpoint, [write_vkey(origin, NOTE_KEY, raw) for raw in keys])
         if claim["origin"] != origin:
             raise Refused("log-forked", claim["origin"])
-        if claim["size"] > len(leaves):
-            raise Refused("log-truncated", f"{len(leaves)} of {claim['size']}")
-        if tree_root(leaves[: claim["size"]]).hex() != claim["root"]:
-            raise Refused("root-mismatch", "checkpoint")
+    leaves = _log_leaves(lines, origin, keys, claim)
+    if claim and claim["size"] > len(leaves):
+        raise Refused("log-truncated", f"{len(leaves)} of {claim['size']}")
     return {"size": len(leaves), "root": tree_root(leaves).hex()}
 
 
@@ -505,15 +537,15 @@ def write_vkey(name: str, kind: int, raw: bytes) -> str:
     return f"{name}+{NoteKey(name, kind, raw).hash.hex()}+{base64.b64encode(bytes([kind]) + raw).decode()}"
 
 
-def _is_key_name(name: str) -> bool:
-    """Whether a note key may have this name: no Unicode space and no plus in it."""
+def _is_line_name(name: str) -> bool:
+    """Whether a signature line may name this key, known or not: no Unicode space and no plus in it."""
     return bool(name) and "+" not in name and not any(sign.isspace() for sign in name)
 
 
 def read_vkey(text: str) -> NoteKey:
     """The key of a line ``name+hash+base64(type ‖ key)``."""
     parts = text.split("+", 2)
-    if len(parts) != len(("name", "hash", "key")) or not _is_key_name(parts[0]):
+    if len(parts) != len(("name", "hash", "key")) or not _is_origin(parts[0]):
         unparsable("vkey")
     body = read_base64(parts[2])
     if len(body) != 1 + RAW_KEY_BYTES or body[0] not in (NOTE_KEY, COSIGNER_KEY):
@@ -525,20 +557,24 @@ def read_vkey(text: str) -> NoteKey:
 
 
 def _note_text(note: str | bytes) -> str:
-    """The characters of a note: valid UTF-8, no control character but newline."""
+    """The characters of a note: not too many, valid UTF-8, no control character (Unicode's `Cc`) but newline."""
     try:
-        text = note.decode("utf-8") if isinstance(note, bytes) else note.encode("utf-8").decode("utf-8")
+        data = note if isinstance(note, bytes) else note.encode("utf-8")
+        text = data.decode("utf-8")
     except ValueError as error:
         unparsable(str(error))
-    if any(sign < " " and sign != "\n" for sign in text):
-        unparsable("control character")
+    if len(data) > MAX_NOTE:
+        unparsable("note too long")
+    controls = {sign for sign in text if unicodedata.category(sign) == "Cc" and sign != "\n"}
+    if controls:
+        unparsable("control character" if min(controls) < " " else "control character from U+007F on")
     return text
 
 
 def _signature_line(line: str) -> tuple[str, bytes, bytes]:
     """Name, key hash and signature of a note's signature line; a line of another form is refused."""
     parts = line.split(" ")
-    if len(parts) != len(("dash", "name", "signature")) or parts[0] != "\u2014" or not _is_key_name(parts[1]):
+    if len(parts) != len(("dash", "name", "signature")) or parts[0] != "\u2014" or not _is_line_name(parts[1]):
         unparsable("signature line")
     blob = read_base64(parts[2])
     if len(blob) <= KEY_HASH_BYTES:
@@ -547,14 +583,13 @@ def _signature_line(line: str) -> tuple[str, bytes, bytes]:
 
 
 def _check_body(body: str) -> dict[str, Any]:
-    """Origin, size and root of a checkpoint's text.
-
-    Reading: further lines may follow (tlog-checkpoint allows extensions, and a verifier ignores them), none empty.
-    """
+    """Origin, size and root: the three lines of a checkpoint's text."""
     lines = body.split("\n")[:-1]
-    if len(lines) < len(("origin", "size", "root")) or not all(lines):
+    if len(lines) != len(("origin", "size", "root")):
         unparsable("checkpoint lines")
-    origin, size, root = lines[:3]
+    origin, size, root = lines
+    if not _is_origin(origin):
+        unparsable("checkpoint origin")
     if not DECIMAL.fullmatch(size) or len(size) > len(str(MAX_INTEGER)) or int(size) > MAX_INTEGER:
         unparsable("checkpoint size")
     digest = read_base64(root)
@@ -564,7 +599,10 @@ def _check_body(body: str) -> dict[str, Any]:
 
 
 def _note_signature(key: NoteKey, signature: bytes, body: bytes) -> int | None:
-    """When a cosigner signed, or None for a log's signature; one that does not fit is refused."""
+    """When a cosigner signed, or None for a log's signature; one that does not fit is refused.
+
+    Reading: a known cosigner's line with too late a time is a signature that does not fit.
+    """
     seconds = None
     if key.kind == COSIGNER_KEY:
         seconds = int.from_bytes(signature[:8], "big")
@@ -580,7 +618,7 @@ def _note_signature(key: NoteKey, signature: bytes, body: bytes) -> int | None:
 def verify_checkpoint(note: str | bytes, vkeys: Iterable[str]) -> dict[str, Any]:
     """Origin, size, hex root and `signers` (name → seconds, or None for a log) of a checkpoint.
 
-    Reading: one signature by any of ``vkeys`` is enough; what is signed is the whole text, extension lines included.
+    One signature by any of ``vkeys`` is enough.
     """
     text = _note_text(note)
     head, separator, tail = text.rpartition("\n\n")
@@ -626,26 +664,25 @@ HEADERS = {"bwc.records/v1": ("first", "checkpoint"), "bwc.receipts/v1": ("size"
 
 
 def _check_header(header: dict[str, Any]) -> None:
-    """A header of one of the two kinds. Reading: the note in it is not opened, for a header proves nothing."""
+    """A header of one of the two kinds. Reading: the note in it is not opened, for a header proves nothing; a null
+    is not an absent one.
+    """
     kind = header.get("type")
     if not isinstance(kind, str) or kind not in HEADERS:
         unparsable("message type")
     number, note = HEADERS[kind]
-    if not _matches(ORIGIN, header.get("log")) or not _is_count(header.get(number)):
+    if not _is_origin(header.get("log")) or not _is_count(header.get(number)):
         unparsable("message header")
-    if not isinstance(header.get(note), str):
+    if not isinstance(header.get(note, ""), str):
         unparsable("message note")
 
 
 def parse_message(data: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """The header of a message and its entries, which are not yet verified.
-
-    Reading: a message may have no entries; a line that cannot be an entry for its length refuses the message.
-    """
+    """The header of a message and its entries, which are not yet verified."""
     if len(data) > MAX_MESSAGE:
         unparsable("message too long")
     first, *entries = data.split(b"\n")
-    header = read_object(first)
+    header, _ = read_object(first)
     _check_header(header)
     if len(entries) > MAX_MESSAGE_ENTRIES:
         unparsable("too many entries")
