@@ -2,6 +2,9 @@
 
 A file counts as delivered when its size and time stand still for a while and nobody has it open for writing. Events
 only wake the look-out, the look decides: an event may be lost (network folders send none), a look cannot.
+
+A sidecar ``<name>.json`` is read for what it states about ``<name>``, and is delivered as a file of its own besides:
+what was stated is evidence too, all the more when it cannot be read.
 """
 
 import errno
@@ -11,23 +14,34 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import structlog
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserver
 
+from station_agent.describe import text
+from station_agent.model import MountedVolume, SourceFile
+from station_agent.recorders import list_files
+
 MAX_SIDECAR_BYTES: Final = 64 << 10
 """A statement about one file has a handful of fields; anything larger is not one."""
+SIDECAR: Final = b".json"
 POLL_S: Final = 0.2
+AGAIN_S: Final = 15.0
+"""After so long a file that could not be taken is offered again."""
 
 # File systems whose changes by others send no inotify event (inotify(7), «Limitations and caveats»).
 _WITHOUT_EVENTS: Final = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "fuse", "fuseblk", "virtiofs")
 _FIELDS: Final = ("recorder", "officer", "start", "case")
+
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +58,31 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What one look at a file saw."""
+    """What one look at an entry saw."""
 
-    size: int
-    mtime_ns: int
+    file: SourceFile
     inode: int
 
 
 class DropFolder:
     """Watches one folder and those below it."""
 
-    def __init__(self, path: Path, settle_s: float) -> None:
-        """``settle_s``: how long size and time must stand still, in seconds."""
+    def __init__(self, path: Path, settle_s: float, has_room: Callable[[int], bool] = lambda _size: True) -> None:
+        """``settle_s``: how long size and time must stand still, in seconds.
+
+        ``has_room``: whether so many bytes can be taken now; a file that does not fit waits, and holds up no other.
+        """
         self._path = path
         self._settle_s = settle_s
-        self._seen: dict[Path, tuple[_Look, float]] = {}
-        self._given: dict[Path, _Look] = {}
+        self._has_room = has_room
+        self._seen: dict[bytes, tuple[_Look, float]] = {}
+        self._given: dict[bytes, _Look] = {}
 
-    def files(self, stop: threading.Event) -> Iterator[Path]:
-        """Delivered regular files, each once; again when it is replaced by other content. Ends when ``stop`` is set.
+    def files(self, stop: threading.Event) -> Iterator[SourceFile]:
+        """Everything delivered, each once; again when it is replaced by other content. Ends when ``stop`` is set.
 
-        Links and special files are never opened; a sidecar is read through ``read_statement`` and given as a file of
-        its own only when no file belongs to it. Raises ``OSError`` when the folder itself cannot be watched.
+        Links, special files and folders that cannot be read come with the reason in ``refused``, and are never opened.
+        Raises ``OSError`` when the folder itself cannot be watched.
         """
         changed = threading.Event()
         observer = _observer_for(self._path)
@@ -74,34 +91,50 @@ class DropFolder:
         try:
             while not stop.is_set():
                 yield from self._settled(time.monotonic())
-                changed.wait(min(POLL_S, self._settle_s) if self._waiting() else POLL_S * 5)
+                changed.wait(min(POLL_S, self._settle_s) if self._waiting(time.monotonic()) else POLL_S * 5)
                 changed.clear()
         finally:
             observer.stop()
             observer.join()
 
-    def _settled(self, now_s: float) -> Iterator[Path]:
-        present = dict(_look_at(self._path))
-        self._forget_missing(present)
-        for path, look in sorted(present.items()):
-            if self._given.get(path) == look or not self._stands_still(path, look, now_s) or _is_open_for_writing(path):
-                continue
-            self._given[path] = look
-            yield path
+    def later(self, file: SourceFile) -> None:
+        """It could not be taken: offer it again after ``AGAIN_S``."""
+        look = self._given.pop(file.path, None)
+        if look is not None:
+            self._seen[file.path] = (look, time.monotonic() + AGAIN_S)
 
-    def _stands_still(self, path: Path, look: _Look, now_s: float) -> bool:
-        before, since_s = self._seen.get(path, (None, now_s))
+    def _settled(self, now_s: float) -> Iterator[SourceFile]:
+        present = {look.file.path: look for look in _look_at(self._path)}
+        self._forget_missing(present)
+        still = {path for path, look in present.items() if self._stands_still(look, now_s)}
+        for path, look in sorted(present.items()):
+            sidecar = path + SIDECAR
+            if self._given.get(path) == look or path not in still or (sidecar in present and sidecar not in still):
+                continue
+            if look.file.refused or not _is_open_for_writing(_place(self._path, look.file)):
+                self._given[path] = look
+                yield from self._fitting(look.file)
+
+    def _fitting(self, file: SourceFile) -> Iterator[SourceFile]:
+        if file.refused or self._has_room(file.size):
+            yield file
+        else:
+            _log.warning("dropped-file-waits-for-room", path=file.printable, size=file.size)
+            self.later(file)
+
+    def _stands_still(self, look: _Look, now_s: float) -> bool:
+        before, since_s = self._seen.get(look.file.path, (None, now_s))
         if before != look:
-            self._seen[path] = (look, now_s)
+            self._seen[look.file.path] = (look, now_s)
             return False
         return now_s - since_s >= self._settle_s
 
-    def _forget_missing(self, present: dict[Path, _Look]) -> None:
+    def _forget_missing(self, present: Mapping[bytes, _Look]) -> None:
         self._seen = {path: seen for path, seen in self._seen.items() if path in present}
         self._given = {path: look for path, look in self._given.items() if path in present}
 
-    def _waiting(self) -> bool:
-        return any(path not in self._given for path in self._seen)
+    def _waiting(self, now_s: float) -> bool:
+        return any(path not in self._given and since_s <= now_s for path, (_, since_s) in self._seen.items())
 
 
 def read_statement(path: Path) -> Statement:
@@ -113,7 +146,7 @@ def read_statement(path: Path) -> Statement:
         with sidecar.open("rb") as file:
             return parse_statement(file.read(MAX_SIDECAR_BYTES + 1))
     except OSError as error:
-        return Statement(problem=f"{sidecar.name}: cannot be read: {error.strerror}")
+        return Statement(problem=f"the sidecar cannot be read: {error.strerror}")
 
 
 def parse_statement(data: bytes) -> Statement:
@@ -123,19 +156,22 @@ def parse_statement(data: bytes) -> Statement:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
-        return Statement(problem=f"the sidecar is not JSON: {error}")
+        return Statement(problem=text(f"the sidecar is not JSON: {error}"))
     if not isinstance(content, dict):
         return Statement(problem="the sidecar is not a JSON object")
     stated = {name: content.get(name, "") for name in _FIELDS}
     wrong = [name for name, value in stated.items() if not isinstance(value, str)]
     if wrong:
         return Statement(problem=f"the sidecar's {wrong[0]} is not a text")
-    return Statement(**stated)
+    cleaned = {name: text(value) for name, value in stated.items()}
+    changed = [name for name in _FIELDS if cleaned[name] != stated[name]]
+    problem = f"cut or cleaned, the sidecar has the exact words: {', '.join(changed)}" if changed else ""
+    return Statement(**cleaned, problem=problem)
 
 
 def sidecar_of(path: Path) -> Path:
     """Where the statement about a file stands: beside it, ``.json`` after its whole name."""
-    return path.with_name(f"{path.name}.json")
+    return path.with_name(path.name + SIDECAR.decode())
 
 
 class _Wake(FileSystemEventHandler):
@@ -161,17 +197,21 @@ def _filesystem_of(path: Path) -> str:
     return ""
 
 
-def _look_at(folder: Path) -> Iterator[tuple[Path, _Look]]:
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            path = Path(parent, name)
-            if _is_regular(path) and not _is_sidecar(path):
-                found = path.lstat()
-                yield path, _Look(found.st_size, found.st_mtime_ns, found.st_ino)
+def _look_at(folder: Path) -> Iterator[_Look]:
+    for file in list_files(MountedVolume(folder, "", "", "", (), device_read_only=False)):
+        yield _Look(file, _inode(_place(folder, file)))
 
 
-def _is_sidecar(path: Path) -> bool:
-    return path.suffix == ".json" and _is_regular(path.with_suffix(""))
+def _place(folder: Path, file: SourceFile) -> bytes:
+    return os.fsencode(folder) + b"/" + file.path
+
+
+def _inode(path: bytes) -> int:
+    """Tells a replaced file from the one before; 0 where the system cannot say, as for a path that is too long."""
+    try:
+        return os.lstat(path).st_ino
+    except OSError:
+        return 0
 
 
 def _is_regular(path: Path) -> bool:
@@ -181,7 +221,7 @@ def _is_regular(path: Path) -> bool:
         return False
 
 
-def _is_open_for_writing(path: Path) -> bool:
+def _is_open_for_writing(path: bytes) -> bool:
     """Whether somebody has it open for writing: a read lease is refused then (fcntl(2), F_SETLEASE: EAGAIN).
 
     Where leases are not to be had (network folders, files of another owner) standing still has to be enough.

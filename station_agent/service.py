@@ -5,6 +5,7 @@ One process owns a data folder: a lock on ``<data>/lock`` is held for as long as
 
 import fcntl
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -44,7 +45,7 @@ from station_agent.model import (
 )
 from station_agent.mount import clear_stale, mounted
 from station_agent.offload import Offloader
-from station_agent.pipeline import Pipeline, Reader, Summary
+from station_agent.pipeline import SPARE_BYTES, Pipeline, Reader, Summary
 from station_agent.ports import Store
 from station_agent.publish import Broker, Outbox, Publisher, Trust
 from station_agent.screen import create_app
@@ -211,8 +212,13 @@ class _Running:
         if folder is None:
             return
         make_dirs(folder)
-        for path in DropFolder(folder, self._config.dropfolder.settle_s).files(self._stop):
-            _take_dropped(self._rooms, folder, path)
+        dropped = DropFolder(folder, self._config.dropfolder.settle_s, self._has_room)
+        for file in dropped.files(self._stop):
+            if _take_dropped(self._rooms, folder, file).open:
+                dropped.later(file)
+
+    def _has_room(self, size: int) -> bool:
+        return shutil.disk_usage(self._config.spool).free - SPARE_BYTES >= size
 
     def _screen(self) -> uvicorn.Server:
         app = create_app(self._status, zone=self._config.zone, stopped=self._stop.is_set)
@@ -295,17 +301,11 @@ def _publisher(rooms: Rooms) -> Publisher:
     return Publisher(config.station.id, outbox, broker_of(config), rooms.clock)
 
 
-def _take_dropped(rooms: Rooms, folder: Path, path: Path) -> None:
-    try:
-        found = path.stat()
-    except OSError as error:
-        _log.warning("dropped-file-gone", path=str(path), reason=error.strerror)
-        return
-    file = SourceFile(os.fsencode(path.relative_to(folder)), found.st_size, found.st_mtime_ns)
-    stated = read_statement(path)
+def _take_dropped(rooms: Rooms, folder: Path, file: SourceFile) -> Summary:
+    stated = Statement() if file.refused else read_statement(folder / os.fsdecode(file.path))
     identity = DeviceIdentity(serial=stated.recorder, volume_uuid=f"{FOLDER}:{folder}", volume_label=folder.name)
     event = RecorderDocked(str(folder), 0, identity, FOLDER, rooms.clock.now().utc_ms)
-    rooms.pipeline.take(event, _as_it_is(folder), [file], said(stated))
+    return rooms.pipeline.take(event, _as_it_is(folder), [file], said(stated))
 
 
 def said(statement: Statement) -> dict[str, str]:

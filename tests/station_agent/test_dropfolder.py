@@ -4,11 +4,13 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from station_agent.dropfolder import MAX_SIDECAR_BYTES, DropFolder, Statement, parse_statement, read_statement
+from custody.canonical import canonical_bytes
+from station_agent.dropfolder import AGAIN_S, MAX_SIDECAR_BYTES, DropFolder, Statement, parse_statement, read_statement
 
 SETTLE_S = 0.2
 
@@ -21,8 +23,8 @@ def delivered(tmp_path):
     (folder / "already-there.mp4").write_bytes(b"before the start")
 
     def collect() -> None:
-        for path in DropFolder(folder, SETTLE_S).files(stop):
-            given.append(path.relative_to(folder).as_posix())  # noqa: PERF401  # given while it runs
+        for file in DropFolder(folder, SETTLE_S).files(stop):
+            given.append(file.path.decode())  # noqa: PERF401  # given while it runs
 
     thread = threading.Thread(target=collect)
     thread.start()
@@ -71,7 +73,7 @@ def test_a_file_that_is_appended_to_and_closed_each_time_waits_until_it_stands_s
             file.write(b"more")
         assert list(folder._settled(now_s + number)) == []
     assert list(folder._settled(now_s + 7.9)) == []
-    assert list(folder._settled(now_s + 8)) == [tmp_path / "clip.mp4"]
+    assert [file.path for file in folder._settled(now_s + 8)] == [b"clip.mp4"]
     assert list(folder._settled(now_s + 99)) == []
 
 
@@ -98,16 +100,50 @@ def test_a_replaced_file_is_given_again(delivered):
     assert given.count("already-there.mp4") == 2
 
 
-def test_links_and_special_files_are_not_given_and_sidecars_stay_beside_their_file(delivered):
-    folder, given = delivered
-    (folder / "link.mp4").symlink_to("/etc/passwd")
-    os.mkfifo(folder / "fifo.mp4")
-    (folder / "clip.mp4").write_bytes(b"clip")
-    (folder / "clip.mp4.json").write_text("{}")
-    (folder / "lonely.json").write_text("{}")
-    wait_for(given, "clip.mp4", "lonely.json")
-    time.sleep(3 * SETTLE_S)
-    assert sorted(given) == ["already-there.mp4", "clip.mp4", "lonely.json"]
+def test_links_and_special_files_come_with_the_reason_why_they_are_refused(tmp_path):
+    (tmp_path / "link.mp4").symlink_to("/etc/passwd")
+    (tmp_path / "folder").symlink_to("/etc")
+    os.mkfifo(tmp_path / "fifo.mp4")
+    (tmp_path / "clip.mp4").write_bytes(b"clip")
+    folder = DropFolder(tmp_path, settle_s=1)
+    list(folder._settled(100.0))
+    refused = {file.path: file.refused for file in folder._settled(101.0)}
+    assert refused == {b"link.mp4": "symlink", b"folder": "symlink", b"fifo.mp4": "fifo", b"clip.mp4": ""}
+
+
+def test_a_sidecar_is_a_file_of_its_own_and_its_file_waits_for_it(tmp_path):
+    for name in ("clip.mp4", "export", "export.json", "lonely.json"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "clip.mp4.json").write_bytes(b"x" * (MAX_SIDECAR_BYTES + 1))
+    folder = DropFolder(tmp_path, settle_s=1)
+    list(folder._settled(100.0))
+    (tmp_path / "clip.mp4.json").write_bytes(b"y" * (MAX_SIDECAR_BYTES + 2))
+    assert [file.path for file in folder._settled(101.0)] == [b"export", b"export.json", b"lonely.json"]
+    assert [file.path for file in folder._settled(102.0)] == [b"clip.mp4", b"clip.mp4.json"]
+
+
+def test_a_file_without_room_waits_and_holds_up_no_other(tmp_path):
+    room = [1000]
+    (tmp_path / "big.mp4").write_bytes(b"b" * 2000)
+    (tmp_path / "small.mp4").write_bytes(b"s")
+    folder = DropFolder(tmp_path, settle_s=0, has_room=lambda size: size <= room[0])
+    now_s = time.monotonic()
+    list(folder._settled(now_s))
+    assert [file.path for file in folder._settled(now_s)] == [b"small.mp4"]
+    assert list(folder._settled(now_s + AGAIN_S / 2)) == []
+    room[0] = 3000
+    assert [file.path for file in folder._settled(now_s + AGAIN_S + 5)] == [b"big.mp4"]
+
+
+def test_a_file_that_could_not_be_taken_is_offered_again(tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(b"clip")
+    folder = DropFolder(tmp_path, settle_s=0)
+    now_s = time.monotonic()
+    list(folder._settled(now_s))
+    [file] = folder._settled(now_s)
+    folder.later(file)
+    assert list(folder._settled(now_s + AGAIN_S / 2)) == []
+    assert list(folder._settled(now_s + AGAIN_S + 5)) == [file]
 
 
 def test_a_statement_is_read(tmp_path):
@@ -134,6 +170,19 @@ def test_a_bad_sidecar_is_a_problem_and_no_exception(tmp_path, data):
     statement = parse_statement(data)
     assert statement.problem
     assert statement == Statement(problem=statement.problem)
+
+
+@pytest.mark.parametrize(
+    "officer",
+    ["\ud800", "x" * 60_000, "1\n2", "\u202e1", "\U0001f693" * 1000],
+    ids=["surrogate", "long", "line", "bidi", "4b"],
+)
+def test_what_is_stated_can_always_be_recorded_and_the_change_is_said(officer):
+    statement = parse_statement(json.dumps({"officer": officer, "case": "案-1"}).encode())
+    assert statement.case == "案-1"
+    assert statement.officer != officer
+    assert "officer" in statement.problem
+    assert len(canonical_bytes(asdict(statement))) < 2_000
 
 
 def test_the_folder_must_be_there(tmp_path):
