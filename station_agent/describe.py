@@ -35,6 +35,8 @@ GUESSED_SCORE: Final = 50
 """Below half of ffprobe's 100 a file without a signature was only guessed at."""
 MAX_TEXT: Final = 200
 """Characters kept of any text a file states about itself."""
+MAX_BLOCK_BYTES: Final = 32_000
+"""Largest canonical ``media`` block: with its object it fits an entry (``seal.MAX_PAYLOAD_BYTES``)."""
 SERIALS: Final = ("SerialNumber", "CameraSerialNumber", "InternalSerialNumber")
 ESTIMATED: Final = frozenset({"aac", "mp3", "amr", "amrnb", "amrwb", "h264", "hevc", "mpegvideo", "mpeg", "mjpeg"})
 """ffprobe's names of formats without an index: their stated duration is size divided by a guessed bit rate."""
@@ -411,7 +413,10 @@ def _place(findings: Findings) -> tuple[JsonObject | None, list[str]]:
 def _block(
     findings: Findings, about: times.Choice, claims: Claims, clock: ClockReading, tools: Mapping[str, str]
 ) -> JsonObject:
-    """The ``media`` block: every key always there, so that a reader never has to guess."""
+    """The ``media`` block: every key always there, so that a reader never has to guess.
+
+    At most ``MAX_BLOCK_BYTES``, whatever a file says: each text is bounded, and so is the number of times.
+    """
     duration_ms, duration_source = _duration(findings)
     place, place_problems = _place(findings)
     problems = [*_zero(findings), *findings.problems, *_mismatch(findings), *_dictation(findings)]
@@ -426,6 +431,7 @@ def _block(
         "bit_rate": _bounded(findings.probe.format.get("bit_rate")) if findings.probe else None,
         "start": about.start,
         "times": list(about.times),
+        "times_left_out": about.left_out,
         "clock": clock.block(),
         "place": place,
         "video": _video(findings),
@@ -437,7 +443,7 @@ def _block(
         "case_as_stated": text(getattr(claims, "case", "")),
         "family": findings.family,
         "problems": list(dict.fromkeys(problems)),
-        "tools": dict(tools),
+        "tools": {name: text(version) for name, version in tools.items()},
     }
 
 
@@ -519,7 +525,7 @@ def _device(findings: Findings) -> str:
     """The serial number in the metadata, or what an audio recorder calls itself."""
     serial = next((value for name in SERIALS if (value := findings.tag(name))), "")
     if findings.what.opener == "header":
-        return serial or content.dictation_header(findings.head).author
+        return serial or text(content.dictation_header(findings.head).author)
     return serial or findings.tag("Originator")
 
 

@@ -36,6 +36,11 @@ FUTURE_SLACK_MS: Final = 24 * 3_600_000
 AGREEMENT_MS: Final = 120_000
 """Two honest clocks of one recorder differ by less: writing the file, and two-second steps of FAT."""
 
+MAX_TIMES: Final = 32
+"""Readings that stand in a record. A recorder states a handful; a made-up file has a time in each of 700 tracks."""
+MAX_RAW: Final = 80
+"""Characters kept of a stated time; nothing longer is one."""
+
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60_000
 GPS_UNCERTAINTY_MS: Final = 2_000
@@ -86,6 +91,8 @@ class Choice:
     start: JsonObject | None
     times: tuple[JsonObject, ...]
     problems: tuple[str, ...]
+    left_out: int = 0
+    """How many readings are not among ``times``."""
 
 
 def read(source: Source, raw: str, assumed: tzinfo, uncertainty_ms: int = SECOND_MS) -> Reading:
@@ -113,8 +120,10 @@ def choose(readings: Sequence[Reading], around: Circumstances) -> Choice:
     chosen = _first(sound)
     notes = {id(r): faults[id(r)] or _note(r, chosen, sound, around) for r in readings}
     start = _start(chosen, notes[id(chosen)], around) if chosen else None
-    times = tuple(_entry(r, notes[id(r)], around) for r in readings)
-    return Choice(start, times, tuple(_problems(readings, faults, notes, chosen)))
+    kept = _kept(readings, chosen)
+    times = tuple(_entry(r, notes[id(r)], around) for r in kept)
+    problems = tuple(_problems(readings, faults, notes, chosen))
+    return Choice(start, times, problems, len(readings) - len(kept))
 
 
 def fault(reading: Reading, around: Circumstances) -> str:
@@ -172,6 +181,16 @@ def _first(sound: Iterable[Reading]) -> Reading | None:
     return min(sound, key=rank, default=None)
 
 
+def _kept(readings: Sequence[Reading], chosen: Reading | None) -> list[Reading]:
+    """At most ``MAX_TIMES`` readings in their order: the chosen one and the first of each source before all others."""
+    first: dict[str, int] = {}
+    for place, reading in enumerate(readings):
+        first.setdefault(reading.source, place)
+    must = {*first.values(), *(place for place, reading in enumerate(readings) if reading is chosen)}
+    places = sorted(range(len(readings)), key=lambda place: (place not in must, place))[:MAX_TIMES]
+    return [readings[place] for place in sorted(places)]
+
+
 def _note(reading: Reading, chosen: Reading | None, sound: Sequence[Reading], around: Circumstances) -> str:
     """What became of a sound reading, as one word: itself ``chosen``, or how it stands to its witness."""
     witness = chosen if chosen is not reading else _witness(reading, sound)
@@ -225,7 +244,7 @@ def _entry(reading: Reading, note: str, around: Circumstances) -> JsonObject:
     utc_ms, zone = reading.utc_ms, reading.zone
     if note == "local-as-utc" and utc_ms is not None:
         utc_ms, zone = utc_ms - offset_ms(around.zone, utc_ms), str(around.zone)
-    return {"source": reading.source, "raw": reading.raw, "zone": zone, "utc_ms": utc_ms, "note": note}
+    return {"source": reading.source, "raw": reading.raw[:MAX_RAW], "zone": zone, "utc_ms": utc_ms, "note": note}
 
 
 def _problems(

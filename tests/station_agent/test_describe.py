@@ -1,12 +1,17 @@
+from datetime import UTC
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from custody.canonical import canonical_bytes
-from station_agent import content, describe
+from station_agent import content, describe, recorders, times
+from station_agent.model import ClockReading, SourceFile
 from station_agent.tools.ffprobe import Probe
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 def kind(head: bytes, extension: str = "") -> str:
@@ -208,3 +213,39 @@ def test_frame_rates(ratio, milli):
 )
 def test_extensions_that_may_be_used(name, extension):
     assert describe._extension(name) == extension
+
+
+HOSTILE = st.text(st.characters(), max_size=400) | st.sampled_from(["\U0001f693" * 500, '"' * 500, "\ud800" * 9])
+
+
+@given(st.lists(HOSTILE, max_size=50), HOSTILE, HOSTILE, st.integers(0, 900))
+@example(["\U0001f693" * 500] * 40, "\U0001f693" * 500, '"' * 500, 900)
+def test_a_block_is_never_larger_than_an_entry_holds(raws, name, codec, tracks):
+    tags: dict[str, Any] = {
+        f"Track{n}:MediaCreateDate": f"2026:03:02 01:{n % 60:02}:{n // 60:02}" for n in range(tracks)
+    }
+    tags |= {f"Keys{n}:CreationDate": raw for n, raw in enumerate(raws)}
+    tags |= {f"Main:{tag}": name for tag in ("Make", "Model", "SerialNumber", "FileType")}
+    kinds = ("video", "audio")
+    stream = {"codec_name": codec, "width": 10**8, "height": 10**8, "sample_rate": 10**8, "pix_fmt": name}
+    found = findings(tags, tuple({**stream, "codec_type": kind, "avg_frame_rate": name} for kind in kinds))
+    claims = recorders.Claims("", name, name, name, name)
+    source = SourceFile(b"clip.mp4", 1000, 1_772_413_200_000_000_000)
+    unmeasured = ClockReading(None, None, "unmeasured")
+    about = describe._times(found, source, claims, unmeasured, SHANGHAI, 1_772_499_600_000)
+    block = describe._block(found, about, claims, unmeasured, {"ffprobe": name})
+    assert len(canonical_bytes(block)) <= describe.MAX_BLOCK_BYTES
+    assert len(about.times) + about.left_out >= tracks
+    if about.start is not None:
+        assert about.start["source"] in {time["source"] for time in about.times}
+
+
+def test_of_many_times_the_chosen_one_and_one_of_each_source_are_kept():
+    unset = [times.read("container", f"1904-01-01T00:00:{n:02}Z", UTC) for n in range(50)]
+    chosen = times.read("container", "2026-03-02T01:00:00+08:00", UTC)
+    end = times.from_mtime(1_772_413_200_000, 0)
+    around = times.Circumstances(SHANGHAI, 1_772_499_600_000, 0)
+    choice = times.choose([*unset, chosen, end], around)
+    assert len(choice.times) == times.MAX_TIMES
+    assert choice.left_out == 52 - times.MAX_TIMES
+    assert [time["raw"] for time in choice.times][-2:] == [chosen.raw, end.raw]
