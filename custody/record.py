@@ -129,8 +129,9 @@ def parse_record(payload: bytes) -> Record:
         raise UnparsableError("prev: the hex leaf hash of the entry before, or an empty string at seq 0, is needed")
     if not isinstance(utc_ms, int) or utc_ms < 0:
         raise UnparsableError("time.utc_ms: milliseconds since 1970 are needed")
-    if not isinstance(time.get("source"), str):
-        raise UnparsableError("time.source: a word for the quality of the clock is needed")
+    _text(time.get("source"), "time.source")
+    for name in ("boot_id", "mono_ns"):
+        _text(time.get(name, "absent"), f"time.{name}")
     for block in EVENTS.get(event, ()):
         _check_block(event, block, fields.get(block))
     return Record(fields, event, record_id, log, seq, prev, utc_ms)
@@ -148,6 +149,8 @@ def _check_block(event: str, name: str, value: JsonValue) -> None:
         raise UnparsableError(f"{event}.{name}: an object is needed")
     for field, check in checks.items():
         check(value.get(field), f"{event}.{name}.{field}")
+    if name == "object":
+        _need(str(value["id"]) in str(value["name"]), f"{event}.object.name", "a name made from the object's own id")
 
 
 def _text(value: JsonValue, where: str) -> None:

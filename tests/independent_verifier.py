@@ -11,7 +11,6 @@ import binascii
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -557,7 +556,7 @@ def read_vkey(text: str) -> NoteKey:
 
 
 def _note_text(note: str | bytes) -> str:
-    """The characters of a note: not too many, valid UTF-8, no control character (Unicode's `Cc`) but newline."""
+    """The characters of a note: not too many, valid UTF-8, nothing below U+0020 but newline."""
     try:
         data = note if isinstance(note, bytes) else note.encode("utf-8")
         text = data.decode("utf-8")
@@ -565,9 +564,8 @@ def _note_text(note: str | bytes) -> str:
         unparsable(str(error))
     if len(data) > MAX_NOTE:
         unparsable("note too long")
-    controls = {sign for sign in text if unicodedata.category(sign) == "Cc" and sign != "\n"}
-    if controls:
-        unparsable("control character" if min(controls) < " " else "control character from U+007F on")
+    if any(sign < " " and sign != "\n" for sign in text):
+        unparsable("control character")
     return text
 
 
