@@ -56,7 +56,7 @@ def offload_folder(source: Path, target: Path, workers: int) -> dict[str, float]
 
     def one(path: Path) -> None:
         temporary = target / f".{path.name}.part"
-        result = offloader.copy(path, temporary, lambda _done, _phase: None)
+        result = offloader.copy(path.parent, os.fsencode(path.name), temporary, lambda _done, _phase: None)
         if result.reread != "uncached":
             sys.exit(f"the re-read of {path.name} was {result.reread}: nothing is proved")
         offloader.publish(temporary, target / path.name)

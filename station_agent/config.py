@@ -123,6 +123,9 @@ class Recorders(_Section):
 
     require_tag: bool = True
     """Read only devices that a udev rule tagged as recorders."""
+    trust_names: bool = False
+    """Take a file with the path, size and time of a sealed one for it without reading it again. Quicker, and blind to
+    recorders that count names from the start again, clone their serial, or had their clock set back."""
 
 
 class Offload(_Section):

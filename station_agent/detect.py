@@ -1,7 +1,8 @@
 """udev → ``RecorderDocked`` / ``RecorderUndocked``. The only module that imports pyudev.
 
-What is decided rests on udev properties alone: tag, file system, port, serial. The same recorder is announced by
-``add`` and again by ``change``, and may leave twice; each arrival and each departure is reported once.
+What is decided rests on udev properties (tag, file system, port, serial) and the size of the medium. The same recorder
+is announced by ``add`` and again by ``change``, and may leave twice; each arrival and each departure is reported once.
+A medium without a file system arrives too: what cannot be read must not look like an empty bay.
 """
 
 import errno
@@ -10,12 +11,14 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import pyudev
 import structlog
 
 from station_agent.bays import BayMap
+from station_agent.errors import MountError
 from station_agent.model import DeviceIdentity, RecorderDocked, RecorderUndocked
 from station_agent.ports import Clock
 
@@ -26,6 +29,8 @@ RECEIVE_BUFFER_BYTES: Final = 8 << 20
 POLL_S: Final = 0.2
 
 _WITH_BOOT_SECTOR: Final = frozenset({"vfat", "exfat", "ntfs"})
+_NEVER_FORMATTED: Final = frozenset({"0x5", "0xf", "0x85", "e3c9e316-0b5c-4db8-817d-f92df00215ae"})
+"""Types of partitions that hold no file system by their nature: extended (MBR), Microsoft reserved (GPT)."""
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +43,10 @@ class Sighting:
     action: str
     properties: Mapping[str, str]
     tags: frozenset[str]
+    sectors: int = 0
+    """Size of the medium; 0 for a reader without a card."""
+    partitions: int = 0
+    """How many partitions of it the kernel knows."""
 
 
 class Docks:
@@ -71,14 +80,15 @@ class Docks:
     def _arrival(self, sighting: Sighting, at_ms: int) -> RecorderDocked | None:
         if self._require_tag and TAG not in sighting.tags:
             return None
-        if not is_volume(sighting.properties):
+        volume = is_volume(sighting.properties)
+        if not volume and not is_unformatted(sighting):
             return None
         bay = bay_of(sighting.properties, self._bays)
         if bay is None:
             if TAG in sighting.tags:
                 _log.warning("recorder-without-bay", node=sighting.node, port=sighting.properties.get("ID_PATH", ""))
             return None
-        filesystem = sighting.properties["ID_FS_TYPE"]
+        filesystem = sighting.properties["ID_FS_TYPE"] if volume else ""
         return RecorderDocked(sighting.node, bay, identity_of(sighting.properties), filesystem, at_ms)
 
 
@@ -123,11 +133,42 @@ class Detector:
     def _see(self, device: pyudev.Device, action: str) -> list[RecorderDocked | RecorderUndocked]:
         if not device.device_node:
             return []
-        properties = {name: device.properties[name] for name in device.properties}
-        return self._docks.see(Sighting(device.device_node, action, properties, frozenset(device.tags)), self._now())
+        return self._docks.see(_sighting(device, action), self._now())
 
     def _now(self) -> int:
         return self._clock.now().utc_ms
+
+
+def require_same(event: RecorderDocked) -> None:
+    """Raise ``MountError`` unless what is at the node of ``event`` now is what was announced there.
+
+    A node is taken again by the next recorder. udev may still tell of the one before: then its number of the medium
+    (``DISKSEQ``) is not the kernel's, who counts each medium put in since the machine was started.
+    """
+    now = _look(event.node)
+    if now is None:
+        raise MountError(f"{event.node} is not there any more")
+    if (identity_of(now.properties), now.properties.get("ID_FS_TYPE", "")) != (event.identity, event.filesystem):
+        raise MountError(f"{event.node} holds another volume than the one that was announced")
+    told, true = now.properties.get("DISKSEQ", ""), _medium_number(event.node)
+    if told and told != true:
+        raise MountError(f"{event.node}: udev tells of medium {told}, the kernel has {true} there")
+
+
+def still_unformatted(event: RecorderDocked) -> bool:
+    """Whether the medium that was announced without a file system is still there and has none."""
+    now = _look(event.node)
+    return now is not None and is_unformatted(now)
+
+
+def is_unformatted(sighting: Sighting) -> bool:
+    """Whether there is a medium, and nothing on it that can be mounted or holds partitions that could be."""
+    properties = sighting.properties
+    if is_volume(properties) or not sighting.sectors:
+        return False
+    if properties.get("DEVTYPE") == "partition":
+        return properties.get("ID_PART_ENTRY_TYPE", "") not in _NEVER_FORMATTED
+    return sighting.partitions == 0
 
 
 def _enlarge(monitor: pyudev.Monitor) -> None:
@@ -169,7 +210,44 @@ def identity_of(properties: Mapping[str, str]) -> DeviceIdentity:
         volume_uuid=properties.get("ID_FS_UUID", ""),
         volume_label=_decode(properties.get("ID_FS_LABEL_ENC", properties.get("ID_FS_LABEL", ""))),
         port=properties.get("ID_PATH", ""),
+    ).recordable()
+
+
+def _look(node: str) -> Sighting | None:
+    """What udev and the kernel say of a node now, or None when there is none."""
+    try:
+        return _sighting(pyudev.Devices.from_device_file(pyudev.Context(), node), "change")
+    except (pyudev.DeviceNotFoundError, OSError):
+        return None
+
+
+def _sighting(device: pyudev.Device, action: str) -> Sighting:
+    properties = {name: device.properties[name] for name in device.properties}
+    folder = Path(device.sys_path)
+    partitions = len(list(folder.glob("*/partition")))
+    return Sighting(
+        device.device_node, action, properties, frozenset(device.tags), _number(folder / "size"), partitions
     )
+
+
+def _medium_number(node: str) -> str:
+    """/sys/…/diskseq of the disk that a node belongs to; empty where the kernel has none (before 5.15)."""
+    folder = Path("/sys/class/block", Path(node).name).resolve()
+    disk = folder.parent if (folder / "partition").exists() else folder
+    return _text(disk / "diskseq")
+
+
+def _number(path: Path) -> int:
+    text = _text(path)
+    return int(text) if text.isdecimal() else 0
+
+
+def _text(path: Path) -> str:
+    """What a file of /sys says; empty when it is gone, as it is when the device is."""
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def _decode(encoded: str) -> str:

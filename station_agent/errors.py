@@ -81,7 +81,7 @@ class CopyError(AgentError):
     """One file could not be copied and proved.
 
     ``reason`` is one of ``read-error``, ``reread-differs``, ``no-space``, ``write-error``, ``source-vanished``,
-    ``source-changed``, ``not-a-file``; it stands in the ``ingest.failed`` record.
+    ``source-changed``, ``not-a-file``, ``reread-cached``; it stands in the ``ingest.failed`` record.
     """
 
     exit_code = 74

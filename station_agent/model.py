@@ -3,12 +3,14 @@
 Times ending in ``_ms`` are milliseconds since 1970 UTC by the station's clock unless a name says otherwise.
 """
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from custody.canonical import JsonObject
+
+MAX_TEXT: int = 256
+"""Characters kept of a text that a stranger wrote: a serial, a label, a statement beside a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +30,25 @@ class DeviceIdentity:
         """Name under which the journal remembers this recorder: serial and volume, since serials are not unique."""
         return f"{self.serial}/{self.volume_uuid}"
 
+    @property
+    def tells_apart(self) -> bool:
+        """Whether it names one recorder and one volume; an empty serial or volume id is shared by many."""
+        return bool(self.serial and self.volume_uuid)
+
+    def recordable(self) -> "DeviceIdentity":
+        """The same with every text as a record can hold it."""
+        return DeviceIdentity(**{part.name: recordable(getattr(self, part.name)) for part in fields(self)})
+
 
 @dataclass(frozen=True, slots=True)
 class RecorderDocked:
-    """udev announced a readable volume at a bay."""
+    """udev announced a medium at a bay."""
 
     node: str
     bay: int
     identity: DeviceIdentity
     filesystem: str
+    """Empty when no file system is found on it; one may still come with a later event."""
     at_ms: int
 
 
@@ -68,7 +80,7 @@ class SourceFile:
     size: int
     mtime_ns: int
     refused: str = ""
-    """Why it will not be opened: ``symlink``, ``device-node``, ``fifo``, ``socket``; empty for a regular file."""
+    """Why it will not be opened, such as ``symlink`` or ``ambiguous-name``; empty for a regular file."""
 
     @property
     def mtime_ms(self) -> int:
@@ -78,12 +90,7 @@ class SourceFile:
     @property
     def printable(self) -> str:
         """The path for people and logs: undecodable bytes and control characters replaced."""
-        text = self.path.decode("utf-8", "replace")
-        return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-    def under(self, root: Path) -> bytes:
-        """Absolute path to open, as bytes."""
-        return os.path.join(os.fsencode(root), self.path)  # noqa: PTH118  # pathlib cannot hold arbitrary bytes
+        return printable(self.path.decode("utf-8", "replace"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +154,13 @@ class StationTime:
             "boot_id": self.boot_id,
             "mono_ns": str(self.mono_ns),
         }
+
+
+def printable(text: str) -> str:
+    """The text with a replacement character for everything that is not printable, lone surrogates among it."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def recordable(text: str, most: int = MAX_TEXT) -> str:
+    """A stranger's text as a record can hold it: printable, and at most so many characters."""
+    return printable(text[:most])

@@ -13,6 +13,7 @@ import errno
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
+
+import structlog
 
 from station_agent import durable, linux
 from station_agent.errors import MountError
@@ -47,6 +50,8 @@ _FUSE_PROGRAMS: Final = {
     "ntfs": ("ntfs-3g", "-o", f"{_FLAG_NAMES},norecover"),
 }
 
+_log = structlog.get_logger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class MountInfo:
@@ -63,12 +68,11 @@ def mounted(event: RecorderDocked, mounts: Path, zone: ZoneInfo) -> Iterator[Mou
 
     FAT and exFAT write local times without a zone; they are read as times of ``zone``, the recorders' zone.
 
-    It is unmounted lazily at the end, also after the recorder was pulled. Raises ``MountError`` when the volume cannot
-    be mounted or is not provably read-only; then nothing of it was read.
+    Each docking has a mount point of its own: one that ends late has nothing in common with the next at this node. It
+    is unmounted lazily at the end, also after the recorder was pulled. Raises ``MountError`` when the volume cannot be
+    mounted or is not provably read-only; then nothing of it was read.
     """
-    target = mounts / f"bay{event.bay}-{Path(event.node).name}"
-    _free(target)
-    durable.make_dirs(target)
+    target = _new_mount_point(event, mounts)
     try:
         device_read_only = _protect(event.node)
         driver = _mount(event, target, zone)
@@ -189,10 +193,22 @@ def require_read_only(seen: MountInfo) -> None:
         raise MountError(f"{seen.mount_point} is mounted {','.join(seen.flags)}, not ro; nothing was read from it")
 
 
+def _new_mount_point(event: RecorderDocked, mounts: Path) -> Path:
+    try:
+        durable.make_dirs(mounts)
+        return Path(tempfile.mkdtemp(prefix=f"bay{event.bay}-{Path(event.node).name}-", dir=mounts))
+    except OSError as error:
+        raise MountError(f"{mounts}: no mount point can be made there: {error.strerror}") from error
+
+
 def _free(target: Path) -> None:
-    while _seen_at(target) is not None:
-        linux.unmount_lazily(target)
-    _remove_if_empty(target)
+    """Leave nothing behind. What cannot be freed is said, and left to ``clear_stale``."""
+    try:
+        while _seen_at(target) is not None:
+            linux.unmount_lazily(target)
+        _remove_if_empty(target)
+    except OSError as error:
+        _log.warning("mount-point-left", path=str(target), reason=error.strerror)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -15,6 +15,7 @@ import hashlib
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,13 +31,19 @@ BUFFER_BYTES: Final = 4 << 20
 
 READING: Final = "reading"
 VERIFYING: Final = "verifying"
+COMPARING: Final = "comparing"
+EVICTION_PAUSES_S: Final = (0.0, 0.2)
+"""Waits before each try to get our copy out of the page cache: somebody else may look at it for a moment."""
 
 Progress = Callable[[int, str], None]
-"""Called with the bytes done so far and the phase, ``reading`` or ``verifying``; what it raises ends the copy."""
+"""Called with the bytes done so far and the phase: ``reading``, ``verifying`` or ``comparing``. What it raises ends the
+work."""
 
 _T = TypeVar("_T")
 _GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.ESTALE, errno.ENOMEDIUM})
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_LINKS: Final = frozenset({errno.ELOOP, errno.ENOTDIR})
+"""What open(2) answers with O_NOFOLLOW at a link: ELOOP, or ENOTDIR where a folder was asked for."""
 
 
 class Offloader:
@@ -46,35 +53,48 @@ class Offloader:
         self._clock = clock
         self._local = threading.local()
 
-    def copy(self, source: bytes | Path, temporary: Path, on_progress: Progress) -> CopyResult:
-        """Copy ``source`` to ``temporary`` and prove it by an uncached re-read.
+    def copy(self, root: Path, path: bytes, temporary: Path, on_progress: Progress) -> CopyResult:
+        """Copy the file at ``path`` below ``root`` to ``temporary`` and prove it by an uncached re-read.
 
         When this returns, the content is on the disk (the name is not, until ``publish``). A left-over ``temporary``
         of an earlier attempt is overwritten. On failure the partial file stays for the caller to judge. The source is
-        opened without following a link and only if it is a regular file.
+        opened folder by folder without following a link or leaving the file system, and only if it is a regular file.
 
         Raises ``CopyError`` with reason ``read-error``, ``source-vanished``, ``source-changed``, ``not-a-file``,
-        ``no-space``, ``write-error`` or ``reread-differs``.
+        ``no-space``, ``write-error``, ``reread-differs``, or ``reread-cached`` where the copy stays in the page cache:
+        reading it back would prove nothing.
         """
         start_ms = self._clock.now().utc_ms
         buffer = self._buffer()
-        with _source(source) as src, _target(temporary) as dst:
+        with _source(root, path) as src, _target(temporary) as dst:
             before = os.fstat(src)
             digest = _transfer(src, dst, before.st_size, buffer, on_progress)
             _require_unchanged(before, _read_side(lambda: os.fstat(src)))
-            _settle(dst)
+            _settle(dst, before.st_size)
             os.posix_fadvise(src, 0, 0, os.POSIX_FADV_DONTNEED)
-            reread, uncached = _read_back(dst, before.st_size, buffer, on_progress)
+            reread = _read_back(dst, buffer, on_progress)
         if reread != digest:
             raise CopyError("reread-differs", f"{digest} was read from the recorder, {reread} from our disk")
         return CopyResult(
             size=before.st_size,
             sha256=digest,
             reread_sha256=reread,
-            reread="uncached" if uncached else "cached",
+            reread="uncached",
             start_ms=start_ms,
             end_ms=self._clock.now().utc_ms,
         )
+
+    def digest(self, root: Path, path: bytes, on_progress: Progress) -> str:
+        """SHA-256 of the file at ``path`` below ``root``, opened and read as ``copy`` does, written nowhere.
+
+        Raises ``CopyError`` with one of ``copy``'s reasons for the recorder's side.
+        """
+        with _source(root, path) as src:
+            before = os.fstat(src)
+            digest = _hash(lambda: _next_piece(src, self._buffer()), lambda done: on_progress(done, COMPARING))
+            _require_unchanged(before, _read_side(lambda: os.fstat(src)))
+            os.posix_fadvise(src, 0, 0, os.POSIX_FADV_DONTNEED)
+        return digest
 
     def publish(self, temporary: Path, final: Path) -> None:
         """Give a proved copy its final name, durably: rename, then fsync of the folder. Raises ``CopyError``."""
@@ -91,10 +111,8 @@ class Offloader:
 
 
 @contextmanager
-def _source(path: bytes | Path) -> Iterator[int]:
-    # O_NONBLOCK: opening a FIFO must not wait for a writer; for regular files it means nothing.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    fd = _read_side(lambda: os.open(path, flags))
+def _source(root: Path, path: bytes) -> Iterator[int]:
+    fd = _read_side(lambda: _open_below(root, path))
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise CopyError("not-a-file", "only regular files are read")
@@ -102,6 +120,32 @@ def _source(path: bytes | Path) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def _open_below(root: Path, path: bytes) -> int:
+    """Descend by descriptors, as the listing did: a folder swapped for a link since then leads nowhere."""
+    *folders, name = path.split(b"/")
+    here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    device = os.fstat(here).st_dev
+    try:
+        for folder in folders:
+            inner = _open_one(folder, os.O_DIRECTORY, here, device)
+            os.close(here)
+            here = inner
+        # O_NONBLOCK: opening a FIFO must not wait for a writer; for regular files it means nothing.
+        return _open_one(name, os.O_NONBLOCK, here, device)
+    finally:
+        os.close(here)
+
+
+def _open_one(name: bytes, flags: int, folder: int, device: int) -> int:
+    if name in (b"", b".", b".."):
+        raise CopyError("not-a-file", "a path is made of names alone")
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=folder)
+    if os.fstat(fd).st_dev != device:
+        os.close(fd)
+        raise CopyError("not-a-file", "it lies on another file system")
+    return fd
 
 
 @contextmanager
@@ -145,24 +189,35 @@ def _write(fd: int, piece: memoryview, offset: int) -> None:
     _write_side(write_all)
 
 
-def _settle(fd: int) -> None:
+def _settle(fd: int, size: int) -> None:
     """Fsync first: a dirty page cannot be dropped, and a re-read of it would prove nothing."""
-    _write_side(lambda: os.fsync(fd))
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    for pause_s in EVICTION_PAUSES_S:
+        time.sleep(pause_s)
+        _write_side(lambda: os.fsync(fd))
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        if _write_side(lambda: linux.resident_pages(fd, size)) == 0:
+            return
+    raise CopyError("reread-cached", "the spool's file system keeps the copy in memory; use one on a disk")
 
 
-def _read_back(fd: int, size: int, buffer: memoryview, on_progress: Progress) -> tuple[str, bool]:
-    """SHA-256 of what the disk gives back, and whether nothing of it came from the page cache."""
-    uncached = _write_side(lambda: linux.resident_pages(fd, size)) == 0
+def _read_back(fd: int, buffer: memoryview, on_progress: Progress) -> str:
+    """SHA-256 of what the disk gives back."""
     _write_side(lambda: os.lseek(fd, 0, os.SEEK_SET))
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-    digest, done = hashlib.sha256(), 0
-    while count := _write_side(lambda: os.readv(fd, [buffer])):
-        digest.update(buffer[:count])
-        done += count
-        on_progress(done, VERIFYING)
+    digest = _hash(
+        lambda: buffer[: _write_side(lambda: os.readv(fd, [buffer]))], lambda done: on_progress(done, VERIFYING)
+    )
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    return digest.hexdigest(), uncached
+    return digest
+
+
+def _hash(next_piece: Callable[[], memoryview], on_bytes: Callable[[int], None]) -> str:
+    digest, done = hashlib.sha256(), 0
+    while piece := next_piece():
+        digest.update(piece)
+        done += len(piece)
+        on_bytes(done)
+    return digest.hexdigest()
 
 
 def _require_unchanged(before: os.stat_result, after: os.stat_result) -> None:
@@ -190,7 +245,7 @@ def _read_failure(error: OSError) -> CopyError:
     text = error.strerror or str(error)
     if error.errno in _GONE:
         return CopyError("source-vanished", text)
-    if error.errno == errno.ELOOP:
+    if error.errno in _LINKS:
         return CopyError("not-a-file", "a symbolic link is never followed")
     return CopyError("read-error", text)
 

@@ -1,6 +1,7 @@
 """The story of one docked recorder, and of a station that was killed in the middle of it.
 
-    docked → list → announce (device.docked, ingest.seen) → each file: reserve → copy + re-read → rename → seal → done
+    announced → its turn → mounted → listed → said (device.docked, ingest.seen)
+              → each new file: reserve → copy + re-read → rename → seal; each known one: compare → done
 
 What makes ``kill -9`` harmless is the order around each file:
 
@@ -11,25 +12,38 @@ What makes ``kill -9`` harmless is the order around each file:
 5. log append, fsync; then journal ``sealed`` with its outbox row in one transaction
 
 ``recover`` takes each of these up again. Nothing here writes to a recorder.
+
+A name, a size and a time do not make a file: what was sealed under them before is read again and compared, unless the
+station is told to trust names and the recorder can be told from all others.
 """
 
-import base64
 import errno
 import hashlib
-import mimetypes
+import itertools
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
 import structlog
 
-from custody.canonical import JsonObject, JsonValue, canonical_bytes, parse_object
+from custody.canonical import JsonObject, parse_object
+from custody.errors import ContractError
 from custody.layout import original_name, safe_extension
+from station_agent.docking import (
+    UNRECORDABLE,
+    Docking,
+    batches,
+    copied_body,
+    docked_body,
+    identity_of,
+    listed,
+    recordable,
+)
 from station_agent.durable import fsync_dir, make_dirs
 from station_agent.errors import CopyError, DeviceGoneError, MountError, StoppingError
 from station_agent.journal import Clip, Journal
@@ -40,41 +54,47 @@ from station_agent.model import (
     RecorderDocked,
     RecorderUndocked,
     SourceFile,
+    printable,
 )
 from station_agent.ports import Clock
 from station_agent.seal import Fact, Seal
 from station_agent.states import BayState, ClipState
 from station_agent.status import Board
+from station_agent.turns import Turns
 
 PART: Final = ".part"
 """Suffix of temporary names in the spool."""
-MAX_FILES: Final = 200
-MAX_LIST_BYTES: Final = 32_000
-"""Bounds of one ``ingest.seen`` entry: an entry has at most 65,535 bytes."""
 SPARE_BYTES: Final = 64 << 20
 """Space that stays free in the spool for journal, log and the file system itself."""
 NO_SPACE_PAUSE_S: Final = 5.0
 """How long a recorder that does not fit waits before it is tried again."""
+FORMAT_PATIENCE_S: Final = 2.0
+"""How long a medium without file system may take to show one, or its partitions: the kernel tells of it in steps."""
 GONE_PATIENCE_S: Final = 1.0
 """How long a read error waits for udev to say that the recorder was pulled."""
+MAX_NOTE: Final = 500
+"""Characters kept of an error's text."""
 QUIET_REFUSALS: Final = frozenset({"symlink", "device-node", "fifo", "socket"})
 """Entries that are no recordings: a warning on the screen. Other failures call the administrator."""
 CLOCK_TOLERANCE_MS: Final = 60_000
 """A recorder clock further off than this is said on the screen."""
 RECOVERED: Final = "the station was stopped between copy and entry; the copy was read in full again and is equal"
-UNMEASURED: Final = ClockReading(None, None, "unmeasured")
 _MAYBE_GONE: Final = frozenset({"read-error", "source-vanished", "source-changed", "not-a-file"})
 """What reading looks like when the recorder is pulled."""
+COMPARED: Final = "a copy of this path, size and time was sealed before; whether it is the same could not be read"
 
 _log = structlog.get_logger(__name__)
-_types = mimetypes.MimeTypes()  # the built-in table alone: a record must not depend on this machine's /etc/mime.types
 
 
 class Copier(Protocol):
     """What the pipeline needs from ``offload.Offloader``."""
 
-    def copy(self, source: bytes | Path, temporary: Path, on_progress: Callable[[int, str], None]) -> CopyResult:
+    def copy(self, root: Path, path: bytes, temporary: Path, on_progress: Callable[[int, str], None]) -> CopyResult:
         """Copy with proof. Raises ``CopyError``, or whatever ``on_progress`` raises."""
+        ...
+
+    def digest(self, root: Path, path: bytes, on_progress: Callable[[int, str], None]) -> str:
+        """SHA-256 of a file of the recorder. Raises as ``copy``."""
         ...
 
     def publish(self, temporary: Path, final: Path) -> None:
@@ -100,6 +120,7 @@ class Reader:
     family_of: Callable[[Iterable[SourceFile]], str]
     claims: Callable[[bytes], Claimed]
     measure_offset: Callable[[Iterable[SourceFile], int], ClockReading]
+    still_unformatted: Callable[[RecorderDocked], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,58 +143,6 @@ class Summary:
         return self.open == 0 and self.failed == 0
 
 
-@dataclass(slots=True)
-class _Docking:
-    """A recorder in its bay, from announcement to removal."""
-
-    event: RecorderDocked
-    gone: threading.Event = field(default_factory=threading.Event)
-    over: bool = False
-    """``docked`` has returned."""
-    complete: bool = False
-    """Nothing of it was left to copy when ``docked`` returned."""
-    family: str = "generic"
-    clock: ClockReading = UNMEASURED
-    root: Path = Path()
-    no_space: bool = False
-    failed: set[str] = field(default_factory=set)
-    """Object ids that failed during this docking; the next docking tries them again."""
-
-    @property
-    def node(self) -> str:
-        return self.event.node
-
-    @property
-    def key(self) -> str:
-        return self.event.identity.key
-
-    def camera(self, officer: str = "") -> dict[str, JsonValue]:
-        identity = self.event.identity
-        return {
-            "serial": identity.serial,
-            "vendor_id": identity.vendor_id,
-            "product_id": identity.product_id,
-            "label": identity.volume_label,
-            "bay": self.event.bay,
-            "family": self.family,
-            "officer_as_stated": officer,
-        }
-
-    def volume(self, volume: MountedVolume) -> dict[str, JsonValue]:
-        return {
-            "filesystem": volume.filesystem,
-            "driver": volume.driver,
-            "flags": list(volume.flags),
-            "label": self.event.identity.volume_label,
-            "uuid": self.event.identity.volume_uuid,
-            "node": volume.node,
-            "read_only_device": "yes" if volume.device_read_only else "no",
-        }
-
-    def source(self, file: SourceFile) -> dict[str, JsonValue]:
-        return {"volume_uuid": self.event.identity.volume_uuid, **listed(file)}
-
-
 class Pipeline:
     """Everything between a docked recorder and its last sealed entry. Several recorders may be worked on at once.
 
@@ -193,9 +162,16 @@ class Pipeline:
         stop: threading.Event,
         *,
         workers: int = 2,
+        max_bays: int = 16,
         patient: bool = True,
+        trust_names: bool = False,
     ) -> None:
-        """``patient``: a full spool is waited for; otherwise the docking ends with its files open."""
+        """``max_bays`` recorders are read at once; further ones wait.
+
+        ``patient``: a full spool is waited for; otherwise the docking ends with its files open.
+        ``trust_names``: a file with the path, size and time of a sealed one is taken for it unread, on recorders that
+        can be told apart.
+        """
         self._clock = clock
         self._journal = journal
         self._seal = seal
@@ -206,8 +182,12 @@ class Pipeline:
         self._stop = stop
         self._workers = workers
         self._patient = patient
+        self._trust_names = trust_names
         self._space = Space(spool)
-        self._dockings: dict[str, _Docking] = {}
+        self._turns = Turns(max_bays)
+        self._numbers = itertools.count(1)
+        self._dockings: dict[str, Docking] = {}
+        """Device node → what is docked there now."""
         self._lock = threading.Lock()
 
     def recover(self) -> None:
@@ -221,15 +201,25 @@ class Pipeline:
 
     def docked(self, event: RecorderDocked) -> Summary:
         """Read one recorder to the end."""
-        docking = _Docking(event)
+        return self.read(self.announced(event))
+
+    def announced(self, event: RecorderDocked) -> Docking:
+        """A recorder was put in: its bay shows it from now on, and its removal is noticed, before its turn comes."""
+        docking = self._docking(event)
         with self._lock:
+            twins = [other for other in self._dockings.values() if other.key == docking.key]
+            for one in [docking, *twins] if twins else []:
+                one.shares_key = True
             self._dockings[event.node] = docking
-        self._board.begin(event, kernel_event=event.bay > 0)
+        self._board.begin(docking.id, docking.event, kernel_event=event.bay > 0)
+        return docking
+
+    def read(self, docking: Docking) -> Summary:
+        """Read an announced recorder to the end, as soon as it is its turn."""
         try:
-            with self._reader.mounted(event) as volume:
-                summary = self._ingest(docking, volume)
+            summary = self._read_volume(docking) if docking.event.filesystem else self._read_nothing(docking)
         except MountError as error:
-            summary = self._not_mounted(docking, error)
+            summary = self._not_readable(docking, "not-mounted", str(error))
         except (DeviceGoneError, StoppingError) as error:
             summary = Summary(open=1, reason=str(error))
         self._finish(docking, summary)
@@ -243,6 +233,7 @@ class Pipeline:
                 return
             docking.gone.set()
             over = docking.over
+        self._board.leave(docking.id)
         if over:
             self._say_undocked(docking)
 
@@ -250,211 +241,281 @@ class Pipeline:
         self, event: RecorderDocked, volume: MountedVolume, files: Sequence[SourceFile], stated: Mapping[str, str]
     ) -> Summary:
         """Files that were handed in without a recorder, with what was stated beside them, such as a drop folder's."""
-        docking = _Docking(event, root=volume.root, family="dropfolder")
+        docking = self._docking(event)
+        docking.root, docking.family = volume.root, "dropfolder"
+        files = [recordable(file) for file in files]
         self._announce(docking, files)
         return self._copy_all(docking, files, stated)
 
-    def _ingest(self, docking: _Docking, volume: MountedVolume) -> Summary:
-        files = list(self._reader.list_files(volume))
+    def _docking(self, event: RecorderDocked) -> Docking:
+        event = replace(event, identity=event.identity.recordable())
+        return Docking(event, f"{event.node}#{next(self._numbers)}")
+
+    def _read_volume(self, docking: Docking) -> Summary:
+        with self._turns.turn(docking.key, lambda: self._check(docking)), self._reader.mounted(docking.event) as volume:
+            return self._ingest(docking, volume)
+
+    def _read_nothing(self, docking: Docking) -> Summary:
+        """A medium without file system: a fact for the log, unless the kernel was only not done telling of it."""
+        gone = docking.gone.wait(FORMAT_PATIENCE_S)
+        self._check_stop()
+        docking.unsaid = gone or not self._reader.still_unformatted(docking.event)
+        if docking.unsaid:
+            return Summary()
+        return self._not_readable(docking, "no-filesystem", "no file system is found on it")
+
+    def _ingest(self, docking: Docking, volume: MountedVolume) -> Summary:
+        files = self._listed(volume)
         # A recorder pulled during the listing shows unreadable folders; those are no facts about its files.
         self._check(docking)
         docking.root = volume.root
         docking.family = self._reader.family_of(files)
         docking.clock = self._reader.measure_offset(files, docking.event.at_ms)
-        self._seal.append("device.docked", _docked_body(docking, volume))
+        self._seal.append("device.docked", docked_body(docking, volume))
         self._announce(docking, files)
         self._fail_vanished(docking, files)
         return self._copy_all(docking, files, {})
 
-    def _announce(self, docking: _Docking, files: Sequence[SourceFile]) -> None:
+    def _listed(self, volume: MountedVolume) -> list[SourceFile]:
+        try:
+            return [recordable(file) for file in self._reader.list_files(volume)]
+        except OSError as error:
+            raise MountError(f"{volume.node} was mounted and cannot be listed: {error.strerror}") from error
+
+    def _announce(self, docking: Docking, files: Sequence[SourceFile]) -> None:
         """``ingest.seen`` for each file the log does not know, before any copy."""
         known = self._journal.clips(docking.key)
         new = [listed(file) for file in files if identity_of(file) not in known]
-        head: dict[str, JsonValue] = {
-            "camera": docking.camera(),
-            "volume_uuid": docking.event.identity.volume_uuid,
-        }
-        facts: list[Fact] = [("ingest.seen", {**head, "files": batch}) for batch in batches(new)]
+        facts: list[Fact] = [("ingest.seen", docking.seen(batch)) for batch in batches(new)]
         if facts:
             self._seal.append_all(facts)
 
-    def _fail_vanished(self, docking: _Docking, files: Sequence[SourceFile]) -> None:
-        """Files that were seen before, never copied, and are not on the recorder any more."""
+    def _fail_vanished(self, docking: Docking, files: Sequence[SourceFile]) -> None:
+        """Files that were seen before, never copied, and are not on the recorder any more.
+
+        Said only of a recorder that is surely the one that was read then; of another, nothing has vanished.
+        """
+        if not docking.is_known:
+            return
         present = {identity_of(file) for file in files}
         for identity, clip in self._journal.clips(docking.key).items():
             if clip.state in (ClipState.SEEN, ClipState.COPYING) and identity not in present:
-                self._fail(docking, clip, "source-vanished")
+                self._fail(docking, clip.file, clip, "source-vanished")
 
-    def _copy_all(self, docking: _Docking, files: Sequence[SourceFile], stated: Mapping[str, str]) -> Summary:
-        """Copy what is not sealed yet; again and again while the spool is full and the station is patient."""
+    def _copy_all(self, docking: Docking, files: Sequence[SourceFile], stated: Mapping[str, str]) -> Summary:
+        """Copy and compare; again and again while the spool is full and the station is patient."""
         self._refuse(docking, files)
         wanted = self._wanted(docking, files)
-        self._board.plan(docking.node, len(wanted), sum(clip.file.size for clip in wanted))
+        self._board.plan(docking.id, len(wanted), sum(file.size for file, _ in wanted))
         if wanted:
-            self._board.show(docking.node, BayState.READING)
+            comparing = all(clip.state is ClipState.SEALED for _, clip in wanted)
+            self._board.show(docking.id, BayState.VERIFYING if comparing else BayState.READING)
         self._copy_once(docking, wanted, stated)
         while docking.no_space and self._patient and not docking.gone.is_set():
-            self._board.show(docking.node, BayState.NO_SPACE)
+            self._board.show(docking.id, BayState.NO_SPACE)
             if self._stop.wait(NO_SPACE_PAUSE_S):
                 break
             self._copy_once(docking, self._wanted(docking, files), stated)
-        return self._summary(docking, files, len(wanted))
+        return self._summary(docking, files)
 
-    def _refuse(self, docking: _Docking, files: Sequence[SourceFile]) -> None:
+    def _refuse(self, docking: Docking, files: Sequence[SourceFile]) -> None:
         """What will not be opened is said once; the same refusal at the next docking is no news."""
-        known = self._journal.clips(docking.key)
-        for file in files:
-            clip = known[identity_of(file)]
+        for file, clip in self._clips(docking, files):
             if file.refused and clip.state is not ClipState.SEALED and clip.reason != file.refused:
-                self._fail(docking, clip, file.refused)
+                self._fail(docking, file, clip, file.refused)
 
-    def _wanted(self, docking: _Docking, files: Sequence[SourceFile]) -> list[Clip]:
+    def _clips(self, docking: Docking, files: Sequence[SourceFile]) -> list[tuple[SourceFile, Clip]]:
+        """Each file as it was found, with what the journal remembers of it."""
         known = self._journal.clips(docking.key)
-        clips = [known[identity_of(file)] for file in files if not file.refused]
-        return [c for c in clips if c.state is not ClipState.SEALED and c.object_id not in docking.failed]
+        return [(file, known[identity_of(file)]) for file in files]
 
-    def _copy_once(self, docking: _Docking, clips: Sequence[Clip], stated: Mapping[str, str]) -> None:
+    def _wanted(self, docking: Docking, files: Sequence[SourceFile]) -> list[tuple[SourceFile, Clip]]:
+        """What is still to be copied or compared."""
+        over = docking.copied | docking.same | docking.failed
+        openable = [(file, clip) for file, clip in self._clips(docking, files) if not file.refused]
+        return [(f, c) for f, c in openable if c.object_id not in over and not self._is_trusted(docking, c)]
+
+    def _is_trusted(self, docking: Docking, clip: Clip) -> bool:
+        return clip.state is ClipState.SEALED and self._trust_names and docking.is_known
+
+    def _copy_once(
+        self, docking: Docking, wanted: Sequence[tuple[SourceFile, Clip]], stated: Mapping[str, str]
+    ) -> None:
         docking.no_space = False
         with ThreadPoolExecutor(self._workers, thread_name_prefix=f"bay{docking.event.bay}") as pool:
-            for running in [pool.submit(self._copy_one, docking, clip, stated) for clip in clips]:
+            for running in [pool.submit(self._copy_one, docking, file, clip, stated) for file, clip in wanted]:
                 running.result()
 
-    def _copy_one(self, docking: _Docking, clip: Clip, stated: Mapping[str, str]) -> None:
+    def _copy_one(self, docking: Docking, file: SourceFile, clip: Clip, stated: Mapping[str, str]) -> None:
         """One file, or the reason why not."""
         if docking.gone.is_set() or self._stop.is_set():
             return
         try:
-            with self._space.reserved(clip.file.size):
-                self._offload(docking, clip, stated)
+            if clip.state is ClipState.SEALED:
+                clip = self._compared(docking, file, clip)
+            if clip.state is not ClipState.SEALED:
+                with self._space.reserved(file.size):
+                    self._offload(docking, file, clip, stated)
         except CopyError as error:
-            self._judge(docking, self._put_down(docking, clip), error)
+            self._judge(docking, file, self._put_down(docking, clip), error)
+        except ContractError as error:
+            _log.warning("unrecordable", path=file.printable, detail=str(error))
+            self._fail(docking, file, self._put_down(docking, clip), UNRECORDABLE)
         except DeviceGoneError:
-            self._fail(docking, self._put_down(docking, clip), "pulled-early")
+            self._pulled(docking, file, self._put_down(docking, clip))
         except StoppingError:
             self._put_down(docking, clip)
 
-    def _offload(self, docking: _Docking, clip: Clip, stated: Mapping[str, str]) -> None:
+    def _compared(self, docking: Docking, file: SourceFile, clip: Clip) -> Clip:
+        """The clip of this content: the sealed one, or a new one for content that was never sealed under this name."""
+        digest = self._copier.digest(docking.root, file.path, self._watch(docking, clip))
+        if digest in self._journal.digests(clip):
+            docking.same.add(clip.object_id)
+            self._board.sealed(docking.id, clip.object_id, file.size)
+            return clip
+        self._board.put_down(docking.id, clip.object_id)
+        _log.warning("other-content", path=file.printable, sealed=clip.object_id)
+        self._seal.append("ingest.seen", docking.seen([listed(file, clip.edition + 1)]))
+        return self._journal.clips(docking.key)[identity_of(file)]
+
+    def _offload(self, docking: Docking, file: SourceFile, clip: Clip, stated: Mapping[str, str]) -> None:
         """Steps 1 to 5 of this module's head."""
-        extension = safe_extension(clip.file.path.rpartition(b"/")[2].decode("ascii", "replace"))
+        extension = safe_extension(file.path.rpartition(b"/")[2].decode("ascii", "replace"))
         clip = self._journal.reserve(clip, original_name(clip.object_id, docking.event.at_ms, extension))
         final, temporary = self._places(clip)
         _make_dirs(final.parent)
-        result = self._copier.copy(clip.file.under(docking.root), temporary, self._watch(docking, clip))
-        if result.size != clip.file.size:
-            raise CopyError("source-changed", f"listed with {clip.file.size} bytes, read {result.size}")
-        officer = stated.get("officer") or self._reader.claims(clip.file.path).officer
-        body = _copied_body(docking, clip, result, officer, stated)
+        result = self._copier.copy(docking.root, file.path, temporary, self._watch(docking, clip))
+        if result.size != file.size:
+            raise CopyError("source-changed", f"listed with {file.size} bytes, read {result.size}")
+        officer = stated.get("officer") or self._reader.claims(file.path).officer
+        body = copied_body(docking, file, clip, result, officer, stated)
+        self._seal.require_fit("ingest.copied", _recovered(body))  # the longer of the two bodies it may get
         clip = self._journal.copied(clip, result.sha256, body)
         self._copier.publish(temporary, final)
         self._seal.append("ingest.copied", body)
-        self._board.sealed(docking.node, clip.object_id, clip.file.size)
+        docking.copied.add(clip.object_id)
+        self._board.sealed(docking.id, clip.object_id, file.size)
 
-    def _watch(self, docking: _Docking, clip: Clip) -> Callable[[int, str], None]:
+    def _watch(self, docking: Docking, clip: Clip) -> Callable[[int, str], None]:
         """Shows the progress of one copy, and ends it when the recorder is gone or the station stops."""
 
         def on_progress(done: int, phase: str) -> None:
             self._check(docking)
-            self._board.progress(docking.node, clip.object_id, done, phase)
+            self._board.progress(docking.id, clip.object_id, done, phase)
 
         return on_progress
 
-    def _check(self, docking: _Docking) -> None:
-        if self._stop.is_set():
-            raise StoppingError("the station stops")
+    def _check(self, docking: Docking) -> None:
+        self._check_stop()
         if docking.gone.is_set():
             raise DeviceGoneError("pulled-early")
 
-    def _judge(self, docking: _Docking, clip: Clip, error: CopyError) -> None:
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            raise StoppingError("the station stops")
+
+    def _judge(self, docking: Docking, file: SourceFile, clip: Clip, error: CopyError) -> None:
         """What a failed copy means: no room yet, a recorder pulled early, or a fact about this file."""
-        _log.warning("copy-failed", path=clip.file.printable, reason=error.reason, detail=error.detail)
+        _log.warning("copy-failed", path=file.printable, reason=error.reason, detail=error.detail)
         if error.reason == "no-space":
             docking.no_space = True
         elif error.reason in _MAYBE_GONE and self._is_gone(docking):
-            self._fail(docking, clip, "pulled-early")
+            self._pulled(docking, file, clip)
         else:
-            self._fail(docking, clip, error.reason)
+            self._fail(docking, file, clip, error.reason)
 
-    def _is_gone(self, docking: _Docking) -> bool:
+    def _pulled(self, docking: Docking, file: SourceFile, clip: Clip) -> None:
+        """A file that is sealed is none the worse for it; whether the recorder's is still the same stays open."""
+        if clip.state is not ClipState.SEALED:
+            self._fail(docking, file, clip, "pulled-early")
+
+    def _is_gone(self, docking: Docking) -> bool:
         """Whether the recorder is not there any more; udev may need a moment to say so."""
         if docking.event.bay and docking.gone.wait(GONE_PATIENCE_S):
             return True
-        if not Path(docking.node).exists():
+        if not Path(docking.event.node).exists():
             docking.gone.set()
         return docking.gone.is_set()
 
-    def _put_down(self, docking: _Docking, clip: Clip) -> Clip:
-        """Leave no temporary behind; returns the clip as the journal has it now."""
+    def _put_down(self, docking: Docking, clip: Clip) -> Clip:
+        """Leave no unproved copy behind; returns the clip as the journal has it now, ready to be copied again."""
         clip = self._journal.clip(clip.object_id)
-        if clip.name:
-            for path in self._places(clip):
-                path.unlink(missing_ok=True)
-        self._board.put_down(docking.node, clip.object_id)
-        return clip
+        self._board.put_down(docking.id, clip.object_id)
+        if clip.state is ClipState.SEALED or not clip.name:
+            return clip
+        if clip.state is ClipState.COPIED:
+            self._journal.discard(clip)
+        for path in self._places(clip):
+            path.unlink(missing_ok=True)
+        return self._journal.clip(clip.object_id)
 
-    def _fail(self, docking: _Docking, clip: Clip, reason: str) -> None:
+    def _fail(self, docking: Docking, file: SourceFile, clip: Clip, reason: str) -> None:
         docking.failed.add(clip.object_id)
-        source = docking.source(clip.file)
-        self._seal.append("ingest.failed", {"camera": docking.camera(), "source": source, "reason": reason})
+        note: JsonObject = {"note": COMPARED} if clip.state is ClipState.SEALED else {}
+        source = docking.source(file, clip.edition)
+        self._seal.append("ingest.failed", {"camera": docking.camera(), "source": source, "reason": reason, **note})
 
-    def _summary(self, docking: _Docking, files: Sequence[SourceFile], new: int) -> Summary:
-        known = self._journal.clips(docking.key)
-        clips = [known[identity_of(file)] for file in files]
-        failed = [clip for clip in clips if clip.state is ClipState.FAILED]
-        sealed = sum(clip.state is ClipState.SEALED for clip in clips)
+    def _summary(self, docking: Docking, files: Sequence[SourceFile]) -> Summary:
+        clips = [clip for _, clip in self._clips(docking, files)]
+        unread = {clip.object_id for _, clip in self._wanted(docking, files)}
+        failed = [c for c in clips if c.object_id not in unread and _has_failed(docking, c)]
         return Summary(
             found=len(clips),
-            new=new,
-            sealed=sealed,
+            new=len(docking.copied),
+            sealed=sum(clip.state is ClipState.SEALED for clip in clips),
             refused=sum(clip.reason in QUIET_REFUSALS for clip in failed),
             failed=sum(clip.reason not in QUIET_REFUSALS for clip in failed),
-            open=len(clips) - sealed - len(failed),
+            open=len(unread),
             reason="no-space" if docking.no_space else "",
         )
 
-    def _not_mounted(self, docking: _Docking, error: MountError) -> Summary:
+    def _not_readable(self, docking: Docking, reason: str, note: str) -> Summary:
+        """Nothing of the volume can be read; a fact for the log, unless the recorder is simply gone."""
         if self._is_gone(docking):
             return Summary(open=1, reason="pulled-early")
-        _log.error("not-mounted", node=docking.node, reason=str(error))
-        source = {"volume_uuid": docking.event.identity.volume_uuid, "path": "."}
+        _log.error(reason, node=docking.event.node, note=note)
         body: JsonObject = {
             "camera": docking.camera(),
-            "source": source,
-            "reason": "not-mounted",
-            "note": str(error)[:500],
+            "source": {"volume_uuid": docking.event.identity.volume_uuid, "path": "."},
+            "reason": reason,
+            "note": printable(note[:MAX_NOTE]),
         }
         self._seal.append("ingest.failed", body)
-        return Summary(failed=1, reason="not-mounted")
+        return Summary(failed=1, reason=reason)
 
-    def _finish(self, docking: _Docking, summary: Summary) -> None:
+    def _finish(self, docking: Docking, summary: Summary) -> None:
         """Say how it ended, in the log first and on the screen second."""
         with self._lock:
             docking.over = True
             docking.complete = summary.open == 0 and not (docking.gone.is_set() and summary.failed)
             gone = docking.gone.is_set()
-        if gone:
+        if docking.unsaid:
+            self._board.end(docking.id)
+        elif gone:
             self._say_undocked(docking)
         elif docking.complete:
             self._seal.checkpoint()
-            self._board.show(docking.node, *final_state(summary, docking.clock))
+            self._board.show(docking.id, *final_state(summary, docking.clock))
         else:
             self._seal.checkpoint()
             if docking.no_space:
-                self._board.show(docking.node, BayState.NO_SPACE)
+                self._board.show(docking.id, BayState.NO_SPACE)
         _log.info("docking-over", bay=docking.event.bay, found=summary.found, sealed=summary.sealed, open=summary.open)
 
-    def _say_undocked(self, docking: _Docking) -> None:
-        reason = "removed" if docking.complete else "pulled-early"
+    def _say_undocked(self, docking: Docking) -> None:
+        if docking.unsaid:
+            return
         body: JsonObject = {
             "camera": docking.camera(),
             "volume_uuid": docking.event.identity.volume_uuid,
-            "reason": reason,
+            "reason": "removed" if docking.complete else "pulled-early",
         }
         self._seal.append("device.undocked", body)
         self._seal.checkpoint()
         if docking.complete:
-            self._board.end(docking.node)
+            self._board.end(docking.id)
         else:
-            self._board.show(docking.node, BayState.PULLED_EARLY)
+            self._board.show(docking.id, BayState.PULLED_EARLY)
 
     def _recover_copied(self, clip: Clip) -> None:
         """Read the copy in full once more; equal → seal it and say so, else copy again under the same id."""
@@ -467,7 +528,7 @@ class Pipeline:
         if found == temporary:
             self._copier.publish(temporary, final)
         fsync_dir(final.parent)
-        self._seal.append("ingest.copied", {**parse_object(clip.body), "note": RECOVERED})
+        self._seal.append("ingest.copied", _recovered(parse_object(clip.body)))
 
     def _places(self, clip: Clip) -> tuple[Path, Path]:
         final = self._spool / clip.name
@@ -500,30 +561,6 @@ class Space:
                 self._promised -= size
 
 
-def listed(file: SourceFile) -> dict[str, JsonValue]:
-    """A file as it stands in a record: printable path, the exact bytes where they differ, size, time."""
-    printable = file.printable or "."
-    exact: dict[str, JsonValue] = {}
-    if printable.encode() != file.path:
-        exact["path_b64"] = base64.b64encode(file.path).decode()
-    return {"path": printable, **exact, "size": file.size, "mtime_ms": file.mtime_ms}
-
-
-def batches(files: Iterable[dict[str, JsonValue]]) -> Iterator[list[dict[str, JsonValue]]]:
-    """Lists that fit into one ``ingest.seen`` entry each."""
-    batch: list[dict[str, JsonValue]] = []
-    size = 0
-    for file in files:
-        more = len(canonical_bytes(file)) + 1
-        if batch and (len(batch) == MAX_FILES or size + more > MAX_LIST_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(file)
-        size += more
-    if batch:
-        yield batch
-
-
 def final_state(summary: Summary, clock: ClockReading) -> tuple[BayState, list[str]]:
     """The word for a recorder that was read to the end, and what to say beside it."""
     warnings = _warnings(summary, clock)
@@ -532,17 +569,6 @@ def final_state(summary: Summary, clock: ClockReading) -> tuple[BayState, list[s
     if warnings:
         return BayState.SAFE_WITH_WARNINGS, warnings
     return (BayState.WAITING_UPLOAD if summary.new else BayState.NO_NEW_DATA), warnings
-
-
-def identity_of(file: SourceFile) -> tuple[bytes, int, int]:
-    """What a file of a recorder is known by: path, size, modification time in ms."""
-    return file.path, file.size, file.mtime_ms
-
-
-def media_type(path: bytes) -> str:
-    """Media type by the name's extension; a claim, the tools look inside later."""
-    kind, _ = _types.guess_type(path.decode("ascii", "replace"))
-    return kind or "application/octet-stream"
 
 
 def _warnings(summary: Summary, clock: ClockReading) -> list[str]:
@@ -556,40 +582,12 @@ def _warnings(summary: Summary, clock: ClockReading) -> list[str]:
     return found
 
 
-def _docked_body(docking: _Docking, volume: MountedVolume) -> JsonObject:
-    return {
-        "camera": docking.camera(),
-        "volume": docking.volume(volume),
-        "bay": docking.event.bay,
-        "clock": docking.clock.block(),
-    }
+def _has_failed(docking: Docking, clip: Clip) -> bool:
+    return clip.state is ClipState.FAILED or clip.object_id in docking.failed
 
 
-def _copied_body(
-    docking: _Docking, clip: Clip, result: CopyResult, officer: str, stated: Mapping[str, str]
-) -> JsonObject:
-    beside: JsonObject = {"stated": stated} if stated else {}
-    return {
-        **beside,
-        "camera": docking.camera(officer),
-        "object": {
-            "id": clip.object_id,
-            "name": clip.name,
-            "size": result.size,
-            "media_type": media_type(clip.file.path),
-            "digests": {"sha256": result.sha256},
-        },
-        "source": docking.source(clip.file),
-        "copy": {
-            "start_ms": result.start_ms,
-            "end_ms": result.end_ms,
-            "reread_sha256": result.reread_sha256,
-            "reread": result.reread,
-        },
-        "clock": docking.clock.block(),
-        "docked_ms": docking.event.at_ms,
-        "note": "",
-    }
+def _recovered(body: JsonObject) -> JsonObject:
+    return {**body, "note": f"{RECOVERED} {body.get('note') or ''}".rstrip()}
 
 
 def _digest(path: Path) -> str:

@@ -115,6 +115,10 @@ class Seal:
                 self._write_waiting()
         return request.entries
 
+    def require_fit(self, event: str, body: JsonObject) -> None:
+        """Raise ``ContractError`` when ``append`` would."""
+        self._draft(event, body)
+
     def checkpoint(self) -> SignedCheckpoint:
         """Sign the present state, durably."""
         with self._writer:

@@ -25,7 +25,8 @@ from station_agent.bays import BayMap
 from station_agent.clock import SystemClock, measure_offset
 from station_agent.config import Config
 from station_agent.describe import Describer
-from station_agent.detect import Detector
+from station_agent.detect import Detector, require_same, still_unformatted
+from station_agent.docking import Docking
 from station_agent.dropfolder import DropFolder, Statement, read_statement
 from station_agent.durable import make_dirs
 from station_agent.errors import AgentError, ConfigError, JournalError
@@ -42,6 +43,7 @@ from station_agent.model import (
     RecorderDocked,
     RecorderUndocked,
     SourceFile,
+    recordable,
 )
 from station_agent.mount import clear_stale, mounted
 from station_agent.offload import Offloader
@@ -103,7 +105,9 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
             config.spool,
             stop,
             workers=config.offload.workers,
+            max_bays=config.offload.max_bays,
             patient=patient,
+            trust_names=config.recorders.trust_names,
         )
         pipeline.recover()
         media = stack.enter_context(_media(config))
@@ -135,18 +139,19 @@ class _Running:
         self._stop = rooms.stop
         self._config = rooms.config
         self._error: Exception | None = None
-        self._bays = threading.Semaphore(rooms.config.offload.max_bays)
         self._threads: list[threading.Thread] = []
+        self._lasting: list[threading.Thread] = []
+        """Rooms that work for as long as the station runs."""
         self._publisher = _publisher(rooms)
 
     def until_stopped(self) -> None:
-        self._start("publish", lambda: self._publisher.run(self._stop))
-        self._start("checkpoint", self._checkpoints)
-        self._start("detect", self._detect)
+        self._keep("publish", lambda: self._publisher.run(self._stop))
+        self._keep("checkpoint", self._checkpoints)
+        self._keep("detect", self._detect)
         for kind in (DESCRIBE, TRANSCODE, UPLOAD):
-            self._start(kind, lambda kind=kind: self._rooms.followup.run(kind, self._stop))  # type: ignore[misc]  # mypy knows no default in a lambda
+            self._keep(kind, lambda kind=kind: self._rooms.followup.run(kind, self._stop))  # type: ignore[misc]  # mypy knows no default in a lambda
         if self._config.drop_folder is not None:
-            self._start("dropfolder", self._watch_drop_folder)
+            self._keep("dropfolder", self._watch_drop_folder)
         screen = self._screen() if self._config.screen.port else None
         notify("READY=1")
         self._wait()
@@ -157,12 +162,17 @@ class _Running:
         if self._error:
             raise self._error
 
-    def _start(self, name: str, work: Callable[[], None]) -> None:
+    def _keep(self, name: str, work: Callable[[], None]) -> None:
+        """Start a room whose work has no end before the station's."""
+        self._lasting.append(self._start(name, work))
+
+    def _start(self, name: str, work: Callable[[], object]) -> threading.Thread:
         thread = threading.Thread(target=lambda: self._guarded(name, work), name=name, daemon=True)
         self._threads = [t for t in self._threads if t.is_alive()] + [thread]
         thread.start()
+        return thread
 
-    def _guarded(self, name: str, work: Callable[[], None]) -> None:
+    def _guarded(self, name: str, work: Callable[[], object]) -> None:
         """Run one room; whatever ends it but its own return ends the station, the reason kept for the main thread."""
         ended_well = False
         try:
@@ -177,9 +187,15 @@ class _Running:
                 self._stop.set()
 
     def _wait(self) -> None:
+        """Until the stop. The watchdog is fed only while every lasting room works; without one the station stops."""
         pause_s = _watchdog_s() / 2 if _watchdog_s() else 1.0
         while not self._stop.wait(pause_s):
-            notify("WATCHDOG=1")
+            ended = [thread.name for thread in self._lasting if not thread.is_alive()]
+            if ended and not self._stop.is_set():
+                self._error = self._error or AgentError(f"{', '.join(ended)} ended although the station goes on")
+                self._stop.set()
+            elif not ended:
+                notify("WATCHDOG=1")
 
     def _join(self) -> None:
         share_s = STOP_WITHIN_S / max(1, len(self._threads))
@@ -198,14 +214,13 @@ class _Running:
         detector = Detector(bays, self._rooms.clock, require_tag=self._config.recorders.require_tag)
         for event in detector.events(self._stop):
             if isinstance(event, RecorderDocked):
-                self._start(f"bay-{event.bay}", lambda event=event: self._docked(event))  # type: ignore[misc]  # as above
+                self._read(self._rooms.pipeline.announced(event))
             else:
                 self._rooms.pipeline.undocked(event)
 
-    def _docked(self, event: RecorderDocked) -> None:
-        with self._bays:
-            if not self._stop.is_set():
-                self._rooms.pipeline.docked(event)
+    def _read(self, docking: Docking) -> None:
+        """In a thread of its own, so that the next event, perhaps this recorder's removal, is seen meanwhile."""
+        self._start(f"bay-{docking.event.bay}", lambda: self._rooms.pipeline.read(docking))
 
     def _watch_drop_folder(self) -> None:
         folder = self._config.drop_folder
@@ -226,7 +241,7 @@ class _Running:
             app, self._config.screen.host, self._config.screen.port, log_level="warning", timeout_graceful_shutdown=2
         )
         server = _ThreadServer(settings)
-        self._start("screen", server.run)
+        self._keep("screen", server.run)
         return server
 
     def _status(self) -> Status:
@@ -310,7 +325,7 @@ def _take_dropped(rooms: Rooms, folder: Path, file: SourceFile) -> Summary:
 
 def said(statement: Statement) -> dict[str, str]:
     """The texts of a sidecar that say something, as they stand in the ``stated`` block of ``ingest.copied``."""
-    return {name: text for name, text in asdict(statement).items() if text}
+    return {name: recordable(text) for name, text in asdict(statement).items() if text}
 
 
 def claimed(path: bytes, stated: Mapping[str, str]) -> recorders.Claims:
@@ -332,13 +347,22 @@ def _reader(config: Config) -> Reader:
         family_of=recorders.family_of,
         claims=recorders.claims,
         measure_offset=measure_offset,
+        still_unformatted=still_unformatted,
     )
 
 
 def _mounted(event: RecorderDocked, config: Config) -> AbstractContextManager[MountedVolume]:
     if event.filesystem == FOLDER:
         return _folder(Path(event.node))
-    return mounted(event, config.paths.mounts, config.zone)
+    return _announced_volume(event, config)
+
+
+@contextmanager
+def _announced_volume(event: RecorderDocked, config: Config) -> Iterator[MountedVolume]:
+    """The mounted volume, proved to be the one of the event. Asked after mounting: from then on nobody can swap it."""
+    with mounted(event, config.paths.mounts, config.zone) as volume:
+        require_same(event)
+        yield volume
 
 
 @contextmanager

@@ -74,6 +74,7 @@ BAY_TRANSITIONS: Final[Mapping[BayState, tuple[BayState, ...]]] = {
     BayState.IDLE: (BayState.IDENTIFYING,),
     BayState.IDENTIFYING: (
         BayState.READING,
+        BayState.VERIFYING,
         BayState.NO_SPACE,
         BayState.UNREGISTERED,
         BayState.NO_NEW_DATA,

@@ -16,8 +16,9 @@ from station_agent.states import BayState, bay_after
 Status = dict[str, Any]
 """The value of ``/api/status``: JSON objects, arrays, strings, numbers and booleans."""
 
+READING: Final = "reading"
 VERIFYING: Final = "verifying"
-"""Phase word of the copier while it reads its own copy back."""
+"""Phase words of the copier: while it reads a new file, and while it reads its own copy back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Tile:
     filesystem: str
     kernel_event: bool
     state: BayState = BayState.IDENTIFYING
+    left: bool = False
+    """The recorder is out of the bay, although reading it has not ended yet."""
     files_done: int = 0
     files_total: int = 0
     bytes_done: int = 0
@@ -49,40 +52,48 @@ class Board:
         self._bays = tuple(bays)
         self._monotonic_s = monotonic_s
         self._tiles: dict[str, Tile] = {}
+        """Docking id → tile: a docking that ends late never speaks for the recorder that is in the bay now."""
         self._lock = threading.Lock()
 
-    def begin(self, event: RecorderDocked, *, kernel_event: bool) -> None:
-        """A recorder was put in; what was pulled early from this bay is forgotten."""
+    def begin(self, docking_id: str, event: RecorderDocked, *, kernel_event: bool) -> None:
+        """A recorder was put in; what left this bay before is forgotten."""
         identity = event.identity
         tile = Tile(
             event.bay, identity.key, identity.serial, identity.volume_label, event.filesystem, kernel_event=kernel_event
         )
         with self._lock:
-            early = [n for n, t in self._tiles.items() if t.bay == event.bay and t.state is BayState.PULLED_EARLY]
-            for node in early:
-                del self._tiles[node]
-            self._tiles[event.node] = tile
+            for old in [i for i, t in self._tiles.items() if t.bay == event.bay and _is_past(t)]:
+                del self._tiles[old]
+            self._tiles[docking_id] = tile
 
-    def plan(self, node: str, files: int, size: int) -> None:
+    def leave(self, docking_id: str) -> None:
+        """The recorder is out of its bay; its tile stays until it is said how that ended."""
+        self._change(docking_id, lambda t: replace(t, left=True))
+
+    def plan(self, docking_id: str, files: int, size: int) -> None:
         """So many files and bytes are to be copied."""
-        self._change(node, lambda t: replace(t, files_total=files, bytes_total=size, started_s=self._monotonic_s()))
-
-    def show(self, node: str, state: BayState, warnings: Sequence[str] = ()) -> None:
-        """The bay's word. Raises ``JournalError`` for a transition the table does not have."""
-        self._change(node, lambda t: replace(t, state=bay_after(t.state, state), warnings=(*t.warnings, *warnings)))
-
-    def progress(self, node: str, object_id: str, done: int, phase: str) -> None:
-        """One copy came this far."""
-        self._change(node, lambda t: _moving(replace(t, copying={**t.copying, object_id: (done, phase)})))
-
-    def put_down(self, node: str, object_id: str) -> None:
-        """One copy ended without an entry."""
-        self._change(node, lambda t: replace(t, copying=_without(t.copying, object_id)))
-
-    def sealed(self, node: str, object_id: str, size: int) -> None:
-        """One file stands in the log."""
         self._change(
-            node,
+            docking_id, lambda t: replace(t, files_total=files, bytes_total=size, started_s=self._monotonic_s())
+        )
+
+    def show(self, docking_id: str, state: BayState, warnings: Sequence[str] = ()) -> None:
+        """The bay's word. Raises ``JournalError`` for a transition the table does not have."""
+        self._change(
+            docking_id, lambda t: replace(t, state=bay_after(t.state, state), warnings=(*t.warnings, *warnings))
+        )
+
+    def progress(self, docking_id: str, object_id: str, done: int, phase: str) -> None:
+        """One copy came this far."""
+        self._change(docking_id, lambda t: _moving(replace(t, copying={**t.copying, object_id: (done, phase)})))
+
+    def put_down(self, docking_id: str, object_id: str) -> None:
+        """One copy ended without an entry."""
+        self._change(docking_id, lambda t: replace(t, copying=_without(t.copying, object_id)))
+
+    def sealed(self, docking_id: str, object_id: str, size: int) -> None:
+        """One file stands in the log, or was found to stand there already."""
+        self._change(
+            docking_id,
             lambda t: replace(
                 t,
                 copying=_without(t.copying, object_id),
@@ -91,10 +102,10 @@ class Board:
             ),
         )
 
-    def end(self, node: str) -> None:
+    def end(self, docking_id: str) -> None:
         """The recorder was taken out in order; the bay is idle."""
         with self._lock:
-            self._tiles.pop(node, None)
+            self._tiles.pop(docking_id, None)
 
     def tiles(self) -> list[Tile]:
         """One tile a bay, in order of the bays; of several volumes in a bay the one that is least done."""
@@ -107,10 +118,10 @@ class Board:
         """The monotonic clock that rates are measured with."""
         return self._monotonic_s()
 
-    def _change(self, node: str, change: Callable[[Tile], Tile]) -> None:
+    def _change(self, docking_id: str, change: Callable[[Tile], Tile]) -> None:
         with self._lock:
-            if node in self._tiles:
-                self._tiles[node] = change(self._tiles[node])
+            if docking_id in self._tiles:
+                self._tiles[docking_id] = change(self._tiles[docking_id])
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +200,13 @@ def _troubles(journal: Journal, origin: str) -> list[Status]:
     ]
 
 
+def _is_past(tile: Tile) -> bool:
+    return tile.left or tile.state is BayState.PULLED_EARLY
+
+
 def _moving(tile: Tile) -> Tile:
-    """Reading while any copy still reads from the recorder, else verifying."""
-    reading = any(phase != VERIFYING for _, phase in tile.copying.values())
+    """Reading while any new file is still read from the recorder, else verifying."""
+    reading = any(phase == READING for _, phase in tile.copying.values())
     return replace(tile, state=bay_after(tile.state, BayState.READING if reading else BayState.VERIFYING))
 
 

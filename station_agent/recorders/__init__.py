@@ -6,7 +6,8 @@ regular file is ever opened. What will not be opened is still listed, with the r
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,10 +17,9 @@ from station_agent.recorders import dsj
 MAX_DEPTH: Final = 32
 """Deeper than any layout seen; a directory loop of a damaged file system ends here."""
 
-SYSTEM_FOLDERS: Final = frozenset(
-    {b"system volume information", b"$recycle.bin", b".trashes", b".spotlight-v100", b".fseventsd"}
-)
-"""Folders that computers, not recorders, leave at the root of a volume; compared without case."""
+WITHOUT_CASE: Final = frozenset({"vfat", "exfat", "ntfs"})
+"""File systems that look names up without regard to case. Asked for the second of two such names, a driver gives the
+first one's bytes."""
 
 # What lstat says of an entry that is neither a regular file nor a folder.
 _REFUSED: Final = {
@@ -50,21 +50,17 @@ def list_files(volume: MountedVolume) -> Iterator[SourceFile]:
 
     Symlinks, device nodes, FIFOs and sockets are listed with ``refused``, as are folders that cannot be read
     (``unreadable-folder``), are on another file system (``other-filesystem``), or nest too deep (``nested-too-deep``),
-    and entries whose metadata cannot be read (``unreadable-entry``). Only the folders named by ``ignored`` are left
-    out. Raises nothing for what is on the medium.
+    entries whose metadata cannot be read (``unreadable-entry``), and files and folders that cannot be told apart by
+    their names (``ambiguous-name``). Nothing is left out: a deleted clip in a ``$RECYCLE.BIN`` is footage too.
+
+    Raises ``OSError`` when the root itself cannot be opened, and nothing for what is on the medium.
     """
-    device = volume.root.stat().st_dev
     folder = os.open(volume.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield from _walk(folder, b"", device, depth=0)
+        walk = _Walk(os.fstat(folder).st_dev, without_case=volume.filesystem in WITHOUT_CASE)
+        yield from walk.entries(folder, b"", depth=0)
     finally:
         os.close(folder)
-
-
-def ignored(volume: MountedVolume) -> list[bytes]:
-    """Folders at the root that hold what computers leave behind; named in the record, not copied."""
-    with os.scandir(os.fsencode(volume.root)) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and _is_system(entry.name))
 
 
 def family_of(files: Iterable[SourceFile]) -> str:
@@ -78,49 +74,85 @@ def claims(path: bytes) -> Claims:
     return Claims(*found) if found else Claims()
 
 
-def _walk(folder: int, prefix: bytes, device: int, depth: int) -> Iterator[SourceFile]:
-    """Descend by file descriptors, so that neither a long path nor a swapped component leads elsewhere."""
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """Descends by file descriptors, so that neither a long path nor a swapped component leads elsewhere."""
+
+    device: int
+    without_case: bool
+
+    def entries(self, folder: int, prefix: bytes, depth: int) -> Iterator[SourceFile]:
+        try:
+            names = sorted(os.fsencode(name) for name in os.listdir(folder))
+        except OSError:
+            yield SourceFile(prefix.rstrip(b"/"), 0, 0, "unreadable-folder")
+            return
+        found = {name: _stat(folder, name) for name in names}
+        doubtful = ambiguous(names, found, without_case=self.without_case)
+        for name, entry in found.items():
+            path = prefix + name
+            if entry is None:
+                yield SourceFile(path, 0, 0, "unreadable-entry")
+            elif name in doubtful:
+                yield SourceFile(path, entry.st_size, entry.st_mtime_ns, "ambiguous-name")
+            else:
+                yield from self._entry(folder, path, entry, depth)
+
+    def _entry(self, folder: int, path: bytes, entry: os.stat_result, depth: int) -> Iterator[SourceFile]:
+        if not stat.S_ISDIR(entry.st_mode):
+            yield SourceFile(path, entry.st_size, entry.st_mtime_ns, _REFUSED.get(stat.S_IFMT(entry.st_mode), ""))
+        elif entry.st_dev != self.device:
+            yield SourceFile(path, 0, entry.st_mtime_ns, "other-filesystem")
+        elif depth == MAX_DEPTH:
+            yield SourceFile(path, 0, entry.st_mtime_ns, "nested-too-deep")
+        else:
+            yield from self._descend(folder, path, depth)
+
+    def _descend(self, folder: int, path: bytes, depth: int) -> Iterator[SourceFile]:
+        try:
+            inner = os.open(_base(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        except OSError:
+            yield SourceFile(path, 0, 0, "unreadable-folder")
+            return
+        try:
+            yield from self.entries(inner, path + b"/", depth + 1)
+        finally:
+            os.close(inner)
+
+
+def ambiguous(
+    names: Sequence[bytes], entries: Mapping[bytes, os.stat_result | None], *, without_case: bool
+) -> frozenset[bytes]:
+    """Names in one folder that may lead to another entry's bytes; a damaged folder may hold one name twice.
+
+    To a driver without case, names are one that differ in case or in trailing dots and spaces only. Names with one
+    inode are one already (a short name standing for another entry), unless the file system knows them as hard links.
+    """
+    twice = _shared((name, name) for name in names)
+    if not without_case:
+        return twice
+    spelled = _shared((_without_case(name), name) for name in names)
+    linked = _shared((entry.st_ino, name) for name, entry in entries.items() if entry and entry.st_nlink <= 1)
+    return twice | spelled | linked
+
+
+def _shared(keyed: Iterable[tuple[Hashable, bytes]]) -> frozenset[bytes]:
+    pairs = list(keyed)
+    times = Counter(key for key, _ in pairs)
+    return frozenset(name for key, name in pairs if times[key] > 1)
+
+
+def _without_case(name: bytes) -> str:
+    """As the upcase tables of FAT and NTFS have it: letter by letter, never more letters than before."""
+    text = name.decode("utf-8", "surrogateescape").rstrip(". ")
+    return "".join(upper if len(upper := letter.upper()) == 1 else letter for letter in text)
+
+
+def _stat(folder: int, name: bytes) -> os.stat_result | None:
     try:
-        names = sorted(os.fsencode(name) for name in os.listdir(folder))
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
     except OSError:
-        yield SourceFile(prefix.rstrip(b"/"), 0, 0, "unreadable-folder")
-        return
-    for name in names:
-        yield from _entry(folder, name, prefix + name, device, depth)
-
-
-def _entry(folder: int, name: bytes, path: bytes, device: int, depth: int) -> Iterator[SourceFile]:
-    try:
-        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except OSError:
-        yield SourceFile(path, 0, 0, "unreadable-entry")
-        return
-    if not stat.S_ISDIR(found.st_mode):
-        yield SourceFile(path, found.st_size, found.st_mtime_ns, _REFUSED.get(stat.S_IFMT(found.st_mode), ""))
-    elif depth == 0 and _is_system(name):
-        return
-    elif found.st_dev != device:
-        yield SourceFile(path, 0, found.st_mtime_ns, "other-filesystem")
-    elif depth == MAX_DEPTH:
-        yield SourceFile(path, 0, found.st_mtime_ns, "nested-too-deep")
-    else:
-        yield from _descend(folder, name, path, device, depth)
-
-
-def _descend(folder: int, name: bytes, path: bytes, device: int, depth: int) -> Iterator[SourceFile]:
-    try:
-        inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    except OSError:
-        yield SourceFile(path, 0, 0, "unreadable-folder")
-        return
-    try:
-        yield from _walk(inner, path + b"/", device, depth + 1)
-    finally:
-        os.close(inner)
-
-
-def _is_system(name: bytes) -> bool:
-    return name.lower() in SYSTEM_FOLDERS
+        return None
 
 
 def _base(path: bytes) -> bytes:

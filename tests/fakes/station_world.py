@@ -59,13 +59,16 @@ class FakeCopier:
     when: When = When.BEFORE
     during: Callable[[], None] = lambda: None
     copied: list[bytes] = field(default_factory=list)
+    compared: list[bytes] = field(default_factory=list)
     dead: bool = False
 
-    def copy(self, source: bytes | Path, temporary: Path, on_progress: Callable[[int, str], None]) -> CopyResult:
+    def copy(
+        self, root: Path, path: bytes, temporary: Path, on_progress: Callable[[int, str], None]
+    ) -> CopyResult:
         self._step(When.BEFORE)
-        name = os.fsencode(source).rpartition(b"/")[2]
+        name = path.rpartition(b"/")[2]
         self.copied.append(name)
-        data = Path(os.fsdecode(source)).read_bytes()
+        data = _read(root, path)
         temporary.write_bytes(data[: len(data) // 2])
         self.during()
         on_progress(len(data) // 2, "reading")
@@ -76,6 +79,15 @@ class FakeCopier:
         digest = hashlib.sha256(data).hexdigest()
         self._step(When.AFTER)
         return CopyResult(len(data), digest, digest, "uncached", START_MS, START_MS + 1)
+
+    def digest(self, root: Path, path: bytes, on_progress: Callable[[int, str], None]) -> str:
+        self.compared.append(path.rpartition(b"/")[2])
+        self.during()
+        data = _read(root, path)
+        on_progress(len(data), "comparing")
+        if self.compared[-1] in self.reasons:
+            raise CopyError(self.reasons[self.compared[-1]])
+        return hashlib.sha256(data).hexdigest()
 
     def publish(self, temporary: Path, final: Path) -> None:
         self._step(When.BEFORE)
@@ -92,6 +104,13 @@ class FakeCopier:
 
     def revive(self) -> None:
         self.die_at, self.dead = -1, False
+
+
+def _read(root: Path, path: bytes) -> bytes:
+    try:
+        return (root / os.fsdecode(path)).read_bytes()
+    except OSError as error:
+        raise CopyError("source-vanished", str(error)) from error
 
 
 @dataclass
@@ -142,6 +161,8 @@ class World:
     files: LogFiles = field(default_factory=MemoryLogFiles)
     copier: FakeCopier = field(default_factory=FakeCopier)
     clock: FakeClock = field(default_factory=FakeClock)
+    trust_names: bool = False
+    max_bays: int = 16
 
     def __post_init__(self) -> None:
         self.card.mkdir(parents=True, exist_ok=True)
@@ -178,7 +199,15 @@ class Station:
         self.stop = threading.Event()
         self.board = Board([1])
         self.seal = Seal(world.files, ORIGIN, SIGNER, world.clock, journal)
-        reader = Reader(self._mounted, recorders.list_files, recorders.family_of, recorders.claims, measure_offset)
+        self.unformatted = True
+        reader = Reader(
+            self._mounted,
+            recorders.list_files,
+            recorders.family_of,
+            recorders.claims,
+            measure_offset,
+            lambda _: self.unformatted,
+        )
         self.pipeline = Pipeline(
             world.clock,
             journal,
@@ -189,7 +218,9 @@ class Station:
             world.spool,
             self.stop,
             workers=1,
+            max_bays=world.max_bays,
             patient=False,
+            trust_names=world.trust_names,
         )
         self.pipeline.recover()
 

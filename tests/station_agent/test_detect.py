@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from station_agent.bays import BayMap
-from station_agent.detect import TAG, Docks, Sighting, bay_of, identity_of, is_volume
+from station_agent.detect import TAG, Docks, Sighting, bay_of, identity_of, is_unformatted, is_volume
 from station_agent.model import DeviceIdentity, RecorderDocked, RecorderUndocked
 
 NODE = "/dev/sdb1"
@@ -45,6 +45,30 @@ def test_a_partition_without_file_system_arrives_when_it_is_formatted():
     unformatted = {name: value for name, value in RECORDER.items() if not name.startswith("ID_FS")}
     assert seen.see(add(unformatted), 1) == []
     assert [type(event) for event in seen.see(change(), 2)] == [RecorderDocked]
+
+
+def unformatted(number: int = 1, **properties: str) -> Sighting:
+    bare = {name: value for name, value in RECORDER.items() if not name.startswith("ID_FS")}
+    return Sighting(NODE, "add", {**bare, **properties}, TAGGED, sectors=number)
+
+
+def test_a_medium_without_file_system_arrives_without_one_and_leaves():
+    seen = docks()
+    [event] = seen.see(unformatted(), 1)
+    assert (event.bay, event.filesystem, event.identity.serial) == (3, "", "X81000123")
+    assert seen.see(unformatted(), 2) == []
+    assert [type(event) for event in seen.see(change(), 3)] == [RecorderUndocked, RecorderDocked]
+
+
+def test_what_is_no_medium_without_file_system():
+    assert not is_unformatted(unformatted(0))  # a reader without a card
+    assert not is_unformatted(unformatted(ID_PART_ENTRY_TYPE="0xf"))  # holds partitions
+    assert not is_unformatted(add())
+    assert is_unformatted(unformatted(DEVTYPE="disk"))
+    assert not is_unformatted(Sighting(NODE, "add", {"DEVTYPE": "disk"}, TAGGED, sectors=9, partitions=1))
+    assert is_unformatted(Sighting(NODE, "add", {"DEVTYPE": "disk", "ID_PART_TABLE_TYPE": "gpt"}, TAGGED, sectors=9))
+    assert is_unformatted(unformatted(ID_FS_USAGE="crypto", ID_FS_TYPE="crypto_LUKS"))
+    assert docks().see(Sighting(NODE, "add", unformatted().properties, frozenset(), sectors=9), 1) == []
 
 
 def test_another_volume_at_the_same_node_is_another_docking():

@@ -66,7 +66,7 @@ def run_step(step: str, folder: Path, tmp_path: Path) -> None:
         "replace_file": "durable.replace_file(folder / 'state', b'new')",
         "make_dirs": "durable.make_dirs(folder / 'a' / 'b')",
         "publish": (
-            "o = Offloader(SystemClock()); o.copy(folder.parent / 'clip.mp4', folder / 'part', lambda *_: None);"
+            "o = Offloader(SystemClock()); o.copy(folder.parent, b'clip.mp4', folder / 'part', lambda *_: None);"
             "o.publish(folder / 'part', folder / 'clip.mp4')"
         ),
     }[step]

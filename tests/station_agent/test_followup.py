@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from station_agent.docking import UNMEASURED
 from station_agent.errors import ToolError
 from station_agent.followup import (
     GIVE_UP_AFTER,
@@ -15,7 +16,6 @@ from station_agent.followup import (
 )
 from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD
 from station_agent.model import Described, Proxy
-from station_agent.pipeline import UNMEASURED
 from tests.fakes.station_world import FakeStore, Station, World
 
 PROXY_SHA256 = hashlib.sha256(b"proxy").hexdigest()

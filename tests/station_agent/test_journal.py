@@ -6,10 +6,10 @@ from custody.canonical import JsonObject
 from custody.layout import proxy_name
 from custody.log import Log
 from custody.record import Draft
+from station_agent.docking import UNMEASURED
 from station_agent.errors import JournalError
 from station_agent.followup import undescribed
 from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD, Journal
-from station_agent.pipeline import UNMEASURED
 from station_agent.seal import new_id
 from tests.fakes.log_files import MemoryLogFiles
 from tests.fakes.station_world import ORIGIN, SIGNER, START_MS, World

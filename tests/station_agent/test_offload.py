@@ -11,7 +11,7 @@ import pytest
 from station_agent import linux
 from station_agent.clock import SystemClock
 from station_agent.errors import CopyError
-from station_agent.offload import BUFFER_BYTES, READING, VERIFYING, Offloader, _read_failure, _write_failure
+from station_agent.offload import BUFFER_BYTES, COMPARING, READING, VERIFYING, Offloader, _read_failure, _write_failure
 
 
 def quiet(done_bytes: int, phase: str) -> None:
@@ -33,9 +33,14 @@ def tmpfs(tmp_path, need_root):
     subprocess.run(["umount", folder], check=True)
 
 
+def split(path: Path | bytes) -> tuple[Path, bytes]:
+    folder, _, name = os.fsencode(path).rpartition(b"/")
+    return Path(os.fsdecode(folder)), name
+
+
 def reason_of(offloader: Offloader, source: Path | bytes, temporary: Path) -> str:
     with pytest.raises(CopyError) as caught:
-        offloader.copy(source, temporary, quiet)
+        offloader.copy(*split(source), temporary, quiet)
     return caught.value.reason
 
 
@@ -44,7 +49,7 @@ def test_a_copy_is_equal_and_proved_by_an_uncached_reread(tmp_path, offloader, s
     content = os.urandom(size)
     (tmp_path / "clip.mp4").write_bytes(content)
 
-    result = offloader.copy(tmp_path / "clip.mp4", tmp_path / "clip.part", quiet)
+    result = offloader.copy(tmp_path, b"clip.mp4", tmp_path / "clip.part", quiet)
 
     assert (tmp_path / "clip.part").read_bytes() == content
     assert result.size == size
@@ -62,7 +67,7 @@ def test_the_reread_comes_from_the_disk(tmp_path, offloader):
         if phase == READING:
             before[:] = [read_from_disk()]
 
-    offloader.copy(tmp_path / "clip.mp4", tmp_path / "clip.part", watch)
+    offloader.copy(tmp_path, b"clip.mp4", tmp_path / "clip.part", watch)
 
     assert read_from_disk() - before[0] >= size
 
@@ -70,16 +75,34 @@ def test_the_reread_comes_from_the_disk(tmp_path, offloader):
 def test_nothing_of_the_copy_is_cached_when_the_reread_begins_and_after_it(tmp_path, offloader):
     size = 3 * BUFFER_BYTES
     (tmp_path / "clip.mp4").write_bytes(os.urandom(size))
-    offloader.copy(tmp_path / "clip.mp4", tmp_path / "clip.part", quiet)
+    offloader.copy(tmp_path, b"clip.mp4", tmp_path / "clip.part", quiet)
     with (tmp_path / "clip.part").open("rb") as file:
         assert linux.resident_pages(file.fileno(), size) == 0
         file.read()
         assert linux.resident_pages(file.fileno(), size) == size // 4096
 
 
-def test_where_the_cache_cannot_be_dropped_the_record_says_cached(tmp_path, offloader, tmpfs):
+def test_where_the_cache_cannot_be_dropped_nothing_is_proved(tmp_path, offloader, tmpfs):
     (tmp_path / "clip.mp4").write_bytes(os.urandom(8192))
-    assert offloader.copy(tmp_path / "clip.mp4", tmpfs / "clip.part", quiet).reread == "cached"
+    assert reason_of(offloader, tmp_path / "clip.mp4", tmpfs / "clip.part") == "reread-cached"
+
+
+def test_somebody_who_looks_at_the_copy_for_a_moment_is_waited_for(tmp_path, offloader, monkeypatch):
+    (tmp_path / "clip.mp4").write_bytes(os.urandom(8192))
+    answers = [2, 0]
+    monkeypatch.setattr(linux, "resident_pages", lambda _fd, _size: answers.pop(0))
+    assert offloader.copy(tmp_path, b"clip.mp4", tmp_path / "clip.part", quiet).reread == "uncached"
+    assert answers == []
+
+
+def test_a_digest_is_that_of_a_copy_and_leaves_nothing(tmp_path, offloader):
+    content = os.urandom(BUFFER_BYTES + 5)
+    (tmp_path / "clip.mp4").write_bytes(content)
+    seen: list[tuple[int, str]] = []
+    digest = offloader.digest(tmp_path, b"clip.mp4", lambda done, phase: seen.append((done, phase)))
+    assert digest == hashlib.sha256(content).hexdigest()
+    assert seen == [(BUFFER_BYTES, COMPARING), (len(content), COMPARING)]
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
 def test_what_the_disk_gives_back_differently_is_refused(tmp_path, offloader):
@@ -92,7 +115,7 @@ def test_what_the_disk_gives_back_differently_is_refused(tmp_path, offloader):
                 file.write(b"\x01")
 
     with pytest.raises(CopyError) as caught:
-        offloader.copy(tmp_path / "clip.mp4", tmp_path / "clip.part", damage)
+        offloader.copy(tmp_path, b"clip.mp4", tmp_path / "clip.part", damage)
     assert caught.value.reason == "reread-differs"
 
 
@@ -100,7 +123,7 @@ def test_progress_counts_both_phases_to_the_end(tmp_path, offloader):
     size = 2 * BUFFER_BYTES + 5
     (tmp_path / "clip.mp4").write_bytes(bytes(size))
     seen: list[tuple[int, str]] = []
-    offloader.copy(tmp_path / "clip.mp4", tmp_path / "clip.part", lambda done, phase: seen.append((done, phase)))
+    offloader.copy(tmp_path, b"clip.mp4", tmp_path / "clip.part", lambda done, phase: seen.append((done, phase)))
     steps = [BUFFER_BYTES, 2 * BUFFER_BYTES, size]
     assert seen == [(done, READING) for done in steps] + [(done, VERIFYING) for done in steps]
 
@@ -108,7 +131,7 @@ def test_progress_counts_both_phases_to_the_end(tmp_path, offloader):
 def test_a_left_over_of_an_earlier_attempt_is_overwritten(tmp_path, offloader):
     (tmp_path / "clip.mp4").write_bytes(b"new")
     (tmp_path / "clip.part").write_bytes(b"an older and longer attempt")
-    offloader.copy(tmp_path / "clip.mp4", tmp_path / "clip.part", quiet)
+    offloader.copy(tmp_path, b"clip.mp4", tmp_path / "clip.part", quiet)
     assert (tmp_path / "clip.part").read_bytes() == b"new"
 
 
@@ -119,7 +142,7 @@ def test_hostile_names_are_opened_as_the_bytes_they_are(tmp_path, offloader, nam
     path = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118  # pathlib cannot hold these bytes
     with open(path, "wb") as file:  # noqa: PTH123  # the same
         file.write(name)
-    assert offloader.copy(path, tmp_path / "out", quiet).sha256 == hashlib.sha256(name).hexdigest()
+    assert offloader.copy(*split(path), tmp_path / "out", quiet).sha256 == hashlib.sha256(name).hexdigest()
 
 
 def test_a_link_is_never_followed(tmp_path, offloader):
@@ -127,6 +150,49 @@ def test_a_link_is_never_followed(tmp_path, offloader):
     (tmp_path / "clip.mp4").symlink_to(tmp_path / "secret")
     assert reason_of(offloader, tmp_path / "clip.mp4", tmp_path / "out") == "not-a-file"
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("link", ["DCIM", "DCIM/100MEDIA"])
+def test_a_folder_that_became_a_link_is_never_followed(tmp_path, offloader, link):
+    (tmp_path / "station/100MEDIA").mkdir(parents=True)
+    (tmp_path / "station/100MEDIA/key.pem").write_text("not footage")
+    card = tmp_path / "card"
+    (card / link).parent.mkdir(parents=True)
+    (card / link).symlink_to(tmp_path / "station" / Path(link).relative_to("DCIM"))
+    with pytest.raises(CopyError) as caught:
+        offloader.copy(card, b"DCIM/100MEDIA/key.pem", tmp_path / "out", quiet)
+    assert caught.value.reason == "not-a-file"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("path", [b"../secret", b"a/../../secret", b"/etc/passwd", b"a//b", b"./a", b""])
+def test_a_path_never_leads_out_of_the_volume(tmp_path, offloader, path):
+    (tmp_path / "card/a").mkdir(parents=True)
+    (tmp_path / "secret").write_text("not footage")
+    with pytest.raises(CopyError) as caught:
+        offloader.copy(tmp_path / "card", path, tmp_path / "out", quiet)
+    assert caught.value.reason == "not-a-file"
+
+
+def test_another_file_system_below_is_not_read(tmp_path, offloader, tmpfs):
+    (tmpfs / "clip.mp4").write_bytes(b"clip")
+    with pytest.raises(CopyError) as caught:
+        offloader.copy(tmp_path, b"memory/clip.mp4", tmp_path / "out", quiet)
+    assert caught.value.reason == "not-a-file"
+
+
+def test_a_path_longer_than_the_kernel_takes_in_one_piece_is_read(tmp_path, offloader):
+    folders = [b"d" * 250] * 20
+    here = os.open(tmp_path, os.O_RDONLY)
+    for folder in folders:
+        os.mkdir(folder, dir_fd=here)
+        here, before = os.open(folder, os.O_RDONLY, dir_fd=here), here
+        os.close(before)
+    os.close(os.open("clip.mp4", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    os.close(here)
+    path = b"/".join([*folders, b"clip.mp4"])
+    assert len(path) > 4096
+    assert offloader.copy(tmp_path, path, tmp_path / "out", quiet).size == 0
 
 
 def test_a_temporary_name_that_is_a_link_is_not_written_through(tmp_path, offloader):
@@ -161,7 +227,7 @@ def test_a_source_that_changes_its_size_is_refused(tmp_path, offloader, new_size
             os.truncate(source, new_size)
 
     with pytest.raises(CopyError) as caught:
-        offloader.copy(source, tmp_path / "out", change)
+        offloader.copy(*split(source), tmp_path / "out", change)
     assert caught.value.reason == "source-changed"
 
 
@@ -174,7 +240,7 @@ def test_a_source_rewritten_in_place_is_refused(tmp_path, offloader):
             os.utime(source, ns=(1, 1))
 
     with pytest.raises(CopyError) as caught:
-        offloader.copy(source, tmp_path / "out", change)
+        offloader.copy(*split(source), tmp_path / "out", change)
     assert caught.value.reason == "source-changed"
 
 
@@ -223,7 +289,7 @@ def test_what_progress_raises_ends_the_copy(tmp_path, offloader):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        offloader.copy(tmp_path / "clip.mp4", tmp_path / "out", stop)
+        offloader.copy(tmp_path, b"clip.mp4", tmp_path / "out", stop)
 
 
 def test_two_threads_do_not_mix_their_bytes(tmp_path, offloader):
@@ -231,7 +297,7 @@ def test_two_threads_do_not_mix_their_bytes(tmp_path, offloader):
     results: dict[int, str] = {}
 
     def work(number: int) -> None:
-        results[number] = offloader.copy(tmp_path / f"{number}.mp4", tmp_path / f"{number}.part", quiet).sha256
+        results[number] = offloader.copy(tmp_path, b"%d.mp4" % number, tmp_path / f"{number}.part", quiet).sha256
 
     for number, content in enumerate(contents):
         (tmp_path / f"{number}.mp4").write_bytes(content)
@@ -255,9 +321,9 @@ def test_publish_renames(tmp_path, offloader):
 
 def test_no_descriptor_is_left(tmp_path, offloader):
     (tmp_path / "clip.mp4").write_bytes(b"clip")
-    offloader.copy(tmp_path / "clip.mp4", tmp_path / "out", quiet)
+    offloader.copy(tmp_path, b"clip.mp4", tmp_path / "out", quiet)
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # a count
-    offloader.copy(tmp_path / "clip.mp4", tmp_path / "out", quiet)
+    offloader.copy(tmp_path, b"clip.mp4", tmp_path / "out", quiet)
     reason_of(offloader, tmp_path / "clip.mp4", Path("/dev/full"))
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208  # a count
 

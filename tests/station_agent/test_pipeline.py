@@ -8,9 +8,10 @@ import pytest
 
 from custody.errors import CustodyError
 from station_agent import pipeline as rooms
+from station_agent.docking import MAX_FILES, MAX_LIST_BYTES, UNMEASURED, batches, listed
 from station_agent.errors import AgentError, CopyError, JournalError
 from station_agent.model import ClockReading, RecorderUndocked, SourceFile
-from station_agent.pipeline import Space, Summary, batches, final_state, listed
+from station_agent.pipeline import Space, Summary, final_state
 from station_agent.states import BayState, ClipState
 from tests.fakes.log_files import Fault, MemoryLogFiles
 from tests.fakes.station_world import CrashingJournal, FakeCopier, KilledError, Station, When, World
@@ -173,9 +174,9 @@ def test_copy_longer_than_listed_is_not_sealed(world, monkeypatch):
     world.copier.during = lambda: (world.card / "DCIM/a.MP4").write_bytes(b"longer" * 1000)
     copy = world.copier.copy
 
-    def reads_late(source, temporary, on_progress):
+    def reads_late(root, path, temporary, on_progress):
         world.copier.during()
-        return copy(source, temporary, on_progress)
+        return copy(root, path, temporary, on_progress)
 
     monkeypatch.setattr(world.copier, "copy", reads_late)
     assert station.pipeline.docked(station.event()).failed == 1
@@ -295,7 +296,7 @@ def test_batches_fit_into_entries():
     files = [listed(SourceFile(b"\xff" * 255 + b"%d" % n, n, 0)) for n in range(500)]
     made = list(batches(files))
     assert [f for batch in made for f in batch] == files
-    assert all(len(batch) <= rooms.MAX_FILES and len(json.dumps(batch)) < 2 * rooms.MAX_LIST_BYTES for batch in made)
+    assert all(len(batch) <= MAX_FILES and len(json.dumps(batch)) < 2 * MAX_LIST_BYTES for batch in made)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +309,7 @@ def test_batches_fit_into_entries():
     ],
 )
 def test_last_word(summary, state):
-    assert final_state(summary, rooms.UNMEASURED)[0] is state
+    assert final_state(summary, UNMEASURED)[0] is state
 
 
 def test_a_clock_far_off_is_a_warning():

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from station_agent.model import MountedVolume, SourceFile
-from station_agent.recorders import MAX_DEPTH, Claims, claims, family_of, ignored, list_files
+from station_agent.recorders import MAX_DEPTH, Claims, ambiguous, claims, family_of, list_files
 
 
-def volume(root: Path) -> MountedVolume:
-    return MountedVolume(root, "/dev/x", "exfat", "kernel:exfat", ("ro",), device_read_only=True)
+def volume(root: Path, filesystem: str = "ext4") -> MountedVolume:
+    return MountedVolume(root, "/dev/x", filesystem, "kernel", ("ro",), device_read_only=True)
 
 
-def listed(root: Path) -> dict[bytes, str]:
-    files = list(list_files(volume(root)))
+def listed(root: Path, filesystem: str = "ext4") -> dict[bytes, str]:
+    files = list(list_files(volume(root, filesystem)))
     assert len({file.path for file in files}) == len(files)
     return {file.path: file.refused for file in files}
 
@@ -62,6 +62,35 @@ def test_names_equal_but_for_case_are_two_files(tmp_path):
     put(tmp_path, b"A.MP4")
     put(tmp_path, b"a.mp4")
     assert listed(tmp_path) == {b"A.MP4": "", b"a.mp4": ""}
+
+
+@pytest.mark.parametrize("filesystem", ["vfat", "exfat", "ntfs"])
+def test_where_case_tells_nothing_apart_such_files_and_folders_are_refused(tmp_path, filesystem):
+    for path in (b"A.MP4", b"a.mp4", b"b.mp4", b"DCIM/x.mp4", b"dcim/y.mp4", "é.MP4".encode(), "É.mp4".encode(), b"c."):
+        put(tmp_path, path)
+    refused = {path for path, why in listed(tmp_path, filesystem).items() if why == "ambiguous-name"}
+    assert refused == {b"A.MP4", b"a.mp4", b"DCIM", b"dcim", "é.MP4".encode(), "É.mp4".encode()}
+    put(tmp_path, b"c")
+    assert {b"c", b"c."} <= {path for path, why in listed(tmp_path, filesystem).items() if why}
+
+
+def test_letters_that_only_people_take_for_the_same_are_told_apart(tmp_path):
+    put(tmp_path, "ß.mp4".encode())
+    put(tmp_path, b"SS.mp4")
+    assert set(listed(tmp_path, "exfat").values()) == {""}
+
+
+def test_two_names_of_one_inode_are_told_apart_by_nothing(tmp_path):
+    put(tmp_path, b"clip.mp4")
+    once = (tmp_path / "clip.mp4").stat()
+    assert ambiguous([b"a", b"b"], {b"a": once, b"b": once}, without_case=True) == {b"a", b"b"}
+    (tmp_path / "linked.mp4").hardlink_to(tmp_path / "clip.mp4")
+    linked = (tmp_path / "clip.mp4").stat()
+    assert ambiguous([b"a", b"b"], {b"a": linked, b"b": linked}, without_case=True) == frozenset()
+
+
+def test_a_name_that_a_damaged_folder_holds_twice_is_refused(tmp_path):
+    assert ambiguous([b"a", b"a", b"b"], {b"a": None, b"b": None}, without_case=False) == {b"a"}
 
 
 def test_an_empty_file_is_listed(tmp_path):
@@ -112,14 +141,16 @@ def test_another_file_system_below_is_not_entered(tmp_path, need_root):
         subprocess.run(["umount", tmp_path / "other"], check=True)
 
 
-def test_the_leavings_of_computers_are_named_and_left(tmp_path):
-    put(tmp_path, b"System Volume Information/IndexerVolumeGuid")
-    put(tmp_path, b".TRASHES/501/a.mp4")
-    put(tmp_path, b"DCIM/.Trashes/a.mp4")
-    put(tmp_path, b"$RECYCLE.BIN", b"a file of that name is a file")
-    put(tmp_path, b"FOUND.000/FILE0000.CHK")
-    assert ignored(volume(tmp_path)) == [b".TRASHES", b"System Volume Information"]
-    assert listed(tmp_path) == {b"DCIM/.Trashes/a.mp4": "", b"$RECYCLE.BIN": "", b"FOUND.000/FILE0000.CHK": ""}
+def test_what_computers_left_and_people_deleted_is_listed_like_any_file(tmp_path):
+    paths = [
+        b"System Volume Information/IndexerVolumeGuid",
+        b".TRASHES/501/a.mp4",
+        b"$RECYCLE.BIN/S-1-5/$R1.MP4",
+        b"FOUND.000/FILE0000.CHK",
+    ]
+    for path in paths:
+        put(tmp_path, path)
+    assert listed(tmp_path) == dict.fromkeys(paths, "")
 
 
 def test_no_descriptor_is_left(tmp_path):
