@@ -42,6 +42,7 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "flag.set": ("flag",),
     "flag.changed": ("flag", "reason"),
     "flag.cleared": ("flag", "reason"),
+    "checkpoint.anchored": ("anchor",),
 }
 """Each event and the blocks it needs besides the head. Later events join this table; unknown ones are kept."""
 

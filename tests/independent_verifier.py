@@ -70,6 +70,7 @@ BLOCKS = {
     "flag.set": ("flag",),
     "flag.changed": ("flag", "reason"),
     "flag.cleared": ("flag", "reason"),
+    "checkpoint.anchored": ("anchor",),
 }
 
 

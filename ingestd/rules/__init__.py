@@ -8,11 +8,13 @@ from collections.abc import Callable
 from typing import Final
 
 from ingestd.model import Coverage, EnforcementAction, Flag
+from ingestd.rules import anchor_missing as _unanchored
 from ingestd.rules import clip_not_arrived as _not_arrived
 from ingestd.rules import message_unverifiable as _unverifiable
 from ingestd.rules import missing_video as _missing
 from ingestd.rules import original_changed as _changed
 from ingestd.rules import video_gap as _gap
+from ingestd.rules.anchor_missing import anchor_missing
 from ingestd.rules.clip_not_arrived import SeenFile, clip_not_arrived
 from ingestd.rules.message_unverifiable import message_unverifiable
 from ingestd.rules.original_changed import original_changed
@@ -27,6 +29,7 @@ __all__ = [
     "Rule",
     "SeenFile",
     "TypeName",
+    "anchor_missing",
     "clip_not_arrived",
     "evaluate",
     "explain",
@@ -34,7 +37,14 @@ __all__ = [
     "original_changed",
 ]
 
-RULES: Final[tuple[Rule, ...]] = (_missing.RULE, _gap.RULE, _unverifiable.RULE, _changed.RULE, _not_arrived.RULE)
+RULES: Final[tuple[Rule, ...]] = (
+    _missing.RULE,
+    _gap.RULE,
+    _unverifiable.RULE,
+    _changed.RULE,
+    _not_arrived.RULE,
+    _unanchored.RULE,
+)
 RULES_BY_ID: Final = {rule.rule_id: rule for rule in RULES}
 
 _ActionRule = Callable[[EnforcementAction, Coverage, int, Policy], list[Flag]]

@@ -108,15 +108,19 @@ def test_integrity_flags_name_what_they_are_about():
         rules.message_unverifiable("ab12", "station-01", "sig-bad"),
         rules.original_changed("id-1", "originals/id-1.MP4", "aa", "missing"),
         rules.clip_not_arrived(seen, ZoneInfo("Asia/Shanghai")),
+        rules.anchor_missing("custody.example/centre", T0, 12, 172_800, ZoneInfo("Asia/Shanghai")),
     ]
     assert [flag.flag_id for flag in made] == [
         "message-unverifiable:ab12",
         "original-not-as-recorded:id-1",
         "clip-not-arrived:origin/7:DCIM/一.MP4",
+        "anchor-missing:custody.example/centre",
     ]
     assert "sig-bad" in made[0].detail
     assert "missing" in made[1].detail
     assert "2026-11-21 10:00:00" in made[2].detail
+    assert "2026-11-21 10:00:00" in made[3].detail
+    assert "48 h" in made[3].detail
     for flag in made:
         canonical_bytes(flag.inputs)
 
@@ -137,6 +141,7 @@ def test_the_list_of_rules_is_whole_and_in_order():
         "message-unverifiable",
         "original-not-as-recorded",
         "clip-not-arrived",
+        "anchor-missing",
     ]
     assert len(rules.RULES_BY_ID) == len(rules.RULES)
 
