@@ -1,21 +1,33 @@
-"""Checks the station's own log and spool, trusting nothing but the key: what ``station-agent verify-log`` does.
+"""Checks the station's own log and spool, trusting nothing but the keys: what ``station-agent verify-log`` does.
 
-1 every entry: envelope, key, schema, log, ``seq``, ``prev`` → 2 the root against the newest checkpoint → 3 every sealed
-file in the spool read in full and compared with its entry.
+1 every entry: envelope, key, schema, log, ``seq``, ``prev`` → 2 the root against the newest checkpoint → 3 the log
+against what the journal and the centre's witness saw of it → 4 every sealed file in the spool read in full and compared
+with its entry → 5 every file in the spool has an entry.
+
+A log can be cut together with its checkpoint; 3 and 5 find that out. The journal is only believed where it knows more
+than the log.
 """
 
 import hashlib
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
-from custody.errors import EvidenceError
-from custody.layout import is_store_name
+from custody.chain import EMPTY_TREE
+from custody.checkpoint import NoteKey, SignedCheckpoint, parse_note
+from custody.errors import CheckpointError, EvidenceError
+from custody.layout import is_store_name, proxy_name
 from custody.log import Log, LogFiles
 from custody.record import Record
 from custody.signer import VerifyKey
 from custody.verdicts import Finding, Outcome, Verdict, outcome
+from station_agent.errors import LogFilesError
+from station_agent.followup import PART, proxy_identity
+from station_agent.journal import Remembered, remembered
 
 _SEALING = frozenset({"ingest.copied", "proxy.created"})
 
@@ -35,8 +47,7 @@ class Report:
     @property
     def outcome(self) -> Outcome:
         """Exit code; nothing checked is never right."""
-        checked = [Verdict.VERIFIED] * bool(self.entries and not self.findings)
-        return outcome([*checked, *self.verdicts.values()], [finding for finding, _ in self.findings])
+        return outcome(self.verdicts.values(), [finding for finding, _ in self.findings])
 
     def block(self) -> dict[str, object]:
         """As ``--json`` prints it."""
@@ -46,23 +57,110 @@ class Report:
             "root": self.root,
             "checkpoint_size": self.checkpoint_size,
             "torn_bytes": self.torn_bytes,
-            "files": {word: counts.get(word, 0) for word in ("verified", "failed", "missing", "unreadable")},
+            "files": {word: counts.get(word, 0) for word in _WORDS},
             "not_verified": {n: str(v) for n, v in sorted(self.verdicts.items()) if v is not Verdict.VERIFIED},
             "findings": [{"finding": str(finding), "detail": detail} for finding, detail in self.findings],
             "exit_code": int(self.outcome),
         }
 
 
-def verify_log(files: LogFiles, origin: str, key: VerifyKey, spool: Path) -> Report:
-    """Check log and spool. Findings are reported, not raised; errors of the medium are raised."""
+def verify_log(  # noqa: PLR0913  # what is checked, and whom to believe
+    files: LogFiles,
+    origin: str,
+    key: VerifyKey,
+    spool: Path,
+    journal: Path | None = None,
+    witness: NoteKey | None = None,
+) -> Report:
+    """Check log and spool. Findings are reported, not raised; errors of the medium are raised.
+
+    The order matters beside a running station: what is in the spool first, what the journal knows second, the log last.
+    """
+    present = set(_names(spool))
+    memory = remembered(journal) if journal else Remembered()
     try:
         log = Log(files, origin, [key])
         verdicts = dict(_verdicts(log, spool))
     except EvidenceError as error:
         return Report(0, "", 0, 0, {}, ((Finding(error.finding), str(error)),))
+    findings = [
+        *_of_log(log, verdicts),
+        *_of_memory(log, memory, [NoteKey(origin, key), *([witness] if witness else [])]),
+    ]
+    strays = present - verdicts.keys() - memory.unfinished - {_proxy_of(parent) for parent in memory.deriving}
+    verdicts |= dict.fromkeys(sorted(strays), Verdict.UNRECORDED)
     signed = log.latest.checkpoint.size if log.latest else 0
-    findings = () if log.size else ((Finding.NOTHING_CHECKED, f"{origin} has no entries"),)
-    return Report(log.size, log.chain.root().hex(), signed, log.torn_bytes, verdicts, findings)
+    return Report(log.size, log.chain.root().hex(), signed, log.torn_bytes, verdicts, tuple(findings))
+
+
+class NoLog:
+    """Files of a log that is not there: what the journal and the spool know of it is checked all the same."""
+
+    def read(self, offset: int) -> Iterator[bytes]:
+        """Nothing from any ``offset``."""
+        del offset
+        return iter(())
+
+    def get(self, name: str) -> bytes | None:
+        """Nothing of any ``name``."""
+        del name
+        return None  # the value of a small file that is not there
+
+    def append(self, data: bytes) -> None:
+        """Refused."""
+        raise LogFilesError(f"there is no log that takes {len(data)} bytes")
+
+    def truncate(self, size: int) -> None:
+        """Nothing is there to be cut to ``size``."""
+
+    def put(self, name: str, data: bytes) -> None:
+        """Refused."""
+        raise LogFilesError(f"there is no log that takes {name} of {len(data)} bytes")
+
+
+_WORDS: Final = ("verified", "failed", "missing", "unreadable", "unrecorded")
+
+
+def _of_log(log: Log, verdicts: Mapping[str, Verdict]) -> Iterator[tuple[Finding, str]]:
+    if not verdicts:
+        yield Finding.NOTHING_CHECKED, f"{log.origin} has {log.size} entries and no sealed file"
+    if log.size and log.latest is None:
+        yield Finding.ANCHOR_MISSING, f"{log.origin}: no checkpoint over {log.size} entries: they may have been more"
+
+
+def _of_memory(log: Log, memory: Remembered, keys: Sequence[NoteKey]) -> Iterator[tuple[Finding, str]]:
+    """The log against what was known of it when it was whole."""
+    if memory.applied > log.size:
+        yield Finding.LOG_TRUNCATED, f"{log.origin}: {log.size} entries, the journal knows {memory.applied}"
+    elif memory.applied and next(log.entries(memory.applied - 1)).leaf.hex() != memory.last_leaf:
+        yield Finding.LOG_FORKED, f"{log.origin}: entry {memory.applied - 1} is not the one the journal knows"
+    if memory.cosigned:
+        try:
+            _check_cosigned(log, parse_note(memory.cosigned), keys)
+        except EvidenceError as error:
+            yield Finding(error.finding), f"{log.origin}: what the centre signed: {error}"
+
+
+def _check_cosigned(log: Log, note: SignedCheckpoint, keys: Sequence[NoteKey]) -> None:
+    signed, checkpoint = note.verify(keys), note.checkpoint
+    if missing := [key.name for key in keys if key.name not in signed]:
+        raise CheckpointError(f"{missing[0]} did not sign", "key-unknown")
+    if checkpoint.size > log.size:
+        raise CheckpointError(f"it saw {checkpoint.size} entries, there are {log.size}", "log-truncated")
+    tree = EMPTY_TREE.extend(entry.leaf for entry in islice(log.entries(), checkpoint.size))
+    if tree.root() != checkpoint.root:
+        raise CheckpointError(f"it saw other entries before entry {checkpoint.size}", "log-forked")
+
+
+def _names(spool: Path) -> Iterator[str]:
+    """Everything in the spool but folders and copies in the making."""
+    for path in spool.rglob("*"):
+        if not path.is_dir() and path.suffix != PART:
+            yield os.fsencode(path.relative_to(spool)).decode("utf-8", "replace")
+
+
+def _proxy_of(parent_id: str) -> str:
+    return proxy_name(*proxy_identity(parent_id))
 
 
 def _verdicts(log: Log, spool: Path) -> Iterator[tuple[str, Verdict]]:

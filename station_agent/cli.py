@@ -19,15 +19,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from custody.checkpoint import NoteKey
 from custody.errors import CustodyError, EvidenceError
 from custody.verdicts import Outcome
-from station_agent.audit import verify_log
+from station_agent.audit import NoLog, verify_log
 from station_agent.clock import SystemClock
 from station_agent.config import FILE_NAME, Config, load
 from station_agent.errors import AgentError, ConfigError, KeyFileError
 from station_agent.journal import Journal
 from station_agent.keys import load_signer
-from station_agent.logfiles import AuditedLogFiles
+from station_agent.logfiles import ENTRIES, AuditedLogFiles
 from station_agent.publish import rewind
 from station_agent.seal import new_id
 from station_agent.service import TOOLS, broker_of, ingest_folder, opened
@@ -121,15 +122,9 @@ def verify(
 ) -> None:
     """Check the station log and every sealed file in the spool; exit 0 right, 1 not as recorded, 2 nothing checked."""
     settings = _config(config, data_dir)
-    key = load_signer(settings.keys.custody).verify_key()
-    if not settings.log.is_dir():
-        _print(
-            {"entries": 0, "findings": [{"finding": "nothing-checked"}], "exit_code": 2},
-            as_json,
-            "no log: nothing checked",
-        )
-        raise typer.Exit(2)
-    report = verify_log(AuditedLogFiles(settings.log), settings.origin, key, settings.spool)
+    key, witness = load_signer(settings.keys.custody).verify_key(), NoteKey.parse(settings.keys.witness)
+    files = AuditedLogFiles(settings.log) if (settings.log / ENTRIES).is_file() else NoLog()
+    report = verify_log(files, settings.origin, key, settings.spool, settings.journal, witness)
     block = report.block()
     words = ", ".join(f"{word} {count}" for word, count in dict(block["files"]).items())  # type: ignore[call-overload]  # our own block
     lines = [f"{settings.origin}: {report.entries} entries; files: {words}"]

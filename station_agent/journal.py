@@ -14,7 +14,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -104,6 +104,41 @@ class Waiting:
             "receipts": self.receipts,
             "outbox": self.outbox,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a journal knows of its log, for those who check it."""
+
+    applied: int = 0
+    last_leaf: str = ""
+    cosigned: bytes = b""
+    """The newest checkpoint with the witness's signature; empty before the first."""
+    unfinished: frozenset[str] = frozenset()
+    """Store names of copies that are being made and have no entry yet."""
+    deriving: frozenset[str] = frozenset()
+    """Object ids whose proxy is being made."""
+
+
+def remembered(path: Path) -> Remembered:
+    """Read a journal that may be in use, changing nothing; empty when there is none. Raises ``JournalError``."""
+    if not path.is_file():
+        return Remembered()
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)) as db:
+            db.execute("BEGIN")
+            facts = {str(key): str(value) for key, value in db.execute("SELECT key, value FROM meta")}
+            names = db.execute("SELECT name FROM clips WHERE state IN ('copying', 'copied')").fetchall()
+            parents = db.execute("SELECT object_id FROM jobs WHERE kind = ?", (TRANSCODE,)).fetchall()
+    except sqlite3.Error as error:
+        raise JournalError(f"{path}: {error}") from error
+    return Remembered(
+        int(facts.get("applied", "0")),
+        facts.get("last_leaf", ""),
+        facts.get("cosigned", "").encode(),
+        frozenset(str(name) for (name,) in names),
+        frozenset(str(parent) for (parent,) in parents),
+    )
 
 
 class Journal:

@@ -56,6 +56,29 @@ def test_ingest_status_verify(agent, data):
     assert (code, json.loads(out)["files"]["verified"]) == (0, 1)
 
 
+def test_a_folder_without_files_is_nothing_done(agent, data):
+    (data / "empty" / "deeper").mkdir(parents=True)
+    code, out, err = agent("ingest", str(data / "empty"), "--offload-only", "--json")
+    assert (code, json.loads(out)["complete"]) == (2, False)
+    assert "no file is there" in err
+
+
+def test_the_whole_log_can_be_sent_again(agent, data):
+    agent("ingest", str(data / "card"), "--offload-only")
+    code, out, _ = agent("resend", "--json")
+    assert (code, json.loads(out)) == (0, {"entries": 4})
+
+
+def test_a_log_that_was_removed_with_everything_in_it_is_found_out(agent, data):
+    agent("ingest", str(data / "card"), "--offload-only")
+    for path in (data / "station/log").iterdir():
+        path.unlink()
+    code, out, _ = agent("verify-log", "--json")
+    assert code == 1
+    assert {found["finding"] for found in json.loads(out)["findings"]} == {"nothing-checked", "log-truncated"}
+    assert list(json.loads(out)["not_verified"].values()) == ["unrecorded"]
+
+
 def test_nothing_to_verify_is_not_right(agent, data):
     code, out, _ = agent("verify-log", "--json")
     assert (code, json.loads(out)["findings"][0]["finding"]) == (2, "nothing-checked")
