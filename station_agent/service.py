@@ -29,7 +29,7 @@ from station_agent.detect import Detector, require_same, still_unformatted
 from station_agent.docking import Docking
 from station_agent.dropfolder import DropFolder, Statement, read_statement
 from station_agent.durable import make_dirs
-from station_agent.errors import AgentError, ConfigError, JournalError
+from station_agent.errors import ConfigError, JournalError
 from station_agent.followup import FollowUp, Media
 from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD, Journal
 from station_agent.keys import load_signer
@@ -54,13 +54,12 @@ from station_agent.screen import create_app
 from station_agent.seal import Seal, new_id
 from station_agent.status import Board, LogHead, Status, status_of
 from station_agent.store import EvidenceStore
+from station_agent.threads import Threads
 from station_agent.tools import exiftool, ffmpeg, ffprobe
 from station_agent.transcode import make_proxy, plan
 
 CHECKPOINT_EVERY_S: Final = 60.0
 """No entry is older than this without a checkpoint over it."""
-STOP_WITHIN_S: Final = 8.0
-"""After SIGTERM the threads have this long; whatever is left is safe to be cut off."""
 FOLDER: Final = "folder"
 """File system and driver named in the record of a folder that was ingested as it is."""
 
@@ -138,72 +137,24 @@ class _Running:
         self._rooms = rooms
         self._stop = rooms.stop
         self._config = rooms.config
-        self._error: Exception | None = None
-        self._threads: list[threading.Thread] = []
-        self._lasting: list[threading.Thread] = []
-        """Rooms that work for as long as the station runs."""
+        self._threads = Threads(rooms.stop)
         self._publisher = _publisher(rooms)
 
     def until_stopped(self) -> None:
-        self._keep("publish", lambda: self._publisher.run(self._stop))
-        self._keep("checkpoint", self._checkpoints)
-        self._keep("detect", self._detect)
+        self._threads.keep("publish", lambda: self._publisher.run(self._stop))
+        self._threads.keep("checkpoint", self._checkpoints)
+        self._threads.keep("detect", self._detect)
         for kind in (DESCRIBE, TRANSCODE, UPLOAD):
-            self._keep(kind, lambda kind=kind: self._rooms.followup.run(kind, self._stop))  # type: ignore[misc]  # mypy knows no default in a lambda
+            self._threads.keep(kind, lambda kind=kind: self._rooms.followup.run(kind, self._stop))  # type: ignore[misc]  # mypy knows no default in a lambda
         if self._config.drop_folder is not None:
-            self._keep("dropfolder", self._watch_drop_folder)
+            self._threads.keep("dropfolder", self._watch_drop_folder)
         screen = self._screen() if self._config.screen.port else None
         notify("READY=1")
-        self._wait()
+        self._threads.tend(_watchdog_s() / 2 or 1.0, lambda: notify("WATCHDOG=1"))
         notify("STOPPING=1")
         if screen:
             screen.should_exit = True
-        self._join()
-        if self._error:
-            raise self._error
-
-    def _keep(self, name: str, work: Callable[[], None]) -> None:
-        """Start a room whose work has no end before the station's."""
-        self._lasting.append(self._start(name, work))
-
-    def _start(self, name: str, work: Callable[[], object]) -> threading.Thread:
-        thread = threading.Thread(target=lambda: self._guarded(name, work), name=name, daemon=True)
-        self._threads = [t for t in self._threads if t.is_alive()] + [thread]
-        thread.start()
-        return thread
-
-    def _guarded(self, name: str, work: Callable[[], object]) -> None:
-        """Run one room; whatever ends it but its own return ends the station, the reason kept for the main thread."""
-        ended_well = False
-        try:
-            work()
-            ended_well = True
-        except (AgentError, CustodyError, OSError) as error:
-            _log.error("room-failed", room=name, reason=str(error))  # the trace goes with the raise
-            self._error = self._error or error
-        finally:
-            if not ended_well:
-                self._error = self._error or AgentError(f"{name} ended unexpectedly; the trace is in the journal")
-                self._stop.set()
-
-    def _wait(self) -> None:
-        """Until the stop. The watchdog is fed only while every lasting room works; without one the station stops."""
-        pause_s = _watchdog_s() / 2 if _watchdog_s() else 1.0
-        while not self._stop.wait(pause_s):
-            ended = [thread.name for thread in self._lasting if not thread.is_alive()]
-            if ended and not self._stop.is_set():
-                self._error = self._error or AgentError(f"{', '.join(ended)} ended although the station goes on")
-                self._stop.set()
-            elif not ended:
-                notify("WATCHDOG=1")
-
-    def _join(self) -> None:
-        share_s = STOP_WITHIN_S / max(1, len(self._threads))
-        for thread in self._threads:
-            thread.join(share_s)
-        left = [thread.name for thread in self._threads if thread.is_alive()]
-        if left:
-            _log.warning("cut-off", rooms=left)
+        self._threads.join()
 
     def _checkpoints(self) -> None:
         while not self._stop.wait(CHECKPOINT_EVERY_S):
@@ -220,7 +171,7 @@ class _Running:
 
     def _read(self, docking: Docking) -> None:
         """In a thread of its own, so that the next event, perhaps this recorder's removal, is seen meanwhile."""
-        self._start(f"bay-{docking.event.bay}", lambda: self._rooms.pipeline.read(docking))
+        self._threads.start(f"bay-{docking.event.bay}", lambda: self._rooms.pipeline.read(docking))
 
     def _watch_drop_folder(self) -> None:
         folder = self._config.drop_folder
@@ -241,7 +192,7 @@ class _Running:
             app, self._config.screen.host, self._config.screen.port, log_level="warning", timeout_graceful_shutdown=2
         )
         server = _ThreadServer(settings)
-        self._keep("screen", server.run)
+        self._threads.keep("screen", server.run)
         return server
 
     def _status(self) -> Status:

@@ -62,9 +62,7 @@ class FakeCopier:
     compared: list[bytes] = field(default_factory=list)
     dead: bool = False
 
-    def copy(
-        self, root: Path, path: bytes, temporary: Path, on_progress: Callable[[int, str], None]
-    ) -> CopyResult:
+    def copy(self, root: Path, path: bytes, temporary: Path, on_progress: Callable[[int, str], None]) -> CopyResult:
         self._step(When.BEFORE)
         name = path.rpartition(b"/")[2]
         self.copied.append(name)
@@ -233,6 +231,5 @@ class Station:
 
     @contextmanager
     def _mounted(self, event: RecorderDocked) -> Iterator[MountedVolume]:
-        yield MountedVolume(
-            self.world.card, event.node, "exfat", "kernel:exfat", ("ro", "nosuid"), device_read_only=True
-        )
+        root = Path(event.node)
+        yield MountedVolume(root, event.node, "exfat", "kernel:exfat", ("ro", "nosuid"), device_read_only=True)

@@ -10,15 +10,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from station_agent import detect
 from station_agent.bays import BayMap
 from station_agent.clock import SystemClock
-from station_agent.detect import Detector
+from station_agent.detect import Detector, require_same, still_unformatted
 from station_agent.errors import CopyError, MountError
 from station_agent.model import MountedVolume, RecorderDocked, RecorderUndocked
 from station_agent.mount import clear_stale, mounted
@@ -138,7 +140,7 @@ def test_a_docked_recorder_is_offloaded_equal_and_receives_no_write(tmp_path, do
     watch.undocked(dock.partition(1))
     assert medium.digest() == before
     assert list((tmp_path / "mounts").iterdir()) == []
-    kinds = [type(event) for event in watch.events]
+    kinds = [type(event) for event in watch.events if event.node == dock.partition(1)]
     assert kinds == [RecorderDocked, RecorderUndocked]
 
 
@@ -368,12 +370,86 @@ def test_what_a_killed_agent_left_mounted_is_cleared_at_the_next_start(tmp_path,
         assert agent.stdout
         assert agent.stdout.readline() == b"mounted\n"
         agent.send_signal(signal.SIGKILL)
-    assert os.path.ismount(mounts / f"bay1-{Path(event.node).name}")
+    [left] = mounts.glob(f"bay1-{Path(event.node).name}-*")
+    assert os.path.ismount(left)
 
-    assert clear_stale(mounts) == [mounts / f"bay1-{Path(event.node).name}"]
+    assert clear_stale(mounts) == [left]
     assert list(mounts.iterdir()) == []
     with mounted(event, mounts, SHANGHAI) as volume:
         assert offload(volume, tmp_path / "spool") == truth(medium)
+
+
+def test_a_node_that_another_recorder_took_is_not_the_one_that_was_announced(tmp_path, dock, watch, content):
+    cards = [make_medium(tmp_path / f"{name}.img", "ext4", content) for name in "ab"]
+    dock.plug(1, cards[0].image, "A", direct=True)
+    first = watch.docked(dock.partition(1))
+    require_same(first)
+    with pytest.raises(MountError, match="another volume than the one that was announced"):
+        require_same(replace(first, identity=replace(first.identity, volume_uuid="OTHER")))
+    dock.unplug(1)
+    with pytest.raises(MountError, match="not there any more"):
+        require_same(first)
+    dock.plug(1, cards[1].image, "B", direct=True)
+    watch.docked(dock.partition(1), 2)
+    with pytest.raises(MountError, match="another volume"):
+        require_same(first)
+
+
+def test_udev_that_is_late_is_not_believed(tmp_path, dock, watch, medium, monkeypatch):
+    dock.plug(1, medium.image, "A", direct=True)
+    event = watch.docked(dock.partition(1))
+    monkeypatch.setattr(detect, "_medium_number", lambda _: "0")
+    with pytest.raises(MountError, match="udev tells of medium"):
+        require_same(event)
+
+
+def test_a_medium_without_file_system_is_announced_without_one(tmp_path, dock, watch):
+    (tmp_path / "blank.img").write_bytes(bytes(1 << 20))
+    dock.plug(1, tmp_path / "blank.img", "BLANK", direct=True)
+    event = watch.docked(dock.device(1))
+    assert (event.bay, event.filesystem, event.identity.serial) == (1, "", "BLANK")
+    assert still_unformatted(event)
+    dock.unplug(1)
+    watch.undocked(dock.device(1))
+    assert not still_unformatted(event)
+
+
+def test_names_that_exfat_cannot_tell_apart_are_refused(tmp_path, dock, watch):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "A.MP4").write_bytes(b"first" * 400)
+    (source / "B.MP4").write_bytes(b"SECOND" * 333)
+    card = make_medium(tmp_path / "card.img", "exfat", source)
+    rename_on_medium(card.image, "B.MP4", "a.MP4", "A.MP4")
+    dock.plug(1, card.image, "X", direct=True)
+    with mounted(watch.docked(dock.partition(1)), tmp_path / "mounts", SHANGHAI) as volume:
+        assert {file.path: file.refused for file in list_files(volume)} == dict.fromkeys(
+            (b"A.MP4", b"a.MP4"), "ambiguous-name"
+        )
+
+
+def rename_on_medium(image: Path, old: str, new: str, same_hash: str) -> None:
+    """Rename an entry set of exFAT behind every driver's back; ``same_hash`` is a file whose name hash is the new one's.
+
+    Microsoft's exFAT specification, 7.4 «File Directory Entry», 7.6 «Stream Extension», 7.7 «File Name».
+    """
+    data = bytearray(image.read_bytes())
+    entry, donor = entry_set(data, old), entry_set(data, same_hash)
+    data[entry + 66 : entry + 66 + 2 * len(new)] = new.encode("utf-16le")
+    data[entry + 36 : entry + 38] = data[donor + 36 : donor + 38]
+    checksum = 0
+    for number in range((data[entry + 1] + 1) * 32):
+        if number not in (2, 3):
+            checksum = (((checksum << 15) | (checksum >> 1)) & 0xFFFF) + data[entry + number] & 0xFFFF
+    data[entry + 2 : entry + 4] = checksum.to_bytes(2, "little")
+    image.write_bytes(data)
+
+
+def entry_set(data: bytearray, name: str) -> int:
+    """Offset of the file entry whose name entry holds ``name``."""
+    at = data.index(b"\xc1\x00" + name.encode("utf-16le"))
+    assert (at % 32, data[at - 64]) == (0, 0x85)
+    return at - 64
 
 
 def test_two_docks_on_one_machine_do_not_meet(tmp_path, dock, watch, medium):

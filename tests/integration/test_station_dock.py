@@ -70,8 +70,8 @@ class Agent:
             return {"bays": [{"bay": 1, "state": "not up"}]}
         return found
 
-    def bay(self) -> dict[str, Any]:
-        found: dict[str, Any] = next(bay for bay in self.status()["bays"] if bay["bay"] == 1)
+    def bay(self, number: int = 1) -> dict[str, Any]:
+        found: dict[str, Any] = next(bay for bay in self.status()["bays"] if bay["bay"] == number)
         return found
 
     def records(self, event: str) -> list[Record]:
@@ -144,6 +144,47 @@ def test_pulled_early_and_put_back(agent, dock, medium):
     dock.plug(1, medium.image, "EC2300471")
     agent.wait(lambda: agent.bay()["state"] == "waiting-upload")
     assert sealed(agent) == [f"{number}.bin" for number in range(CLIPS)]
+    dock.unplug(1)
+
+
+def test_a_recorder_whose_file_system_is_destroyed_is_an_error_and_a_record(agent, dock, medium):
+    with medium.image.open("r+b") as image:
+        image.seek(2048 * 512)
+        image.write(bytes(24 * 512))
+    dock.plug(1, medium.image, "EC2300471")
+    agent.wait(lambda: agent.bay()["state"] == "error")
+    [failed] = agent.records("ingest.failed")
+    assert (failed.payload["reason"], failed.block("camera")["serial"]) == ("no-filesystem", "EC2300471")
+    dock.unplug(1)
+    agent.wait(lambda: agent.bay()["state"] == "idle")
+
+
+def test_a_recorder_that_was_swapped_while_it_waited_is_never_signed_for(agent, dock, medium, tmp_path):
+    agent.stop()
+    settings = agent.data / "station-agent.toml"
+    settings.write_text(settings.read_text() + "[offload]\nmax_bays = 1\n")
+    agent.start()
+    agent.wait(lambda: agent.bay()["state"] == "idle")
+    cards = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.bin").write_text(name)
+        cards.append(make_medium(tmp_path / f"{name}.img", "exfat", tmp_path / name))
+    dock.plug(1, medium.image, "BUSY")
+    dock.slow(1, CLIP_BYTES // 2)
+    agent.wait(lambda: agent.bay()["state"] in ("reading", "verifying") and agent.bay()["bytes_done"] > 0)
+    dock.plug(2, cards[0].image, "FIRST", direct=True)
+    agent.wait(lambda: agent.bay(2)["serial"] == "FIRST")
+    assert agent.bay(2)["state"] == "identifying"
+    dock.unplug(2)
+    agent.wait(lambda: agent.bay(2)["state"] == "pulled-early")
+    dock.plug(2, cards[1].image, "SECOND", direct=True)
+    agent.wait(lambda: agent.bay(2)["serial"] == "SECOND")
+    dock.heal(1)
+    agent.wait(lambda: agent.bay(2)["state"] == "waiting-upload")
+    copied = [(r.block("camera")["serial"], r.block("source")["path"]) for r in agent.records("ingest.copied")]
+    assert [pair for pair in copied if pair[0] != "BUSY"] == [("SECOND", "second.bin")]
+    dock.unplug(2)
     dock.unplug(1)
 
 

@@ -1,6 +1,9 @@
 import hashlib
-import json
 import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +11,11 @@ import pytest
 
 from custody.errors import CustodyError
 from station_agent import pipeline as rooms
-from station_agent.docking import MAX_FILES, MAX_LIST_BYTES, UNMEASURED, batches, listed
+from station_agent.docking import OTHER_CONTENT, UNMEASURED
 from station_agent.errors import AgentError, CopyError, JournalError
-from station_agent.model import ClockReading, RecorderUndocked, SourceFile
+from station_agent.model import ClockReading, MountedVolume, RecorderDocked, RecorderUndocked, SourceFile
 from station_agent.pipeline import Space, Summary, final_state
-from station_agent.states import BayState, ClipState
+from station_agent.states import MAY_TAKE, BayState, ClipState
 from tests.fakes.log_files import Fault, MemoryLogFiles
 from tests.fakes.station_world import CrashingJournal, FakeCopier, KilledError, Station, When, World
 
@@ -292,13 +295,6 @@ def test_a_log_that_was_cut_stops_the_station(world):
         world.start()
 
 
-def test_batches_fit_into_entries():
-    files = [listed(SourceFile(b"\xff" * 255 + b"%d" % n, n, 0)) for n in range(500)]
-    made = list(batches(files))
-    assert [f for batch in made for f in batch] == files
-    assert all(len(batch) <= MAX_FILES and len(json.dumps(batch)) < 2 * MAX_LIST_BYTES for batch in made)
-
-
 @pytest.mark.parametrize(
     ("summary", "state"),
     [
@@ -323,3 +319,278 @@ def test_no_temporary_outlives_a_start(world):
     stale.write_bytes(b"half")
     world.start()
     assert not stale.exists()
+
+
+# Known names, other contents.
+
+
+def records(station: Station, event: str) -> list[Any]:
+    return [entry.record for entry in station.seal.entries(0) if entry.record.event == event]
+
+
+def docked_again(station: Station) -> Summary:
+    station.pipeline.undocked(RecorderUndocked(str(station.world.card), 0))
+    return station.pipeline.docked(station.event())
+
+
+def test_a_known_name_is_compared_and_nothing_is_said_when_it_is_the_same(world):
+    station = world.start()
+    station.pipeline.docked(station.event())
+    summary = docked_again(station)
+    assert (summary.new, summary.sealed, summary.open) == (0, 3, 0)
+    assert sorted(world.copier.compared) == [b"a.MP4", b"b.MP4", b"c.mp4"]
+    [tile] = station.board.tiles()
+    assert (tile.state, tile.files_done, tile.files_total) == (BayState.NO_NEW_DATA, 3, 3)
+
+
+def test_other_content_under_a_known_name_is_another_clip(world):
+    station = world.start()
+    station.pipeline.docked(station.event())
+    world.put("c.mp4", b"other" * 100)
+    assert docked_again(station).new == 1
+    first, second = [r for r in records(station, "ingest.copied") if r.block("source")["path"] == "c.mp4"]
+    assert second.block("object")["id"] != first.block("object")["id"]
+    assert second.block("object")["digests"]["sha256"] == hashlib.sha256(b"other" * 100).hexdigest()
+    assert (second.block("source")["edition"], second.payload["note"]) == (2, OTHER_CONTENT)
+    assert records(station, "ingest.seen")[-1].payload["files"][0]["edition"] == 2
+    assert station.board.tiles()[0].state is BayState.WAITING_UPLOAD
+    spooled = {p.read_bytes() for p in world.spool.rglob("*.mp4")}
+    assert spooled == {b"c.mp4" * 100, b"other" * 100}
+
+
+def test_each_content_is_sealed_once_however_recorders_take_turns(world):
+    station = world.start()
+    for content in (b"one..", b"two..", b"one..", b"two.."):
+        world.put("c.mp4", content)
+        assert docked_again(station).open == 0
+    assert len([r for r in records(station, "ingest.copied") if r.block("source")["path"] == "c.mp4"]) == 2
+
+
+def test_editions_survive_the_loss_of_the_journal(world):
+    station = world.start()
+    station.pipeline.docked(station.event())
+    world.put("c.mp4", b"other" * 100)
+    docked_again(station)
+    station.journal.close()
+    for path in world.folder.glob("journal.db*"):
+        path.unlink()
+    again = world.start()
+    assert again.pipeline.docked(again.event()).new == 0
+    assert len(again.journal.in_state(ClipState.SEALED)) == 4
+
+
+def test_a_known_name_that_cannot_be_read_any_more_is_no_silence(world):
+    station = world.start()
+    station.pipeline.docked(station.event())
+    world.copier.reasons[b"c.mp4"] = "read-error"
+    assert docked_again(station).failed == 1
+    [failed] = records(station, "ingest.failed")
+    assert (failed.payload["reason"], failed.payload["note"]) == ("read-error", rooms.COMPARED)
+    assert station.board.tiles()[0].state is BayState.ERROR
+    assert len(list(world.spool.rglob("*.mp4"))) == 1
+    check_invariants(station, NAMES)
+
+
+def test_pulled_while_it_is_compared_is_pulled_early_and_nothing_is_lost(world):
+    station = world.start()
+    station.pipeline.docked(station.event())
+    station.pipeline.undocked(RecorderUndocked(str(world.card), 0))
+    world.copier.during = lambda: station.pipeline.undocked(RecorderUndocked(str(world.card), 0))
+    assert station.pipeline.docked(station.event()).open > 0
+    assert station.board.tiles()[0].state is BayState.PULLED_EARLY
+    assert records(station, "ingest.failed") == []
+    check_invariants(station, NAMES)
+
+
+def test_names_are_trusted_where_that_is_configured_and_the_recorder_is_known(world):
+    world.trust_names = True
+    station = world.start()
+    station.pipeline.docked(station.event())
+    docked_again(station)
+    assert world.copier.compared == []
+    nameless = replace(station.event(), identity=replace(station.event().identity, serial=""))
+    station.pipeline.docked(nameless)
+    station.pipeline.docked(nameless)
+    assert len(world.copier.compared) == 3
+
+
+# Recorders that cannot be told apart, and dockings that overlap.
+
+
+@pytest.fixture
+def second(world) -> RecorderDocked:
+    """Another recorder with the same serial and volume: one file of the same name, size and time, other bytes."""
+    card = world.folder / "second"
+    card.mkdir()
+    (card / "c.mp4").write_bytes(b"TWIN." * 100)
+    os.utime(card / "c.mp4", ns=((world.card / "c.mp4").stat().st_mtime_ns,) * 2)
+    return replace(world.start().event(), node=str(card), bay=2)
+
+
+def test_twins_in_two_bays_are_both_ingested_and_nothing_is_mixed(world, second):
+    station = world.start()
+    started, go_on = threading.Event(), threading.Event()
+
+    def during() -> None:
+        started.set()
+        go_on.wait(5)
+
+    world.copier.during = during
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(station.pipeline.docked, station.event())
+        assert started.wait(5)
+        two = pool.submit(station.pipeline.docked, second)
+        assert bay_states(station, {1: BayState.READING, 2: BayState.IDENTIFYING})
+        go_on.set()
+        assert (one.result().sealed, two.result().sealed) == (3, 1)
+    assert records(station, "ingest.failed") == []
+    contents = {r.block("object")["digests"]["sha256"] for r in records(station, "ingest.copied")}
+    assert contents == {hashlib.sha256(n.encode() * 100).hexdigest() for n in [*NAMES, "TWIN."]}
+    assert [r.block("volume")["identity_shared"] for r in records(station, "device.docked")] == ["no", "yes"]
+
+
+def bay_states(station: Station, wanted: dict[int, BayState]) -> bool:
+    for _ in range(100):
+        if {tile.bay: tile.state for tile in station.board.tiles()} == wanted:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@pytest.mark.parametrize(("serial", "vanished"), [("EC2300471", 2), ("", 0)])
+def test_what_another_recorder_left_unread_has_not_vanished_from_this_one(world, second, serial, vanished):
+    world.copier.die_at = 0
+    station = world.start()
+    event = replace(station.event(), identity=replace(station.event().identity, serial=serial))
+    with pytest.raises(KilledError):
+        station.pipeline.docked(event)
+    world.copier.revive()
+    again = world.start()
+    again.pipeline.docked(replace(second, identity=event.identity))
+    assert [r.payload["reason"] for r in records(again, "ingest.failed")] == ["source-vanished"] * vanished
+
+
+def test_a_recorder_that_waits_is_shown_and_when_it_is_taken_out_it_is_never_read(world, second):
+    world.max_bays = 1
+    station = world.start()
+    started, go_on = threading.Event(), threading.Event()
+
+    def during() -> None:
+        started.set()
+        go_on.wait(5)
+
+    world.copier.during = during
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(station.pipeline.docked, station.event())
+        assert started.wait(5)
+        waiting = station.pipeline.announced(replace(second, identity=replace(second.identity, serial="OTHER")))
+        two = pool.submit(station.pipeline.read, waiting)
+        assert station.board.tiles()[1].state is BayState.IDENTIFYING
+        station.pipeline.undocked(RecorderUndocked(second.node, 0))
+        assert two.result(5).open == 1
+        go_on.set()
+        assert one.result().sealed == 3
+    assert [r.block("camera")["serial"] for r in records(station, "device.docked")] == ["EC2300471"]
+    assert station.board.tiles()[1].state is BayState.PULLED_EARLY
+
+
+def test_a_docking_that_ends_late_leaves_the_next_one_at_its_node_alone(world):
+    station = world.start()
+    old = station.pipeline.announced(station.event())
+    station.pipeline.undocked(RecorderUndocked(str(world.card), 0))
+    station.pipeline.announced(station.event())
+    assert station.pipeline.read(old).open == 1
+    assert station.board.tiles()[0].state is BayState.IDENTIFYING
+    station.pipeline.undocked(RecorderUndocked(str(world.card), 0))
+
+
+# Media and facts that are no use.
+
+
+@pytest.fixture
+def hasty(monkeypatch) -> None:
+    monkeypatch.setattr(rooms, "FORMAT_PATIENCE_S", 0.05)
+    monkeypatch.setattr(rooms, "GONE_PATIENCE_S", 0.01)
+
+
+def test_a_medium_without_file_system_is_an_error_and_a_record(world, hasty):
+    station = world.start()
+    bare = replace(station.event(), filesystem="")
+    assert station.pipeline.docked(bare).failed == 1
+    [failed] = records(station, "ingest.failed")
+    assert (failed.block("source")["path"], failed.payload["reason"]) == (".", "no-filesystem")
+    assert station.board.tiles()[0].state is BayState.ERROR
+
+
+@pytest.mark.parametrize("how", ["its partitions came", "it was formatted"])
+def test_a_medium_that_was_only_not_ready_is_no_news(world, hasty, how):
+    station = world.start()
+    bare = replace(station.event(), filesystem="")
+    docking = station.pipeline.announced(bare)
+    assert station.board.tiles()[0].state is BayState.IDENTIFYING
+    station.unformatted = how == "it was formatted"
+    if station.unformatted:
+        station.pipeline.undocked(RecorderUndocked(bare.node, 0))
+    station.pipeline.read(docking)
+    station.pipeline.undocked(RecorderUndocked(bare.node, 0))
+    assert station.events() == []
+    assert station.board.tiles()[0].state is BayState.IDLE
+
+
+def test_a_bay_is_not_free_to_take_while_another_volume_of_it_is_unread(world, hasty):
+    station = world.start()
+    station.pipeline.announced(replace(station.event(), node="/dev/second", filesystem=""))
+    station.pipeline.docked(station.event())
+    assert station.board.tiles()[0].state not in MAY_TAKE
+
+
+def test_a_volume_that_cannot_be_listed_is_an_error_and_not_the_end(world, hasty, monkeypatch):
+    def broken(_: object) -> list[SourceFile]:
+        raise OSError(5, "Input/output error")
+
+    station = world.start()
+    station.pipeline._reader = replace(station.pipeline._reader, list_files=broken)
+    assert station.pipeline.docked(station.event()).reason == "not-mounted"
+    assert station.board.tiles()[0].state is BayState.ERROR
+    assert records(station, "ingest.failed")[0].payload["note"].endswith("cannot be listed: Input/output error")
+
+
+def test_a_size_beyond_any_record_is_said_and_the_rest_is_copied(world):
+    station = world.start()
+    huge = SourceFile(b"huge.mp4", 2**60, 2**80)
+    listing = station.pipeline._reader.list_files
+    station.pipeline._reader = replace(station.pipeline._reader, list_files=lambda v: [*listing(v), huge])
+    summary = station.pipeline.docked(station.event())
+    assert (summary.sealed, summary.failed) == (3, 1)
+    assert [r.payload["reason"] for r in records(station, "ingest.failed")] == ["unrecordable"]
+
+
+def test_facts_that_fit_no_entry_fail_their_file_alone_in_this_life_and_the_next(world):
+    station = world.start()
+    volume = MountedVolume(world.card, "", "folder", "folder", ("ro",), device_read_only=False)
+    files = list(station.pipeline._reader.list_files(volume))
+    summary = station.pipeline.take(station.event(), volume, files[:1], {"officer": "x" * 60_000})
+    assert summary.failed == 1
+    assert [r.payload["reason"] for r in records(station, "ingest.failed")] == ["unrecordable"]
+    assert not [p for p in world.spool.rglob("*") if p.is_file()]
+    station.journal.close()
+    again = world.start()
+    again.pipeline.docked(again.event())
+    check_invariants(again, NAMES)
+
+
+def test_a_spool_that_is_full_at_the_last_moment_is_tried_again(world):
+    station = world.start()
+    publish, refusals = world.copier.publish, [1, 1]
+
+    def full(temporary: Path, final: Path) -> None:
+        if refusals:
+            refusals.pop()
+            raise CopyError("no-space", "rename")
+        publish(temporary, final)
+
+    world.copier.publish = full
+    station.pipeline._workers = 1
+    assert (station.pipeline.docked(station.event()).open, station.board.tiles()[0].state) == (2, BayState.NO_SPACE)
+    assert docked_again(station).open == 0
+    check_invariants(station, NAMES)
