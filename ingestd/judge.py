@@ -59,10 +59,13 @@ def settle_officers(repository: Repository, rows: Iterable[Row]) -> None:
     """Fill in who wore the recorder: the ledger first, then what the media or the device state."""
     described = [row for row in rows if row["status"] != "received"]
     ledger = repository.assignments({row["recorder"] for row in described})
+    stated = {row["object_id"]: row["officer_stated"] or row["officer_camera"] for row in described}
+    roster = repository.roster(link.ending(number) for number in stated.values() if number)
     for row in described:
         issued: Sequence[Assignment] = ledger.get(row["recorder"], ())
-        stated = row["officer_stated"] or row["officer_camera"]
-        row["officer"], row["officer_source"] = link.resolve_officer(row["recorder"], interval_of(row), issued, stated)
+        row["officer"], row["officer_source"] = link.resolve_officer(
+            row["recorder"], interval_of(row), issued, stated[row["object_id"]], roster
+        )
 
 
 def relink(repository: Repository, rows: Iterable[Row], fresh: Callable[[str], bool] = lambda _: False) -> Verdicts:

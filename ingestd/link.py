@@ -122,6 +122,11 @@ def stated_number(stated: str) -> str:
     return "" if not number.strip("0") else number
 
 
+def ending(number: str) -> str:
+    """The part of a certificate number that a recorder has room for."""
+    return number[-SHORT_NUMBER:]
+
+
 def distance_m(one: Position, other: Position) -> float:
     """Great-circle distance in metres (haversine)."""
     lat_1, lat_2 = math.radians(one.lat_e7 / 1e7), math.radians(other.lat_e7 / 1e7)

@@ -28,6 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from custody.canonical import JsonObject, JsonValue
 from custody.chain import Entry
+from custody.checkpoint import SignedCheckpoint
 from custody.identifiers import uuid7
 from custody.log import Log
 from custody.messages import MAX_ENTRIES, MAX_MESSAGE_BYTES, Receipts
@@ -185,10 +186,20 @@ class Pipeline:
         with self._unit() as unit:
             return unit.sweep()
 
-    def checkpoint(self) -> None:
+    def checkpoint(self) -> SignedCheckpoint:
         """Sign the centre log as it is."""
         with self._unit():
-            self._books.checkpoint()
+            return self._books.checkpoint()
+
+    def record(self, facts: Sequence[tuple[str, JsonObject]]) -> None:
+        """Append further entries to the centre log: each an event and its blocks."""
+        with self._unit() as unit:
+            unit.record(facts)
+
+    def settle_flag(self, rule: str, key: str, flag: Flag | None) -> None:
+        """Raise ``flag``, or withdraw the one of ``rule`` about ``key`` when there is none; again changes nothing."""
+        with self._unit() as unit:
+            unit.settle_flag(rule, key, flag)
 
     @contextmanager
     def _unit(self) -> Iterator["_Unit"]:
@@ -493,6 +504,7 @@ class _Unit:
         clips = {clip for action in acts for clip in self.repository.clips_near(action)}
         for one in (*changes.assignments, *(old for known in issued.values() for old in known)):
             clips |= self.repository.clips_of_recorder(one.recorder, one.start_ms, one.end_ms)
+        clips |= self.repository.clips_stating(officer.number for officer in changes.officers)
         rows = self.repository.clips(clips - self.touched.keys())
         self.touched.update(rows)
         settle_officers(self.repository, self.touched.values())
@@ -513,6 +525,18 @@ class _Unit:
             seen = SeenFile(name, row["recorder"], row["path"], row["seen_ms"], row["seen_in"])
             self._flag(clip_not_arrived(seen, self.settings.zone))
         return len(due) + len(overdue)
+
+    def record(self, facts: Iterable[tuple[str, JsonObject]]) -> None:
+        """Entries that somebody outside this file has decided upon."""
+        for event, body in facts:
+            self._draft(event, body)
+
+    def settle_flag(self, rule: str, key: str, flag: Flag | None) -> None:
+        """The one flag of a rule about a key, as it is now."""
+        if flag is None:
+            self._clear(rule, key)
+        else:
+            self._flag(flag)
 
     # Conclusion.
 

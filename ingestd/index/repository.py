@@ -16,6 +16,7 @@ from custody.chain import Entry
 from ingestd.index import tables as t
 from ingestd.index.rows import Row, action_value, dumps, key_in, link_value, object_in, text_in
 from ingestd.index.stations import Arrivals, entry_row
+from ingestd.link import ending
 from ingestd.model import (
     Assignment,
     Case,
@@ -265,6 +266,23 @@ class Repository:
     def officers(self) -> list[Officer]:
         """Every known officer."""
         return [Officer(row.number, row.name, row.unit) for row in self._db.execute(select(t.officer))]
+
+    def roster(self, endings: Iterable[str]) -> set[str]:
+        """Certificate numbers that end in one of ``endings``."""
+        wanted = set(endings)
+        if not wanted:
+            return set()
+        return {number for number in self._db.execute(select(t.officer.c.number)).scalars() if ending(number) in wanted}
+
+    def clips_stating(self, officers: Iterable[str]) -> set[str]:
+        """Clips whose wearer is known by what a device states, where these officers may be meant."""
+        endings = {ending(number) for number in officers}
+        numbers = endings | self.roster(endings)
+        c = t.clip.c
+        queries = (
+            select(c.object_id).where(c.officer.in_(part), c.officer_source == "stated") for part in _chunks(numbers)
+        )
+        return {object_id for query in queries for object_id in self._db.execute(query).scalars()}
 
     def put_import(self, changes: Import) -> None:
         """Write officers, recorders, assignments, cases and actions."""

@@ -355,6 +355,21 @@ def test_device_clock_is_corrected_by_its_offset(world, station):
     assert (second.start_ms, second.uncertainty_ms) == (START + 5000, 60_100)
 
 
+@pytest.mark.parametrize("first", ["clip", "register"])
+def test_six_characters_of_a_recorder_mean_the_one_officer_whose_number_ends_so(world, station, first):
+    long = json.dumps({"officers": [{"number": "19090114007", "name": "甲"}]}).encode()
+    if first == "register":
+        world.pipeline.import_cases(long, "officers.json")
+    object_id = station.clip(START, 5 * 60_000, officer_as_stated="114007")
+    world.pipeline.handle([station.message()])
+    world.pipeline.import_cases(long, "officers.json")
+    assert world.queries.clip(object_id).row.officer == "19090114007"
+
+    other = json.dumps({"officers": [{"number": "77114007", "name": "乙"}]}).encode()
+    world.pipeline.import_cases(other, "more.json")
+    assert world.queries.clip(object_id).row.officer == "114007", "two officers could be meant, so neither is"
+
+
 def test_clip_is_linked_covered_and_the_hole_flagged(world, station):
     load(world)
     object_id = station.clip(START, 5 * 60_000, officer_as_stated="000001")
