@@ -6,14 +6,14 @@ day it is written.
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from custody.checkpoint import LOG_SIGNATURE, NoteKey
+from custody.checkpoint import COSIGNATURE, LOG_SIGNATURE, NoteKey
 from custody.errors import CustodyError
 from custody.identifiers import is_origin, is_station_id, log_origin
 from ingestd.errors import ConfigError
@@ -166,6 +166,93 @@ class Rules(_Section):
     """A file seen on a recorder and neither copied nor failed after this long is flagged."""
 
 
+class Tsa(_Section):
+    """``[[anchors.tsa]]``: one RFC 3161 time-stamping authority (时间戳机构)."""
+
+    name: Text
+    """1 to 64 of a-z 0-9 . _ -; the token is kept as ``anchors/SIZE/NAME.tsr``."""
+    transport: Literal["http", "file"] = "http"
+    """``http`` asks ``url``; ``file`` leaves a ``.tsq`` in ``drop`` and picks up the ``.tsr`` that somebody brings."""
+    url: str = ""
+    """``http://`` or ``https://`` in the agency's own network; the only address that anchoring connects to."""
+    drop: Path | None = None
+    ca: Path
+    """The authority's root certificate in PEM, and intermediate ones if there are any; no other root counts."""
+    tsa_cert: Path
+    """The certificate that signs its tokens, PEM; it needs the critical extended key usage timeStamping."""
+    tls_ca: Path | None = None
+    """Root of the server's certificate for ``https://``; default ``ca``."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_name(cls, value: str) -> str:
+        if not is_station_id(value):
+            raise ValueError("1 to 64 of a-z 0-9 . _ -, beginning with a letter or digit")
+        return value
+
+    @model_validator(mode="after")
+    def _is_reachable(self) -> Self:
+        if self.transport == "http" and not self.url.startswith(("http://", "https://")):
+            raise ValueError('url: http://… or https://… is needed, or transport = "file" with drop')
+        if self.transport == "file" and (self.drop is None or self.url):
+            raise ValueError('drop: a folder is needed with transport = "file", and no url')
+        return self
+
+
+class Anchors(_Section):
+    """``[anchors]``: who outside the house vouches for the centre log, and how often."""
+
+    tsa: Annotated[tuple[Tsa, ...], Field(max_length=8)] = ()
+    witnesses: tuple[str, ...] = ()
+    """vkeys (type 04) of second organisations whose cosignature counts; printed by ``ingestd witness``."""
+    every_hours: Annotated[int, Field(ge=1, le=24 * 365)] = 24
+    """A token from each authority at least this often."""
+    every_entries: Annotated[int, Field(ge=0)] = 0
+    """And whenever the log has grown by this many entries; 0 is never. At least 16: a token is an entry too."""
+    max_age_hours: Annotated[int, Field(ge=1, le=24 * 365)] = 48
+    """The flag anchor-missing is raised when nobody has vouched for the log for this long."""
+
+    @property
+    def configured(self) -> bool:
+        """Whether anybody outside vouches at all."""
+        return bool(self.tsa or self.witnesses)
+
+    def witness_keys(self) -> list[NoteKey]:
+        """The witnesses' keys as values."""
+        return [NoteKey.parse(vkey) for vkey in self.witnesses]
+
+    @field_validator("tsa")
+    @classmethod
+    def _are_different(cls, value: tuple[Tsa, ...]) -> tuple[Tsa, ...]:
+        if len({tsa.name for tsa in value}) != len(value):
+            raise ValueError("each name once")
+        return value
+
+    @field_validator("every_entries")
+    @classmethod
+    def _leaves_room(cls, value: int) -> int:
+        if 0 < value < 16:  # noqa: PLR2004  # twice the most authorities, so that anchoring never asks for more anchoring
+            raise ValueError("0, or at least 16")
+        return value
+
+    @field_validator("witnesses")
+    @classmethod
+    def _are_cosigners(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            keys = [NoteKey.parse(vkey) for vkey in value]
+        except CustodyError as error:
+            raise ValueError(str(error)) from error
+        if any(key.kind != COSIGNATURE for key in keys) or len({key.name for key in keys}) != len(keys):
+            raise ValueError("keys of cosigners (type 04), each name once")
+        return value
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.max_age_hours < self.every_hours:
+            raise ValueError("max_age_hours: not less than every_hours")
+        return self
+
+
 class Web(_Section):
     """``[web]``: where the pages are served."""
 
@@ -185,6 +272,7 @@ class Config(_Section):
     database: Database
     catalogue: CatalogueFile = CatalogueFile()
     rules: Rules = Rules()
+    anchors: Anchors = Anchors()
     web: Web = Web()
 
     @property
@@ -249,8 +337,15 @@ def _resolved(config: Config, folder: Path) -> Config:
             "store": config.store.model_copy(update={"url": _store_url(folder, config.store.url)}),
             "database": Database(url=_database_url(folder, config.database.url)),
             "catalogue": CatalogueFile(file=_under(folder, config.catalogue.file)),
+            "anchors": _anchors(folder, config.anchors),
         }
     )
+
+
+def _anchors(folder: Path, anchors: Anchors) -> Anchors:
+    paths = ("drop", "ca", "tsa_cert", "tls_ca")
+    tsa = [one.model_copy(update={name: _under(folder, getattr(one, name)) for name in paths}) for one in anchors.tsa]
+    return anchors.model_copy(update={"tsa": tuple(tsa)})
 
 
 def _under(folder: Path, path: Path | None) -> Path | None:

@@ -11,6 +11,8 @@
     │   └── ObjectMissingError  –        it answered: there is no such object                  policy retry
     ├── DatabaseError           exit 69  the database did not answer or refused                policy retry
     ├── BrokerError             exit 69  the broker did not answer or refused                  policy retry
+    ├── AnchorError             exit 69  an authority or a log source outside did not answer   policy retry
+    ├── TokenError              exit 65  what it answered does not vouch for our checkpoint    policy retry
     └── BusyError               exit 75  another process holds the centre's lock               policy retry
 
 ``policy`` says what the caller does: ``stop`` (a person must look), ``retry`` (it may pass), ``quarantine`` (keep the
@@ -90,6 +92,24 @@ class BrokerError(CentreError):
 
     exit_code = 69
     policy = Policy.RETRY
+
+
+class AnchorError(CentreError):
+    """A time-stamping authority, or the source a witness reads from, did not answer or not to the point."""
+
+    exit_code = 69
+    policy = Policy.RETRY
+
+
+class TokenError(CentreError):
+    """A token or a cosigned note does not vouch for what it should. ``finding`` is a word of ``custody.verdicts``."""
+
+    exit_code = 65
+    policy = Policy.RETRY
+
+    def __init__(self, message: str, finding: str = "anchor-mismatch") -> None:
+        super().__init__(message)
+        self.finding = finding
 
 
 class BusyError(CentreError):
