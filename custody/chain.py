@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from custody.envelope import open_envelope, verify
 from custody.errors import LogError
-from custody.merkle import CompactRange, leaf_hash
+from custody.merkle import CompactRange, leaf_hash, sm3
 from custody.record import Record, parse_record
 from custody.signer import VerifyKey
 
 EMPTY_TREE = CompactRange()
 """The tree of a log without entries."""
+EMPTY_SM3_TREE = CompactRange(hasher=sm3)
+"""The second tree of a log in profile ``gm`` without entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +27,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Where a log stands after its last entry. ``last_leaf`` is empty before the first."""
+    """Where a log stands after its last entry. ``last_leaf`` is empty before the first.
+
+    ``second`` is the SM3 tree over the same entries, in profile ``gm``.
+    """
 
     origin: str
     tree: CompactRange = EMPTY_TREE
     last_leaf: bytes = b""
+    second: CompactRange | None = None
 
     @property
     def size(self) -> int:
@@ -45,9 +51,11 @@ class Chain:
         """Root hash of the tree over all entries."""
         return self.tree.root()
 
-    def push(self, leaf: bytes) -> "Chain":
-        """The chain after one more entry with this leaf hash."""
-        return Chain(self.origin, self.tree.extend([leaf]), leaf)
+    def push(self, data: bytes) -> "Chain":
+        """The chain after one more entry, whose leaf hash is then ``last_leaf``."""
+        leaf = leaf_hash(data)
+        second = self.second.extend([leaf_hash(data, sm3)]) if self.second is not None else None
+        return Chain(self.origin, self.tree.extend([leaf]), leaf, second)
 
     def follow(self, data: bytes, keys: Collection[VerifyKey]) -> tuple[Entry, "Chain"]:
         """Verify that ``data`` is the next entry of this log, signed by one of ``keys``.
@@ -60,8 +68,8 @@ class Chain:
         verify(envelope, keys)
         record = parse_record(envelope.payload)
         self._check_place(record)
-        leaf = leaf_hash(data)
-        return Entry(record.seq, leaf, data, record), self.push(leaf)
+        after = self.push(data)
+        return Entry(record.seq, after.last_leaf, data, record), after
 
     def _check_place(self, record: Record) -> None:
         if record.log != self.origin:

@@ -6,6 +6,8 @@ r"""Checkpoints as signed notes (C2SP signed-note, tlog-checkpoint and tlog-cosi
     \n
     — <name> <base64(key hash ‖ signature)>\n
 
+In profile ``gm`` a log has a second note, of origin ``<origin>.sm3``: the SM3 root of the same entries, signed by SM2.
+
 A log signs the body; a cosigner signs the body with a time in front. A verifier ignores signatures by keys it does not
 know and rejects the whole note when a known key's signature does not fit.
 """
@@ -17,18 +19,22 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
+from custody import p256, sm2
 from custody.canonical import MAX_INTEGER
 from custody.errors import CheckpointError, ContractError, UnparsableError
 from custody.identifiers import is_origin
 from custody.merkle import HASH_BYTES
-from custody.signer import Signer, VerifyKey
+from custody.signer import ED25519, Signer, VerifyKey, verify_key
 
 LOG_SIGNATURE: Final = 0x01
 """Signature type of a plain Ed25519 note signature."""
 COSIGNATURE: Final = 0x04
 """Signature type of a timestamped Ed25519 cosignature."""
+OTHER_SIGNATURE: Final = 0xFF
+"""Signature type of every other suite; the suite's name stands between it and the key (C2SP signed-note)."""
 MAX_NOTE_BYTES: Final = 65_536
 """Larger than any note with sixteen signatures; bounds hostile input."""
+_OTHERS: Final = (sm2.SUITE, p256.SUITE)
 _DASH: Final = "\u2014 "
 _KEY_HASH_BYTES: Final = 4
 _TIME_BYTES: Final = 8
@@ -53,21 +59,33 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class NoteKey:
-    """A named key that signs notes; its text form is the C2SP vkey ``name+hash+base64(type ‖ key)``."""
+    """A named key that signs notes; its text form is the C2SP vkey ``name+hash+base64(type ‖ key)``.
+
+    ``kind`` is by default the type of a log's signature in the key's suite. Raises ``ContractError`` for a type that
+    the suite does not have; only Ed25519 cosigns.
+    """
 
     name: str
     key: VerifyKey
-    kind: int = LOG_SIGNATURE
+    kind: int = 0
+
+    def __post_init__(self) -> None:
+        kind = self.kind or (LOG_SIGNATURE if self.key.suite == ED25519 else OTHER_SIGNATURE)
+        object.__setattr__(self, "kind", kind)
+        if (kind == OTHER_SIGNATURE) != (self.key.suite != ED25519):
+            raise ContractError(f"a key of {self.key.suite} makes no note signatures of type {kind:02x}")
 
     def key_hash(self) -> bytes:
         """First four bytes of SHA-256 over name, newline, type and key: a hint which key made a signature."""
-        message = self.name.encode() + b"\n" + bytes([self.kind]) + self.key.raw
-        return hashlib.sha256(message).digest()[:_KEY_HASH_BYTES]
+        return hashlib.sha256(self.name.encode() + b"\n" + self._typed()).digest()[:_KEY_HASH_BYTES]
 
     def vkey(self) -> str:
         """Text form for configuration and policy files."""
-        blob = base64.b64encode(bytes([self.kind]) + self.key.raw).decode()
-        return f"{self.name}+{self.key_hash().hex()}+{blob}"
+        return f"{self.name}+{self.key_hash().hex()}+{base64.b64encode(self._typed()).decode()}"
+
+    def _typed(self) -> bytes:
+        suite = self.key.suite.encode() if self.kind == OTHER_SIGNATURE else b""
+        return bytes([self.kind]) + suite + self.key.raw
 
     @classmethod
     def parse(cls, vkey: str) -> "NoteKey":
@@ -75,10 +93,7 @@ class NoteKey:
         parts = vkey.strip().split("+", 2)
         if len(parts) != 3:  # noqa: PLR2004  # name, hash, key
             raise UnparsableError("a vkey has the form name+hash+base64")
-        blob = _decode(parts[2])
-        if len(blob) != 1 + HASH_BYTES or blob[0] not in (LOG_SIGNATURE, COSIGNATURE):
-            raise UnparsableError("a vkey holds one type byte (01 or 04) and a 32-byte Ed25519 key")
-        key = cls(parts[0], VerifyKey(blob[1:]), blob[0])
+        key = cls(parts[0], *_typed_key(_decode(parts[2])))
         if not is_origin(key.name) or key.key_hash().hex() != parts[1]:
             raise UnparsableError(f"the hash in vkey {parts[0]!r} does not fit its name and key")
         return key
@@ -116,13 +131,13 @@ class SignedCheckpoint:
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
     """The note of a log over itself. Persist (size, root) before releasing it: a log never signs two histories."""
     body = checkpoint.body()
-    key = NoteKey(checkpoint.origin, VerifyKey(signer.public_key()))
+    key = NoteKey(checkpoint.origin, verify_key(signer))
     return body + b"\n" + _line(key, signer.sign(body))
 
 
 def cosign(note: SignedCheckpoint, name: str, signer: Signer, utc_s: int) -> bytes:
     """The note with one more line: ``name`` saw this checkpoint at ``utc_s`` and found it consistent."""
-    key = NoteKey(name, VerifyKey(signer.public_key()), COSIGNATURE)
+    key = NoteKey(name, verify_key(signer), COSIGNATURE)
     signature = signer.sign(_cosigned(note.checkpoint.body(), utc_s))
     return note.note + _line(key, utc_s.to_bytes(_TIME_BYTES, "big") + signature)
 
@@ -137,6 +152,20 @@ def parse_note(note: bytes) -> SignedCheckpoint:
     if lines[-1] != "" or len(lines) == 1:
         raise UnparsableError("a checkpoint ends with at least one signature line and a newline")
     return SignedCheckpoint(checkpoint, note, tuple(_signature(line) for line in lines[:-1]))
+
+
+def _typed_key(blob: bytes) -> tuple[VerifyKey, int]:
+    """Key and type of the last part of a vkey."""
+    kind, rest, suite = blob[:1], blob[1:], ED25519
+    if kind == bytes([OTHER_SIGNATURE]):
+        suite = next((name for name in _OTHERS if rest.startswith(name.encode())), "")
+        rest = rest[len(suite) :]
+    elif kind not in (bytes([LOG_SIGNATURE]), bytes([COSIGNATURE])):
+        raise UnparsableError("the key in a vkey begins with its type: 01, 04 or ff")
+    try:
+        return VerifyKey(rest, suite), blob[0]
+    except ContractError as error:
+        raise UnparsableError("a vkey holds a type and a 32-byte Ed25519 key, or ff, a suite and a point") from error
 
 
 def _text(note: bytes) -> str:
@@ -175,7 +204,7 @@ def _signature(line: str) -> tuple[str, bytes]:
 
 
 def _signed_message(kind: int, body: bytes, blob: bytes) -> tuple[bytes, bytes, int]:
-    if kind == LOG_SIGNATURE:
+    if kind != COSIGNATURE:
         return body, blob, 0
     time_s = int.from_bytes(blob[:_TIME_BYTES], "big")
     return _cosigned(body, time_s), blob[_TIME_BYTES:], time_s

@@ -9,7 +9,7 @@ import binascii
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from custody.canonical import canonical_bytes, is_canonical, parse_object
+from custody.canonical import JsonObject, canonical_bytes, is_canonical, parse_object
 from custody.errors import ContractError, SignatureError, UnknownKeyError, UnparsableError
 from custody.signer import Signer, VerifyKey, keyid
 
@@ -55,7 +55,7 @@ def seal(payload: bytes, signers: Sequence[Signer], payload_type: str = PAYLOAD_
         {
             "payload": _encode(payload),
             "payloadType": payload_type,
-            "signatures": [{"keyid": keyid(s.public_key()), "sig": _encode(s.sign(message))} for s in signers],
+            "signatures": [_signed(signer, message) for signer in signers],
         }
     )
     if len(entry) > MAX_ENTRY_BYTES:
@@ -82,11 +82,14 @@ def open_envelope(entry: bytes) -> Envelope:
     return Envelope(payload_type, _decode(payload), tuple(_signature(s) for s in signatures))
 
 
-def verify(envelope: Envelope, keys: Collection[VerifyKey]) -> VerifyKey:
+def verify(envelope: Envelope, keys: Collection[VerifyKey], suites: Collection[str] | None = None) -> VerifyKey:
     """Return the first of ``keys`` that signed the envelope.
 
-    The keyid only chooses which key to try; the key decides. Raises ``UnknownKeyError`` when no signature names one of
-    ``keys``, and ``SignatureError`` when one is named but does not fit, or the payload type is not ours.
+    One key of each of ``suites`` must have signed; by default of each suite among ``keys``, which are those of the
+    log's profile (``custody.profile``). Further signatures by unknown keys are ignored. The keyid only chooses which
+    key to try; the key decides. Raises ``UnknownKeyError`` when no signature names one of ``keys``, and
+    ``SignatureError`` when one is named but does not fit, when a suite is missing, or when the payload type is not
+    ours.
     """
     if envelope.payload_type != PAYLOAD_TYPE:
         raise SignatureError(f"payload type {envelope.payload_type[:80]!r} is not {PAYLOAD_TYPE}")
@@ -98,7 +101,14 @@ def verify(envelope: Envelope, keys: Collection[VerifyKey]) -> VerifyKey:
     for key, signature in named:
         if not key.made(signature.value, message):
             raise SignatureError(f"the signature of key {key.keyid} does not fit its payload")
+    missing = set(suites if suites is not None else (key.suite for key in keys)) - {key.suite for key, _ in named}
+    if missing:
+        raise SignatureError(f"no enrolled key of {' and '.join(sorted(missing))} signed")
     return named[0][0]
+
+
+def _signed(signer: Signer, message: bytes) -> JsonObject:
+    return {"keyid": keyid(signer.public_key(), signer.suite()), "sig": _encode(signer.sign(message))}
 
 
 def _signature(value: object) -> Signature:

@@ -8,13 +8,15 @@ from custody.errors import ContractError
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 _ORIGIN: Final = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)+")
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+SECOND: Final = ".sm3"
+"""What follows the origin in the second checkpoint of a log in profile ``gm``; no station's name ends so."""
 MAX_ORIGIN: Final = 200
 """Longest log origin we make; C2SP sets no bound, a topic and a file name do."""
 
 
 def is_station_id(text: str) -> bool:
     """Whether ``text`` may name a station: 1–64 of ``a-z 0-9 . _ -``, fit for topic, certificate and folder."""
-    return _NAME.fullmatch(text) is not None
+    return _NAME.fullmatch(text) is not None and not text.endswith(SECOND)
 
 
 def is_origin(text: str) -> bool:
@@ -33,6 +35,11 @@ def log_origin(authority: str, name: str) -> str:
     if not is_origin(origin) or not is_station_id(name):
         raise ContractError(f"{origin!r} cannot name a log: lower-case letters, digits, '.', '_', '-' only")
     return origin
+
+
+def second_origin(origin: str) -> str:
+    """Origin of the second checkpoint, whose root is that of the SM3 tree over the same entries."""
+    return origin + SECOND
 
 
 def station_of(origin: str) -> str:

@@ -20,6 +20,11 @@ def sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
+def sm3(data: bytes) -> bytes:
+    """SM3 digest (GB/T 32905). Only after ``custody.profile.probe``: not every OpenSSL has it."""
+    return hashlib.new("sm3", data).digest()
+
+
 def leaf_hash(entry: bytes, hasher: Hasher = sha256) -> bytes:
     """Hash of one entry: H(0x00 ‖ entry)."""
     return hasher(b"\x00" + entry)

@@ -29,11 +29,14 @@ class Records:
     first: int
     entries: tuple[bytes, ...]
     checkpoint: bytes
+    checkpoint_sm3: bytes = b""
+    """The second note of a log in profile ``gm``, of the same size."""
 
     def encode(self) -> bytes:
         """Bytes to publish. Raises ``ContractError`` beyond the bounds."""
         header: JsonObject = {"log": self.log, "first": self.first, "checkpoint": self.checkpoint.decode()}
-        return _join({"type": RECORDS_TYPE, **header}, self.entries)
+        second: JsonObject = {"checkpoint_sm3": self.checkpoint_sm3.decode()} if self.checkpoint_sm3 else {}
+        return _join({"type": RECORDS_TYPE, **header, **second}, self.entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,8 @@ class Receipts:
 def decode_records(data: bytes) -> Records:
     """Read a ``Records`` message. Raises ``UnparsableError``."""
     header, entries = _part(data, RECORDS_TYPE)
-    return Records(_origin(header), _count(header, "first"), entries, _text(header, "checkpoint"))
+    notes = _text(header, "checkpoint"), _text(header, "checkpoint_sm3")
+    return Records(_origin(header), _count(header, "first"), entries, *notes)
 
 
 def decode_receipts(data: bytes) -> Receipts:

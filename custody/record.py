@@ -42,6 +42,7 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "flag.set": ("flag",),
     "flag.changed": ("flag", "reason"),
     "flag.cleared": ("flag", "reason"),
+    "access.exported": ("export", "actors", "reason"),
     "checkpoint.anchored": ("anchor",),
 }
 """Each event and the blocks it needs besides the head. Later events join this table; unknown ones are kept."""
@@ -174,6 +175,8 @@ def _digests(value: JsonValue, where: str) -> None:
     if not isinstance(value, Mapping):
         raise UnparsableError(f"{where}: an object with sha256 is needed")
     _sha256(value.get("sha256"), f"{where}.sha256")
+    if "sm3" in value:
+        _sha256(value["sm3"], f"{where}.sm3")
 
 
 def _store_name(value: JsonValue, where: str) -> None:

@@ -13,11 +13,19 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from custody import p256, sm2
 from custody.errors import ContractError
 
 ED25519 = "ed25519"
 RAW_KEY_BYTES = 32
 """Length of a raw Ed25519 public or private key (RFC 8032 §5.1.5)."""
+_UNCOMPRESSED = b"\x04"
+_KEYS: Mapping[str, tuple[int, bytes, str]] = {
+    ED25519: (RAW_KEY_BYTES, b"", ""),
+    sm2.SUITE: (sm2.POINT_BYTES, _UNCOMPRESSED, "sm2:"),
+    p256.SUITE: (p256.POINT_BYTES, _UNCOMPRESSED, "p256:"),
+}
+"""Suite → length of a raw public key, how it begins, and what stands before its keyid."""
 
 
 class Signer(Protocol):
@@ -48,16 +56,27 @@ class VerifyKey:
     suite: str = ED25519
 
     def __post_init__(self) -> None:
-        if self.suite != ED25519 or len(self.raw) != RAW_KEY_BYTES:
-            raise ContractError(f"no {self.suite} public key has {len(self.raw)} bytes")
+        size, start, _ = _KEYS.get(self.suite, (-1, b"", ""))
+        if len(self.raw) != size or not self.raw.startswith(start):
+            raise ContractError(f"not a public key of {self.suite}: {len(self.raw)} bytes")
 
     @property
     def keyid(self) -> str:
-        """First 16 hex digits of SHA-256 over the raw key; a hint for look-up, never proof of anything."""
-        return keyid(self.raw)
+        """First 16 hex digits of SHA-256 over the raw key; a hint for look-up, never proof of anything.
+
+        Keys on curves have their suite in front: ``sm2:``, ``p256:``.
+        """
+        return keyid(self.raw, self.suite)
 
     def made(self, signature: bytes, message: bytes) -> bool:
-        """Whether this key made ``signature`` over exactly ``message``."""
+        """Whether this key made ``signature`` over exactly ``message``.
+
+        Raises ``Sm2UnavailableError`` for an SM2 key on a machine that cannot judge it: that is no verdict.
+        """
+        if self.suite == sm2.SUITE:
+            return sm2.made(self.raw, signature, message)
+        if self.suite == p256.SUITE:
+            return p256.made(self.raw, signature, message)
         try:
             Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, message)
         except (InvalidSignature, ValueError):
@@ -101,6 +120,11 @@ class Ed25519Signer:
         return {"backend": self._where, "exportable": "yes"}
 
 
-def keyid(raw_public_key: bytes) -> str:
-    """First 16 hex digits of SHA-256 over a raw public key."""
-    return hashlib.sha256(raw_public_key).hexdigest()[:16]
+def verify_key(signer: Signer) -> VerifyKey:
+    """The public half of any signer as a value."""
+    return VerifyKey(signer.public_key(), signer.suite())
+
+
+def keyid(raw_public_key: bytes, suite: str = ED25519) -> str:
+    """First 16 hex digits of SHA-256 over a raw public key, after the prefix of its suite."""
+    return _KEYS[suite][2] + hashlib.sha256(raw_public_key).hexdigest()[:16]

@@ -104,3 +104,10 @@ def test_every_event_can_be_written():
     for event, blocks in EVENTS.items():
         assert blocks, event
         assert len(event) <= 64
+
+
+@pytest.mark.parametrize("sm3", ["", "AB" * 32, None, 5])
+def test_an_sm3_digest_is_optional_and_well_formed(sm3):
+    assert parse_record(payload(object={**OBJECT, "digests": {"sha256": SHA, "sm3": SHA}}))
+    with pytest.raises(UnparsableError, match=r"object\.digests\.sm3"):
+        parse_record(payload(object={**OBJECT, "digests": {"sha256": SHA, "sm3": sm3}}))
