@@ -125,7 +125,7 @@ def _of_log(log: Log, verdicts: Mapping[str, Verdict]) -> Iterator[tuple[Finding
     if not verdicts:
         yield Finding.NOTHING_CHECKED, f"{log.origin} has {log.size} entries and no sealed file"
     if log.size and log.latest is None:
-        yield Finding.ANCHOR_MISSING, f"{log.origin}: no checkpoint over {log.size} entries: they may have been more"
+        yield Finding.LOG_TRUNCATED, f"{log.origin}: no checkpoint over {log.size} entries: there may have been more"
 
 
 def _of_memory(log: Log, memory: Remembered, keys: Sequence[NoteKey]) -> Iterator[tuple[Finding, str]]:

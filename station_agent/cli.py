@@ -219,7 +219,7 @@ def _checks(settings: Config) -> dict[str, Callable[[], str]]:
     return {
         **TOOLS,
         "udev": _udev,
-        "key": lambda: _key(settings.keys.custody),
+        "key": lambda: _key(settings),
         "spool": lambda: _writable(settings.paths.data),
         "store": lambda: _store(settings.store_url),
         "broker": lambda: _broker(settings),
@@ -240,9 +240,11 @@ def _udev() -> str:
     return "running"
 
 
-def _key(path: Path) -> str:
-    load_signer(path)
-    return f"{path.name}, mode {stat.S_IMODE(path.stat().st_mode):04o}"
+def _key(settings: Config) -> str:
+    """The vkey is what the centre needs to enrol this station."""
+    path = settings.keys.custody
+    vkey = NoteKey(settings.origin, load_signer(path).verify_key()).vkey()
+    return f"{path.name}, mode {stat.S_IMODE(path.stat().st_mode):04o}, vkey {vkey}"
 
 
 def _writable(folder: Path) -> str:

@@ -132,6 +132,7 @@ def test_doctor_names_what_is_wrong(agent):
     checks = json.loads(out)["checks"]
     assert code == 1
     assert checks["key"]["ok"] is True
+    assert " vkey custody.example/station-07+" in checks["key"]["detail"]
     assert checks["store"]["ok"] is True
     assert checks["broker"]["ok"] is False
     assert set(checks) == {"ffmpeg", "ffprobe", "exiftool", "udev", "key", "spool", "store", "broker", "clock"}
