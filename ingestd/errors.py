@@ -13,6 +13,8 @@
     ├── BrokerError             exit 69  the broker did not answer or refused                  policy retry
     ├── AnchorError             exit 69  an authority or a log source outside did not answer   policy retry
     ├── TokenError              exit 65  what it answered does not vouch for our checkpoint    policy retry
+    ├── ExportError             exit 2   a bundle of evidence could not be made; nothing left the house     policy stop
+    │   └── NotAsRecordedError  exit 1   what should have left is not as recorded                policy stop
     └── BusyError               exit 75  another process holds the centre's lock               policy retry
 
 ``policy`` says what the caller does: ``stop`` (a person must look), ``retry`` (it may pass), ``quarantine`` (keep the
@@ -117,3 +119,18 @@ class BusyError(CentreError):
 
     exit_code = 75
     policy = Policy.RETRY
+
+
+class ExportError(CentreError):
+    """A bundle cannot be made: nothing chosen, a name taken, or not all of it is under a signed checkpoint yet.
+
+    Exit codes are those of a check (``custody.verdicts``), because an export is one.
+    """
+
+    exit_code = 2
+
+
+class NotAsRecordedError(ExportError):
+    """What the store returned, or the finished bundle, is not as the signed entries say."""
+
+    exit_code = 1
