@@ -3,12 +3,15 @@ from pathlib import Path
 import pytest
 
 from custody.checkpoint import Checkpoint, cosign, parse_note, sign_checkpoint
+from custody.layout import proxy_name
 from custody.log import CHECKPOINT
 from custody.verdicts import Finding, Outcome, Verdict
 from station_agent.audit import NoLog, Report, verify_log
 from station_agent.errors import LogFilesError
+from station_agent.followup import proxy_identity, undescribed
 from station_agent.journal import Journal
 from station_agent.logfiles import ENTRIES, AuditedLogFiles, PosixLogFiles
+from station_agent.model import ClockReading
 from tests.fakes.station_centre import WITNESS_KEY, WITNESS_NAME
 from tests.fakes.station_world import ORIGIN, SIGNER, START_MS, WITNESS, Station, World
 
@@ -106,6 +109,18 @@ def test_a_file_without_an_entry_is_named_and_a_copy_in_the_making_is_not(statio
     assert [name for name, verdict in report.verdicts.items() if verdict is Verdict.UNRECORDED] == [
         "originals/stray.mp4"
     ]
+
+
+def test_a_proxy_in_the_making_needs_no_entry_yet(station):
+    [clip, _] = station.journal.clips(station.event().identity.key).values()
+    stored = next(e.record for e in station.seal.entries(0) if e.record.event == "ingest.copied").block("object")
+    proxy = station.world.spool / proxy_name(*proxy_identity(clip.object_id))
+    proxy.parent.mkdir(parents=True)
+    proxy.write_bytes(b"proxy")
+    assert audit(station).outcome is Outcome.NOT_AS_RECORDED
+    media = {**undescribed(ClockReading(None, None, "unmeasured"), ""), "kind": "video"}
+    station.seal.append("media.described", {"object": {**stored, "id": clip.object_id}, "media": media})
+    assert audit(station).outcome is Outcome.OK
 
 
 def test_a_log_without_files_is_nothing_checked(tmp_path):
