@@ -3,7 +3,6 @@
 Facts go to standard output (``--json``: one JSON object), progress and complaints to standard error.
 """
 
-import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -14,11 +13,14 @@ from typing import Annotated, Any, Final
 import structlog
 import typer
 
-from ingestd import config as configuration
 from ingestd import service
+from ingestd.anchors.commands import anchors_app, witness
 from ingestd.audit.verify import Report, Subject, audit
 from ingestd.config import Config
-from ingestd.errors import CentreError, ConfigError, ImportFileError
+from ingestd.console import ConfigOption, DataOption, JsonOption
+from ingestd.console import load_config as _load
+from ingestd.console import show as _print
+from ingestd.errors import CentreError, ImportFileError
 from ingestd.index.queries import ClipFilter, ClipRow, FlagRow, Page
 from ingestd.logfiles import PosixLogFiles
 from ingestd.model import Import, RowFinding
@@ -40,12 +42,10 @@ for name, group in (
     ("flags", flags_app),
     ("audit", audit_app),
     ("config", config_app),
+    ("anchors", anchors_app),
 ):
     app.add_typer(group, name=name)
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="Configuration file.")]
-DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Folder that holds ingestd.toml.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+app.command("witness")(witness)
 
 
 def main() -> None:
@@ -158,13 +158,6 @@ def verify(
     raise typer.Exit(int(report.outcome))
 
 
-def _load(config: Path | None, data_dir: Path | None) -> Config:
-    if config is not None and data_dir is not None:
-        raise ConfigError("give --config or --data-dir, not both")
-    path = config or (data_dir or Path()) / configuration.FILE_NAME
-    return configuration.load(path)
-
-
 def _subject(config: Config) -> Subject:
     stations = list(service.stations(config).values())
     known = {station.station for station in stations}
@@ -240,14 +233,6 @@ def _table(columns: Sequence[str], rows: Sequence[ClipRow | FlagRow]) -> list[st
 def _printable(value: object) -> str:
     text = "" if value is None else str(value)
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
-
-
-def _print(facts: dict[str, Any], as_json: bool, lines: Callable[[], Sequence[str]]) -> None:  # noqa: FBT001  # typer's form of a switch
-    if as_json:
-        print(json.dumps(facts, ensure_ascii=False, default=dict))  # noqa: T201  # facts go to standard output
-        return
-    for line in lines():
-        print(line)  # noqa: T201  # facts go to standard output
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ import uvicorn
 from sqlalchemy import Engine
 
 from custody.checkpoint import COSIGNATURE, NoteKey
+from ingestd.anchors import setup as anchors
+from ingestd.anchors.decide import CAVEAT
 from ingestd.catalogue import Catalogue, load
 from ingestd.config import CENTRE, Config
 from ingestd.errors import CentreError, ConfigError
@@ -119,6 +121,7 @@ def run(config: Config, stop: threading.Event) -> None:
     crew.start("receive", receiver.run)
     crew.start("recheck", rechecker.run)
     crew.start("sweep", Schedule(centre.pipeline).run)
+    _start_anchors(crew, centre, stop)
     crew.start("pages", lambda _stop: pages.run([listener]))
     receiver.start()
     notify("READY=1")
@@ -133,6 +136,15 @@ def run(config: Config, stop: threading.Event) -> None:
     centre.engine.dispose()
     if crew.failure is not None:
         raise crew.failure
+
+
+def _start_anchors(crew: "Crew", centre: Centre, stop: threading.Event) -> None:
+    """Anchor the log where anybody outside is configured; where nobody is, say so."""
+    if not centre.config.anchors.configured:
+        _log.warning("no-anchors", caveat=CAVEAT.zh, caveat_en=CAVEAT.en)
+        return
+    anchorer = anchors.anchorer(centre.config, centre.pipeline, SystemClock().now_ms, stop.wait)
+    crew.start("anchors", anchorer.run)
 
 
 class Crew:
@@ -195,7 +207,13 @@ def _listen(config: Config) -> socket.socket:
 
 def _pages(centre: Centre, store: EvidenceReader) -> uvicorn.Server:
     config = centre.config
-    app = create_app(centre.queries, store, zone=config.zone, types=centre.catalogue.spoken())
+    app = create_app(
+        centre.queries,
+        store,
+        zone=config.zone,
+        types=centre.catalogue.spoken(),
+        published=anchors.published(config),
+    )
     return uvicorn.Server(
         uvicorn.Config(
             app,

@@ -11,26 +11,30 @@ from starlette.exceptions import HTTPException
 
 from ingestd.errors import CentreError, ObjectMissingError
 from ingestd.rules import TypeName
-from ingestd.web import actions, api, clips, flags, home, media
+from ingestd.web import actions, api, clips, flags, home, log, media
 from ingestd.web.assets import assets
 from ingestd.web.headers import SecurityHeaders
 from ingestd.web.language import phrase
-from ingestd.web.ports import Media, Reads
+from ingestd.web.ports import LogReads, Media, Reads
 from ingestd.web.site import PageError, Site
 
 FOR_EVER = "public, max-age=31536000, immutable"
 """An asset's address changes with its bytes."""
 
 
-def create_app(
+def create_app(  # noqa: PLR0913  # the composition root names every part
     reads: Reads,
     store: Media,
     *,
     zone: ZoneInfo | None = None,
     types: Mapping[str, TypeName] | None = None,
     now: Callable[[], datetime] | None = None,
+    published: LogReads | None = None,
 ) -> FastAPI:
-    """The pages over ``reads`` and ``store``; times are shown in ``zone``, action types by their names in ``types``."""
+    """The pages over ``reads`` and ``store``; times are shown in ``zone``, action types by their names in ``types``.
+
+    ``published`` is the centre log for witnesses; without it there is no ``/api/v1/log``.
+    """
     site = Site(
         reads=reads,
         media=store,
@@ -43,6 +47,8 @@ def create_app(
     app.add_middleware(SecurityHeaders)
     for family in (home, clips, flags, actions, media, api):
         family.add_pages(app, site)
+    if published is not None:
+        log.add_pages(app, published)
     _add_assets(app)
     _add_errors(app, site)
     return app

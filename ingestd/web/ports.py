@@ -53,3 +53,15 @@ class Media(Protocol):
     def read_range(self, name: str, start: int, end: int) -> bytes:
         """Bytes [start, end). Raises ``errors.StoreError``, ``errors.ObjectMissingError`` when there is no object."""
         ...
+
+
+class LogReads(Protocol):
+    """The centre log as anybody may see it (``ingestd.anchors.published.PublishedLog``)."""
+
+    def checkpoint(self) -> bytes | None:
+        """The newest signed checkpoint, or None before the first."""
+        ...
+
+    def consistency(self, start: int, stop: int) -> list[bytes] | None:
+        """RFC 6962 proof from one size to another, or None when the log has no such sizes."""
+        ...

@@ -1,0 +1,33 @@
+"""What every command of the centre shares: its common options, reading the configuration, saying facts."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ingestd import config as configuration
+from ingestd.config import Config
+from ingestd.errors import ConfigError
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Configuration file.")]
+DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Folder that holds ingestd.toml.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def load_config(config: Path | None, data_dir: Path | None) -> Config:
+    """The configuration that the options name. Raises ``ConfigError``."""
+    if config is not None and data_dir is not None:
+        raise ConfigError("give --config or --data-dir, not both")
+    path = config or (data_dir or Path()) / configuration.FILE_NAME
+    return configuration.load(path)
+
+
+def show(facts: dict[str, Any], as_json: bool, lines: Callable[[], Sequence[str]]) -> None:  # noqa: FBT001  # typer's form of a switch
+    """Facts go to standard output: one JSON object, or lines for people."""
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False, default=dict))  # noqa: T201  # facts go to standard output
+        return
+    for line in lines():
+        print(line)  # noqa: T201  # facts go to standard output
