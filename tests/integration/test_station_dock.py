@@ -132,8 +132,11 @@ def test_plug_copy_unplug(agent, dock, medium):
 
 
 def test_pulled_early_and_put_back(agent, dock, medium):
+    agent.wait(lambda: agent.bay()["state"] == "idle")
+    agent.stop()
     dock.plug(1, medium.image, "EC2300471")
     dock.slow(1, CLIP_BYTES)
+    agent.start()
     agent.wait(lambda: agent.bay()["state"] in ("reading", "verifying") and agent.bay()["bytes_done"] > 0)
     dock.yank(1)
     agent.wait(lambda: agent.bay()["state"] == "pulled-early")
@@ -160,21 +163,21 @@ def test_a_recorder_whose_file_system_is_destroyed_is_an_error_and_a_record(agen
 
 
 def test_a_recorder_that_was_swapped_while_it_waited_is_never_signed_for(agent, dock, medium, tmp_path):
+    agent.wait(lambda: agent.bay()["state"] == "idle")
     agent.stop()
     settings = agent.data / "station-agent.toml"
     settings.write_text(settings.read_text() + "[offload]\nmax_bays = 1\n")
-    agent.start()
-    agent.wait(lambda: agent.bay()["state"] == "idle")
     cards = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}.bin").write_text(name)
         cards.append(make_medium(tmp_path / f"{name}.img", "exfat", tmp_path / name))
     dock.plug(1, medium.image, "BUSY")
-    dock.slow(1, CLIP_BYTES // 2)
+    dock.slow(1, CLIP_BYTES // 4)
+    agent.start()
     agent.wait(lambda: agent.bay()["state"] in ("reading", "verifying") and agent.bay()["bytes_done"] > 0)
     dock.plug(2, cards[0].image, "FIRST", direct=True)
-    agent.wait(lambda: agent.bay(2)["serial"] == "FIRST")
+    agent.wait(lambda: (agent.bay(2)["serial"], agent.bay(2)["filesystem"]) == ("FIRST", "exfat"))
     assert agent.bay(2)["state"] == "identifying"
     dock.unplug(2)
     agent.wait(lambda: agent.bay(2)["state"] == "pulled-early")
@@ -189,8 +192,11 @@ def test_a_recorder_that_was_swapped_while_it_waited_is_never_signed_for(agent, 
 
 
 def test_killed_while_a_recorder_is_docked(agent, dock, medium):
+    agent.wait(lambda: agent.bay()["state"] == "idle")
+    agent.stop()
     dock.plug(1, medium.image, "EC2300471")
     dock.slow(1, CLIP_BYTES * 2)
+    agent.start()
     agent.wait(lambda: agent.bay()["state"] in ("reading", "verifying") and agent.bay()["bytes_done"] > 0)
     agent.process.kill()
     agent.process.wait()

@@ -424,7 +424,8 @@ def second(world) -> RecorderDocked:
     card.mkdir()
     (card / "c.mp4").write_bytes(b"TWIN." * 100)
     os.utime(card / "c.mp4", ns=((world.card / "c.mp4").stat().st_mtime_ns,) * 2)
-    return replace(world.start().event(), node=str(card), bay=2)
+    event: RecorderDocked = world.start().event()
+    return replace(event, node=str(card), bay=2)
 
 
 def test_twins_in_two_bays_are_both_ingested_and_nothing_is_mixed(world, second):

@@ -43,8 +43,9 @@ def test_the_first_failure_is_the_one_that_is_raised(lasting):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_fault_of_ours_in_a_step_is_no_silence():
+    nothing: list[int] = []
     threads = Threads(threading.Event())
-    threads.start("bay-1", lambda: [][0])
+    threads.start("bay-1", lambda: nothing[0])
     threads.tend(0.05, lambda: None)
     with pytest.raises(AgentError, match="bay-1 ended unexpectedly"):
         threads.join()
