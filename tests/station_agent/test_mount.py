@@ -5,9 +5,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from station_agent import linux
 from station_agent.errors import MountError
 from station_agent.model import DeviceIdentity, RecorderDocked
-from station_agent.mount import MountInfo, clear_stale, kernel_options, mounted, parse_mountinfo, require_read_only
+from station_agent.mount import (
+    MountInfo,
+    _free,
+    clear_stale,
+    kernel_options,
+    mounted,
+    parse_mountinfo,
+    require_read_only,
+)
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 LINES = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
@@ -90,3 +99,26 @@ def test_local_times_of_fat_are_read_in_the_recorders_zone():
     assert kernel_options("exfat", SHANGHAI, at_ms).endswith(",time_offset=480")
     assert kernel_options("exfat", ZoneInfo("UTC"), at_ms).endswith(",time_offset=0")
     assert kernel_options("ext4", SHANGHAI, at_ms) == "noload"
+
+
+def test_without_a_place_for_mount_points_there_is_one_clear_error(tmp_path):
+    (tmp_path / "mounts").touch()
+    with (
+        pytest.raises(MountError, match="no mount point can be made there"),
+        mounted(docked("/dev/no-such-node"), tmp_path / "mounts", SHANGHAI),
+    ):
+        pytest.fail("nothing was mounted")
+
+
+def test_a_mount_point_that_cannot_be_freed_is_left_and_does_not_end_the_station(tmp_path, need_root, monkeypatch):
+    def stuck(_: Path) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path], check=True)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(linux, "unmount_lazily", stuck)
+            _free(tmp_path)
+        assert os.path.ismount(tmp_path)
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
