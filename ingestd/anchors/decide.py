@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from custody.checkpoint import Checkpoint
@@ -70,9 +71,9 @@ def holes(times_ms: Iterable[int], now_ms: int, max_age_ms: int) -> list[tuple[i
 
     A rewritten log can be anchored again now, but not then; so a whole series is itself evidence.
     """
-    times = sorted(times_ms)
-    pairs = zip(times, [*times[1:], max([now_ms, *times[-1:]])], strict=True)
-    return [(start, end) for start, end in pairs if end - start > max_age_ms]
+    moments = sorted(times_ms)
+    spans = pairwise([*moments, max(now_ms, *moments)]) if moments else ()
+    return [(start, end) for start, end in spans if end - start > max_age_ms]
 
 
 def pause_s(attempt: int, chance: float) -> float:
