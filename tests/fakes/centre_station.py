@@ -93,8 +93,9 @@ class FakeStation:
     def described(self, object_id: str, start_ms: int | None = None, duration_ms: int = 60_000, **more: Any) -> Entry:
         return self.write("media.described", object=self._object(object_id), media=media(start_ms, duration_ms, **more))
 
-    def proxied(self, parent: str) -> str:
+    def proxied(self, parent: str, original: bytes | None = None) -> str:
         object_id = self.uuid()
+        sha256 = "00" * 32 if original is None else hashlib.sha256(original).hexdigest()
         data = b"proxy of " + parent.encode()
         name = proxy_name(object_id, self.utc_ms)
         self.store[name] = data
@@ -103,7 +104,7 @@ class FakeStation:
         self.write(
             "proxy.created",
             object={**stored, "digests": digests},
-            parents=[{"id": parent, "sha256": "00" * 32}],
+            parents=[{"id": parent, "sha256": sha256}],
             recipe={"program": "ffmpeg"},
         )
         return object_id

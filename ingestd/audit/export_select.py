@@ -1,0 +1,121 @@
+"""Which entries tell the story of some clips; a pure decision over one reading of each log.
+
+Of a station's log: the docking and the listing in which a clip was first seen, its copy, everything said of it later,
+what was derived from it, and the erasure of its recorder. Of the centre's log: that it mirrored each of those entries,
+what it read back, links and flags, who looked and who took away, and every word about keys.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from custody.canonical import JsonObject, JsonValue
+from custody.chain import Entry
+
+_KEYS: Final = ("station.enrolled", "key.", "checkpoint.anchored")
+"""Beginnings of events that concern every bundle."""
+
+
+@dataclass(slots=True)
+class StationChoice:
+    """Feed it a station's entries in order; afterwards ``chosen`` holds their numbers."""
+
+    wanted: Collection[str]
+    chosen: set[int] = field(default_factory=set)
+    copies: dict[str, Entry] = field(default_factory=dict)
+    """``ingest.copied`` by object."""
+    derived: dict[str, Entry] = field(default_factory=dict)
+    """``proxy.created`` by object."""
+    media: dict[str, Entry] = field(default_factory=dict)
+    """``media.described`` by object."""
+    _docked: dict[str, int] = field(default_factory=dict)
+    _seen: dict[tuple[str, str, str], int] = field(default_factory=dict)
+
+    def see(self, entry: Entry) -> None:
+        """Take the next entry."""
+        record = entry.record.payload
+        serial = _text(_object(record, "camera"), "serial")
+        if entry.record.event == "device.docked":
+            self._docked[serial] = entry.seq
+        if entry.record.event == "ingest.seen":
+            for file in _objects(record, "files"):
+                self._seen[serial, _text(file, "path"), _text(file, "path_b64")] = entry.seq
+        if self._is_about(record):
+            self.chosen.add(entry.seq)
+            self._remember(entry, serial)
+
+    def _is_about(self, record: JsonObject) -> bool:
+        objects = [_object(record, "object"), *_objects(record, "parents"), *_objects(record, "objects")]
+        return any(one.get("id") in self.wanted for one in objects if isinstance(one.get("id"), str))
+
+    def _remember(self, entry: Entry, serial: str) -> None:
+        object_id = _text(_object(entry.record.payload, "object"), "id")
+        if entry.record.event == "ingest.copied":
+            source = _object(entry.record.payload, "source")
+            place = serial, _text(source, "path"), _text(source, "path_b64")
+            self.chosen |= {seq for seq in (self._seen.get(place), self._docked.get(serial)) if seq is not None}
+            self.copies[object_id] = entry
+        if entry.record.event == "proxy.created":
+            self.derived[object_id] = entry
+        if entry.record.event == "media.described":
+            self.media[object_id] = entry
+
+
+@dataclass(slots=True)
+class CentreChoice:
+    """Feed it the centre's entries in order; then ``chosen()`` gives their numbers."""
+
+    wanted: Collection[str]
+    leaves: Mapping[str, Collection[int]]
+    """Chosen entries by station log."""
+    _chosen: set[int] = field(default_factory=set)
+    _actions: set[str] = field(default_factory=set)
+    _flags: list[tuple[int, str]] = field(default_factory=list)
+    """Flags about an action: number and action."""
+
+    def see(self, entry: Entry) -> None:
+        """Take the next entry."""
+        record, event = entry.record.payload, entry.record.event
+        link, flag = _object(record, "link"), _object(record, "flag")
+        if link.get("object") in self.wanted:
+            self._actions.add(_text(link, "action"))
+        if flag:
+            self._flags.append((entry.seq, _text(flag, "action")))
+        if (
+            event.startswith(_KEYS)
+            or link.get("object") in self.wanted
+            or _text(_object(record, "object"), "id") in self.wanted
+            or _text(flag, "key") in self.wanted
+            or self._tells_of(_object(record, "export").get("objects"))
+            or self._mirrors(_object(record, "mirror"))
+        ):
+            self._chosen.add(entry.seq)
+
+    def chosen(self) -> set[int]:
+        """Numbers of the entries that belong in the bundle."""
+        return self._chosen | {seq for seq, action in self._flags if action and action in self._actions}
+
+    def _tells_of(self, objects: JsonValue) -> bool:
+        return isinstance(objects, list) and any(one in self.wanted for one in objects if isinstance(one, str))
+
+    def _mirrors(self, mirror: JsonObject) -> bool:
+        start, leaves = mirror.get("from"), mirror.get("leaves")
+        if not isinstance(start, int) or not isinstance(leaves, list):
+            return False
+        wanted = self.leaves.get(_text(mirror, "log"), ())
+        return any(start <= seq < start + len(leaves) for seq in wanted)
+
+
+def _object(record: JsonObject, name: str) -> JsonObject:
+    value = record.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _objects(record: JsonObject, name: str) -> list[JsonObject]:
+    value = record.get(name)
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+def _text(block: JsonObject, name: str) -> str:
+    value = block.get(name)
+    return value if isinstance(value, str) else ""
