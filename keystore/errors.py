@@ -1,5 +1,8 @@
 """What goes wrong where keys live."""
 
 
-class KeystoreError(Exception):
+from custody.errors import CustodyError
+
+
+class KeystoreError(CustodyError):
     """A key cannot be opened or used; the message is one sentence for people."""

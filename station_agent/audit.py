@@ -71,15 +71,18 @@ def verify_log(  # noqa: PLR0913  # what is checked, and whom to believe
     spool: Path,
     journal: Path | None = None,
     witness: NoteKey | None = None,
+    second: VerifyKey | None = None,
 ) -> Report:
     """Check log and spool. Findings are reported, not raised; errors of the medium are raised.
+
+    ``second`` is the SM2 key of a log in profile ``gm``.
 
     The order matters beside a running station: what is in the spool first, what the journal knows second, the log last.
     """
     present = set(_names(spool))
     memory = remembered(journal) if journal else Remembered()
     try:
-        log = Log(files, origin, [key])
+        log = Log(files, origin, [key, second] if second else [key])
         verdicts = dict(_verdicts(log, spool))
     except EvidenceError as error:
         return Report(0, "", 0, 0, {}, ((Finding(error.finding), str(error)),))

@@ -21,17 +21,18 @@ from rich.table import Table
 
 from custody.checkpoint import NoteKey
 from custody.errors import CustodyError, EvidenceError
+from custody.identifiers import second_origin
+from custody.signer import verify_key
 from custody.verdicts import Outcome
 from station_agent.audit import NoLog, verify_log
 from station_agent.clock import SystemClock
 from station_agent.config import FILE_NAME, Config, load
 from station_agent.errors import AgentError, ConfigError, KeyFileError
 from station_agent.journal import Journal
-from station_agent.keys import load_signer
 from station_agent.logfiles import ENTRIES, AuditedLogFiles
 from station_agent.publish import rewind
 from station_agent.seal import new_id
-from station_agent.service import TOOLS, broker_of, ingest_folder, opened
+from station_agent.service import TOOLS, broker_of, ingest_folder, opened, signers_of
 from station_agent.service import run as run_service
 from station_agent.status import Board, CentreLink, LogHead, Status, status_of, summary_line
 from station_agent.store import EvidenceStore
@@ -122,9 +123,10 @@ def verify(
 ) -> None:
     """Check the station log and every sealed file in the spool; exit 0 right, 1 not as recorded, 2 nothing checked."""
     settings = _config(config, data_dir)
-    key, witness = load_signer(settings.keys.custody).verify_key(), NoteKey.parse(settings.keys.witness)
+    key, *second = (verify_key(signer) for signer in signers_of(settings))
+    witness = NoteKey.parse(settings.keys.witness)
     files = AuditedLogFiles(settings.log) if (settings.log / ENTRIES).is_file() else NoLog()
-    report = verify_log(files, settings.origin, key, settings.spool, settings.journal, witness)
+    report = verify_log(files, settings.origin, key, settings.spool, settings.journal, witness, *second)
     block = report.block()
     words = ", ".join(f"{word} {count}" for word, count in dict(block["files"]).items())  # type: ignore[call-overload]  # our own block
     lines = [f"{settings.origin}: {report.entries} entries; files: {words}"]
@@ -241,10 +243,12 @@ def _udev() -> str:
 
 
 def _key(settings: Config) -> str:
-    """The vkey is what the centre needs to enrol this station."""
-    path = settings.keys.custody
-    vkey = NoteKey(settings.origin, load_signer(path).verify_key()).vkey()
-    return f"{path.name}, mode {stat.S_IMODE(path.stat().st_mode):04o}, vkey {vkey}"
+    """The vkeys are what the centre needs to enrol this station."""
+    place = settings.keys.custody
+    about = f"{place.name}, mode {stat.S_IMODE(place.stat().st_mode):04o}" if isinstance(place, Path) else place
+    origins = settings.origin, second_origin(settings.origin)
+    vkeys = [NoteKey(*pair).vkey() for pair in zip(origins, map(verify_key, signers_of(settings)), strict=False)]
+    return f"{about}, vkey {' and '.join(vkeys)}"
 
 
 def _writable(folder: Path) -> str:

@@ -7,14 +7,16 @@ data folder can be moved as a whole.
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from custody.checkpoint import COSIGNATURE, NoteKey
 from custody.errors import CustodyError
 from custody.identifiers import is_origin, is_station_id, log_origin
+from custody.profile import Profile
+from keystore import SCHEMES
 from station_agent.errors import ConfigError
 
 FILE_NAME = "station-agent.toml"
@@ -61,7 +63,17 @@ def _witness(text: str) -> str:
     return text
 
 
+def _key_place(place: Path | str, info: ValidationInfo) -> Path | str:
+    """A path, or the URL of a place that is no file."""
+    scheme, colon, rest = str(place).partition(":")
+    if not colon or scheme not in SCHEMES:
+        return _placed(Path(place), info)
+    return _placed(Path(rest), info) if scheme == "file" else str(place)
+
+
 PlacedPath = Annotated[Path, AfterValidator(_placed)]
+KeyPlace = Annotated[Path | str, AfterValidator(_key_place)]
+"""Where a private key lives: a path, or ``credential:…``, ``pkcs11:…``, ``tpm2:…`` (docs/keys.md)."""
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -78,6 +90,9 @@ class Station(_Section):
     """Domain-like name of the authority; the log's origin is ``<authority>/<id>``."""
     timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
     """Zone assumed for recorder times that state none."""
+    profile: Profile = Profile.STD
+    """``std``: Ed25519 and SHA-256; ``gm``: SM2 and SM3 beside them; ``p256``: for keys in a TPM. For life: a log of
+    another profile is another station."""
 
 
 class Paths(_Section):
@@ -92,8 +107,10 @@ class Paths(_Section):
 class Keys(_Section):
     """Keys of this station and of whom it trusts."""
 
-    custody: PlacedPath = Field(default=Path("station/keys/custody.pem"), validate_default=True)
-    """PEM (PKCS 8) Ed25519 private key that signs the log; mode 0600."""
+    custody: KeyPlace = Field(default=Path("station/keys/custody.pem"), validate_default=True)
+    """PEM (PKCS 8) Ed25519 private key that signs the log; mode 0600. In profile ``p256`` a key on P-256."""
+    sm2: KeyPlace | None = None
+    """The SM2 private key that signs too, in profile ``gm`` and only there."""
     centre: Annotated[str, AfterValidator(_vkey)] = ""
     """vkey of the centre log: receipts count only when this key signed them."""
     witness: Annotated[str, AfterValidator(_witness)]
@@ -186,6 +203,12 @@ class Config(_Section):
     screen: Screen = Screen()
     base: Path = Path()
     """Folder of the configuration file; not a key of the file."""
+
+    @model_validator(mode="after")
+    def _keys_of_profile(self) -> Self:
+        if (self.keys.sm2 is not None) != (self.station.profile is Profile.GM):
+            raise ValueError("keys.sm2 is needed in profile gm, and allowed there alone")
+        return self
 
     @property
     def origin(self) -> str:

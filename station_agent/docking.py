@@ -126,7 +126,7 @@ def copied_body(  # noqa: PLR0913  # the facts of one copy
             "name": clip.name,
             "size": result.size,
             "media_type": media_type(file.path),
-            "digests": {"sha256": result.sha256},
+            "digests": {"sha256": result.sha256, **({"sm3": result.sm3} if result.sm3 else {})},
         },
         "source": docking.source(file, clip.edition),
         "copy": {

@@ -1,4 +1,8 @@
-"""The station's private key on disk: PEM, PKCS 8 (RFC 5958), Ed25519 (RFC 8410), readable by its owner alone."""
+"""The station's private keys: usually PEM files, PKCS 8 (RFC 5958), Ed25519 (RFC 8410), readable by their owner alone.
+
+Other places (systemd credential, PKCS#11, TPM 2.0) are those of ``keystore``; ``open_signers`` opens what the
+configuration names.
+"""
 
 import os
 import stat
@@ -8,7 +12,12 @@ from typing import Final
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from custody.signer import Ed25519Signer
+from custody.errors import CustodyError
+from custody.profile import Profile, check_keys, probe
+from custody.signer import Ed25519Signer, Signer, verify_key
+from custody.sm2 import SUITE
+from keystore import open_signer
+from keystore.pem import new_pem
 from station_agent.durable import fsync_dir, make_dirs
 from station_agent.errors import KeyFileError
 
@@ -28,17 +37,44 @@ def load_signer(path: Path) -> Ed25519Signer:
     return Ed25519Signer(key, where="file")
 
 
+def open_signers(profile: Profile, custody: Path | str, sm2: Path | str | None) -> list[Signer]:
+    """The signers of the log, in the order of their signatures. Raises ``KeyFileError``.
+
+    Also when this machine cannot do the profile, or the keys are not of its suites.
+    """
+    try:
+        probe(profile)
+        signers = [open_signer(place) for place in (custody, sm2) if place is not None]
+        check_keys(profile, [verify_key(signer) for signer in signers])
+    except CustodyError as error:
+        raise KeyFileError(str(error)) from error
+    return signers
+
+
+def create_sm2_key(path: Path) -> Signer:
+    """Make a new SM2 key at ``path`` with mode 0600, durably, for profile ``gm``. Raises ``KeyFileError``."""
+    try:
+        _create(path, new_pem(SUITE))
+        return open_signer(path)
+    except CustodyError as error:
+        raise KeyFileError(str(error)) from error
+
+
 def create_key(path: Path) -> Ed25519Signer:
     """Make a new key at ``path`` with mode 0600, durably. Raises ``KeyFileError``; a file there is never replaced."""
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    _create(path, pem)
+    return Ed25519Signer(key, where="file")
+
+
+def _create(path: Path, pem: bytes) -> None:
     try:
         make_dirs(path.parent)
         _write_new(path, pem)
         fsync_dir(path.parent)
     except OSError as error:
         raise KeyFileError(f"{path}: cannot be created: {error.strerror}") from error
-    return Ed25519Signer(key, where="file")
 
 
 def _write_new(path: Path, data: bytes) -> None:

@@ -104,6 +104,8 @@ class CopyResult:
     """``uncached``, or ``cached`` where the file system cannot drop its cache."""
     start_ms: int
     end_ms: int
+    sm3: str = ""
+    """Of the same reading, in profile ``gm``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -49,8 +49,10 @@ _LINKS: Final = frozenset({errno.ELOOP, errno.ENOTDIR})
 class Offloader:
     """Copies with proof. One instance serves several worker threads; each thread has its own buffer."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, sm3: bool = False) -> None:
+        """With ``sm3`` (profile ``gm``) the one reading gives an SM3 digest too, at a fifth of SHA-256's speed."""
         self._clock = clock
+        self._algorithms = ("sha256", "sm3") if sm3 else ("sha256",)
         self._local = threading.local()
 
     def copy(self, root: Path, path: bytes, temporary: Path, on_progress: Progress) -> CopyResult:
@@ -68,7 +70,7 @@ class Offloader:
         buffer = self._buffer()
         with _source(root, path) as src, _target(temporary) as dst:
             before = os.fstat(src)
-            digest = _transfer(src, dst, before.st_size, buffer, on_progress)
+            digest, *sm3 = _transfer(src, dst, before.st_size, buffer, on_progress, self._algorithms)
             _require_unchanged(before, _read_side(lambda: os.fstat(src)))
             _settle(dst, before.st_size)
             os.posix_fadvise(src, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -82,6 +84,7 @@ class Offloader:
             reread="uncached",
             start_ms=start_ms,
             end_ms=self._clock.now().utc_ms,
+            sm3="".join(sm3),
         )
 
     def digest(self, root: Path, path: bytes, on_progress: Progress) -> str:
@@ -158,12 +161,18 @@ def _target(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def _transfer(src: int, dst: int, size: int, buffer: memoryview, on_progress: Progress) -> str:
-    """Read to the end, hash and write. Write-back starts at once, so that the disk works while we hash."""
+def _transfer(  # noqa: PLR0913  # the parts of one copy
+    src: int, dst: int, size: int, buffer: memoryview, on_progress: Progress, algorithms: Sequence[str]
+) -> list[str]:
+    """Read to the end, hash and write; one hex digest per algorithm.
+
+    Write-back starts at once, so that the disk works while we hash.
+    """
     _write_side(lambda: linux.reserve(dst, size))
-    digest, done = hashlib.sha256(), 0
+    digests, done = [hashlib.new(algorithm) for algorithm in algorithms], 0
     while piece := _next_piece(src, buffer):
-        digest.update(piece)
+        for digest in digests:
+            digest.update(piece)
         _write(dst, piece, done)
         done += len(piece)
         on_progress(done, READING)
@@ -171,7 +180,7 @@ def _transfer(src: int, dst: int, size: int, buffer: memoryview, on_progress: Pr
             raise CopyError("source-changed", f"{size} bytes were announced, more are there")
     if done < size:
         raise CopyError("source-changed", f"{size} bytes were announced, {done} are there")
-    return digest.hexdigest()
+    return [digest.hexdigest() for digest in digests]
 
 
 def _next_piece(fd: int, buffer: memoryview) -> memoryview:

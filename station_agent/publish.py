@@ -77,10 +77,11 @@ class Outbox:
         due = self._journal.due_entries(self._clock.now().utc_ms, BATCH_ENTRIES, self._longest_ms)
         if not due:
             return
-        signed = self._seal.checkpoint()
+        signed, second = self._seal.checkpoints()
         self._roots[signed.checkpoint.size] = signed.checkpoint.root
+        notes = signed.note, second.note if second else b""
         for run in runs(due):
-            message = Records(self._seal.origin, run[0][0], tuple(data for _, data in run), signed.note)
+            message = Records(self._seal.origin, run[0][0], tuple(data for _, data in run), *notes)
             yield message.encode(), [seq for seq, _ in run]
 
     def sent(self, seqs: Sequence[int]) -> None:

@@ -19,7 +19,7 @@ from custody.errors import ContractError, CustodyError
 from custody.identifiers import station_of, uuid7
 from custody.log import Log, LogFiles
 from custody.record import Draft, compose
-from custody.signer import Ed25519Signer
+from custody.signer import Signer, verify_key
 from station_agent.errors import AgentError, JournalError, LogFilesError
 from station_agent.journal import Journal
 from station_agent.ports import Clock
@@ -62,23 +62,27 @@ class Seal:
     has been started again.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the composition root names every part
         self,
         files: LogFiles,
         origin: str,
-        signer: Ed25519Signer,
+        signer: Signer,
         clock: Clock,
         journal: Journal,
+        second: Signer | None = None,
     ) -> None:
-        """Open the log and bring the journal up to it. Raises ``EvidenceError`` for a log that contradicts itself."""
-        self._signer = signer
+        """Open the log and bring the journal up to it. Raises ``EvidenceError`` for a log that contradicts itself.
+
+        ``second`` is the SM2 signer of a log in profile ``gm``.
+        """
+        self._signers = [signer, second] if second else [signer]
         self._clock = clock
         self._journal = journal
         self._waiting: list[_Request] = []
         self._waiting_lock = threading.Lock()
         self._writer = threading.Lock()
         self._broken = ""
-        self._log = Log(files, origin, [signer.verify_key()])
+        self._log = Log(files, origin, [verify_key(one) for one in self._signers])
         self._replay()
         if self._log.torn_bytes:
             self.append("log.recovered", {"reason": f"half an entry of {self._log.torn_bytes} bytes was cut off"})
@@ -121,10 +125,14 @@ class Seal:
 
     def checkpoint(self) -> SignedCheckpoint:
         """Sign the present state, durably."""
+        return self.checkpoints()[0]
+
+    def checkpoints(self) -> tuple[SignedCheckpoint, SignedCheckpoint | None]:
+        """Sign the present state, durably: the checkpoint and, in profile ``gm``, the SM3 one of the same size."""
         with self._writer:
             self._check()
             try:
-                return self._log.checkpoint(self._signer)
+                return self._log.checkpoint(*self._signers), self._log.latest_second
             except OSError as error:
                 raise self._break(error) from error
             except AgentError as error:
@@ -150,7 +158,7 @@ class Seal:
             requests, self._waiting = self._waiting, []
         self._check()
         try:
-            entries = self._log.append([draft for request in requests for draft in request.drafts], [self._signer])
+            entries = self._log.append([draft for request in requests for draft in request.drafts], self._signers)
             self._journal.remember(entries)
         except OSError as error:
             raise self._break(error) from error

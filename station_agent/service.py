@@ -20,6 +20,8 @@ import uvicorn
 from custody.canonical import JsonObject
 from custody.checkpoint import NoteKey
 from custody.errors import CustodyError
+from custody.profile import Profile
+from custody.signer import Signer, verify_key
 from station_agent import recorders
 from station_agent.bays import BayMap
 from station_agent.clock import SystemClock, measure_offset
@@ -32,7 +34,7 @@ from station_agent.durable import make_dirs
 from station_agent.errors import ConfigError, JournalError
 from station_agent.followup import FollowUp, Media
 from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD, Journal
-from station_agent.keys import load_signer
+from station_agent.keys import open_signers
 from station_agent.logfiles import PosixLogFiles
 from station_agent.model import (
     ClockReading,
@@ -88,17 +90,17 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
     """
     with ExitStack() as stack:
         stack.enter_context(_alone(config.paths.data))
-        signer = load_signer(config.keys.custody)
+        signers = signers_of(config)
         clock = SystemClock()
         journal = Journal(config.journal, config.origin, lambda: new_id(clock.now().utc_ms))
         stack.callback(journal.close)
-        seal = Seal(PosixLogFiles(config.log), config.origin, signer, clock, journal)
+        seal = Seal(PosixLogFiles(config.log), config.origin, signers[0], clock, journal, *signers[1:])
         board = Board(sorted(config.bay_patterns))
         pipeline = Pipeline(
             clock,
             journal,
             seal,
-            Offloader(clock),
+            Offloader(clock, sm3=config.station.profile is Profile.GM),
             _reader(config),
             board,
             config.spool,
@@ -245,15 +247,20 @@ def notify(message: str) -> None:
         _log.warning("notify-failed", reason=str(error))
 
 
+def signers_of(config: Config) -> list[Signer]:
+    """Who signs this station's log: one signer, in profile ``gm`` two. Raises ``KeyFileError``."""
+    return open_signers(config.station.profile, config.keys.custody, config.keys.sm2)
+
+
 def trust_of(config: Config) -> Trust:
     """Whose signatures this station believes. Raises ``ConfigError``."""
-    signer = load_signer(config.keys.custody)
+    signer = signers_of(config)[0]
     try:
         centre = NoteKey.parse(config.keys.centre) if config.keys.centre else None
         witness = NoteKey.parse(config.keys.witness) if config.keys.witness else None
     except CustodyError as error:
         raise ConfigError(f"keys: {error}") from error
-    return Trust(NoteKey(config.origin, signer.verify_key()), centre, witness)
+    return Trust(NoteKey(config.origin, verify_key(signer)), centre, witness)
 
 
 def broker_of(config: Config) -> Broker:

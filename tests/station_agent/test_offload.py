@@ -332,3 +332,12 @@ def read_from_disk() -> int:
     """Bytes this process had the disk fetch: /proc/self/io, ``read_bytes`` (proc(5))."""
     lines = Path("/proc/self/io").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("read_bytes"))
+
+
+def test_sm3_comes_from_the_same_reading_and_only_when_asked_for(tmp_path, offloader):
+    content = os.urandom(BUFFER_BYTES + 5)
+    (tmp_path / "clip.mp4").write_bytes(content)
+    both = Offloader(SystemClock(), sm3=True).copy(tmp_path, b"clip.mp4", tmp_path / "part", quiet)
+    assert both.sm3 == hashlib.new("sm3", content).hexdigest()
+    assert both.sha256 == hashlib.sha256(content).hexdigest()
+    assert offloader.copy(tmp_path, b"clip.mp4", tmp_path / "part", quiet).sm3 == ""
