@@ -55,6 +55,7 @@ def unformatted(number: int = 1, **properties: str) -> Sighting:
 def test_a_medium_without_file_system_arrives_without_one_and_leaves():
     seen = docks()
     [event] = seen.see(unformatted(), 1)
+    assert isinstance(event, RecorderDocked)
     assert (event.bay, event.filesystem, event.identity.serial) == (3, "", "X81000123")
     assert seen.see(unformatted(), 2) == []
     assert [type(event) for event in seen.see(change(), 3)] == [RecorderUndocked, RecorderDocked]

@@ -570,10 +570,12 @@ def test_facts_that_fit_no_entry_fail_their_file_alone_in_this_life_and_the_next
     station = world.start()
     volume = MountedVolume(world.card, "", "folder", "folder", ("ro",), device_read_only=False)
     files = list(station.pipeline._reader.list_files(volume))
+    world.copier.die_at, world.copier.when = 1, When.BEFORE  # it is known before the copy gets its name
     summary = station.pipeline.take(station.event(), volume, files[:1], {"officer": "x" * 60_000})
     assert summary.failed == 1
     assert [r.payload["reason"] for r in records(station, "ingest.failed")] == ["unrecordable"]
     assert not [p for p in world.spool.rglob("*") if p.is_file()]
+    world.copier.revive()
     station.journal.close()
     again = world.start()
     again.pipeline.docked(again.event())
