@@ -15,12 +15,13 @@ import typer
 
 from ingestd import service
 from ingestd.anchors.commands import anchors_app, witness
-from ingestd.audit.verify import Report, Subject, audit
+from ingestd.audit.applied import applied
+from ingestd.audit.verify import Applied, Report, Subject, audit
 from ingestd.config import Config
 from ingestd.console import ConfigOption, DataOption, JsonOption
 from ingestd.console import load_config as _load
 from ingestd.console import show as _print
-from ingestd.errors import CentreError, ImportFileError
+from ingestd.errors import CentreError, DatabaseError, ImportFileError
 from ingestd.index.queries import ClipFilter, ClipRow, FlagRow, Page
 from ingestd.logfiles import PosixLogFiles
 from ingestd.model import Import, RowFinding
@@ -172,7 +173,17 @@ def _subject(config: Config) -> Subject:
         now_ms=service.SystemClock().now_ms(),
         patience_ms=config.store.missing_after_s * 1000,
         readers=config.store.readers,
+        applied=_applied(config.database.url),
     )
+
+
+def _applied(url: str) -> Applied | None:
+    """What the database has seen of the centre log; one that cannot be read is said and does not stop the audit."""
+    try:
+        return applied(url)
+    except DatabaseError as error:
+        print(f"the centre log was not compared with the database: {error}", file=sys.stderr)  # noqa: T201  # complaints go to standard error
+        return None
 
 
 def _all(page: Callable[[str | None], Page[Any]]) -> list[Any]:

@@ -2,19 +2,23 @@
 
 Needs neither the database nor a running service: only logs, keys and the store. Steps:
 
-1. the centre log: each entry's signature, ``seq``, ``prev``; its checkpoint's signature, and the root there;
-2. every mirror the same way, and leaf by leaf against what the centre log says was mirrored;
+1. the centre log: each entry's signature, ``seq``, ``prev``; its checkpoint's signature, and the root there; where a
+   database is at hand, the entries it knows of, and the root there;
+2. every mirror the same way, and leaf by leaf against what the centre log says was mirrored: what one names and the
+   other lacks is a finding, and so is a log that only one of centre log and configuration names;
 3. every object that ``ingest.copied`` or ``proxy.created`` announces: size and SHA-256 of what the store returns;
 4. every object in the store that no entry announces.
 
 An original announced only a moment ago and not in the store yet is ``unchecked``, not ``missing``. A derived object of
-a moment ago that is only in the log, or only in the store, is on its way and counts as nothing.
+a moment ago that is only in the log, or only in the store, is on its way and counts as nothing. What was announced
+later than now is not on its way: a clock that runs ahead excuses nothing.
 """
 
 import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from custody.canonical import JsonObject
@@ -116,6 +120,14 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Applied:
+    """How much of the centre log the database has seen, and the root there (base64)."""
+
+    size: int
+    root: str
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """What is audited."""
 
@@ -130,6 +142,20 @@ class Subject:
     patience_ms: int
     """An object announced less than this ago may still be on its way."""
     readers: int = 2
+    applied: Applied | None = None
+    """What a database says of the centre log; None when there is none to ask. Read it before the logs."""
+
+
+@dataclass(slots=True)
+class Centre:
+    """What the centre log says."""
+
+    verified: set[str] = field(default_factory=set)
+    """Objects that were verified before."""
+    leaves: dict[str, dict[int, str]] = field(default_factory=dict)
+    """Per station log the leaves that were mirrored, by their number."""
+    enrolled: dict[str, str] = field(default_factory=dict)
+    """Station by log."""
 
 
 Progress = Callable[[int, int], None]
@@ -139,39 +165,67 @@ Progress = Callable[[int, int], None]
 def audit(subject: Subject, progress: Progress = lambda _done, _all: None) -> Report:
     """Check everything; never raises for what is wrong with the evidence, only reports it."""
     report = Report()
-    receipts, leaves = _centre(report, subject)
-    expected = [stored for station in subject.stations for stored in _mirror(report, subject, station, leaves)]
-    for name in subject.strangers:
-        _note(report, Finding.KEY_UNKNOWN, f"mirrors/{name}: no such station is enrolled", name)
-    _objects(report, subject, _once(report, expected), receipts, progress)
+    centre = _centre(report, subject)
+    unnamed: dict[str, dict[int, str]] = {}
+    expected = [stored for station in subject.stations for stored in _mirror(report, subject, station, centre, unnamed)]
+    _strangers(report, subject, centre)
+    _objects(report, subject, _once(report, expected), centre.verified, progress)
     _unrecorded(report, subject, {stored.name for stored in expected})
+    _unmirrored(report, subject, unnamed)
     return report
 
 
-def _centre(report: Report, subject: Subject) -> tuple[set[str], dict[str, dict[int, str]]]:
-    """Objects that were verified before, and per station log the leaves that the centre log names."""
-    verified: set[str] = set()
-    leaves: dict[str, dict[int, str]] = {}
-    for entry in _entries(report, subject.files("centre"), subject.centre):
-        if entry.record.event == "central.verified":
-            verified.add(text_in(object_in(entry.record.payload, "object"), "id"))
-        if entry.record.event == "station.entries":
-            log, _ = mirrored(entry)
-            named = list_in(object_in(entry.record.payload, "mirror"), "leaves")
-            start = integer_in(object_in(entry.record.payload, "mirror"), "from") or 0
-            leaves.setdefault(log, {}).update({start + i: str(leaf) for i, leaf in enumerate(named)})
-    return verified, leaves
+def _centre(report: Report, subject: Subject) -> Centre:
+    """What the centre log says; one that says nothing, or that nobody signed for, vouches for nothing."""
+    said, files = Centre(), subject.files("centre")
+    roots = {subject.applied.size: subject.applied.root} if subject.applied else {}
+    size = 0
+    for entry in _entries(report, files, subject.centre, roots):
+        _hear(said, entry)
+        size = entry.seq + 1
+    origin = subject.centre.name
+    if not size:
+        _note(report, Finding.NOTHING_CHECKED, "the centre log is empty: nothing says what was mirrored", origin)
+    elif not _has_checkpoint(files):
+        _note(report, Finding.NOTHING_CHECKED, "the centre log has no checkpoint: its end may be gone", origin)
+    return said
+
+
+def _has_checkpoint(files: LogFiles) -> bool:
+    try:
+        return files.get(CHECKPOINT) is not None
+    except OSError:
+        return True  # noted already, when the log was read
+
+
+def _hear(said: Centre, entry: Entry) -> None:
+    payload = entry.record.payload
+    if entry.record.event == "central.verified":
+        said.verified.add(text_in(object_in(payload, "object"), "id"))
+    if entry.record.event == "station.enrolled":
+        station = object_in(payload, "station")
+        said.enrolled[text_in(station, "log")] = text_in(station, "id")
+    if entry.record.event == "station.entries":
+        log, _ = mirrored(entry)
+        start = integer_in(object_in(payload, "mirror"), "from") or 0
+        named = list_in(object_in(payload, "mirror"), "leaves")
+        said.leaves.setdefault(log, {}).update({start + i: str(leaf) for i, leaf in enumerate(named)})
 
 
 def _mirror(
-    report: Report, subject: Subject, station: Station, leaves: Mapping[str, dict[int, str]]
+    report: Report, subject: Subject, station: Station, centre: Centre, unnamed: dict[str, dict[int, str]]
 ) -> Iterator[Stored]:
-    """Objects that a station's mirrored log announces, while its entries are compared with the centre's leaves."""
-    named = dict(leaves.get(station.log, {}))
+    """Objects that a station's mirrored log announces, while its entries are compared with the centre's leaves.
+
+    Entries that are not a moment old and that the centre log does not name go into ``unnamed``.
+    """
+    named = dict(centre.leaves.get(station.log, {}))
     for entry in _entries(report, subject.files(station.station), station.note_key):
         leaf = named.pop(entry.seq, None)
         if leaf is not None and leaf != entry.leaf.hex():
             _note(report, Finding.MIRROR_MISMATCH, f"entry {entry.seq} is not the one the centre mirrored", station.log)
+        if leaf is None and not _fresh(entry.record.utc_ms, subject):
+            unnamed.setdefault(station.log, {})[entry.seq] = entry.leaf.hex()
         stored = _announced(entry, station.station)
         if stored is not None:
             yield stored
@@ -179,8 +233,39 @@ def _mirror(
         _note(report, Finding.LOG_TRUNCATED, f"{len(named)} mirrored entries are gone, from {min(named)}", station.log)
 
 
-def _entries(report: Report, files: LogFiles, key: NoteKey) -> Iterator[Entry]:
-    """Entries that follow from the first on; the first fault ends the log and is noted."""
+def _strangers(report: Report, subject: Subject, centre: Centre) -> None:
+    """Mirrors without a station, and logs of the centre's that no station is configured for."""
+    for name in subject.strangers:
+        _note(report, Finding.KEY_UNKNOWN, f"mirrors/{name}: no such station is enrolled", name)
+    configured = {station.log for station in subject.stations}
+    for log in sorted((centre.leaves.keys() | centre.enrolled.keys()) - configured):
+        count, name = len(centre.leaves.get(log, {})), centre.enrolled.get(log, "?")
+        reason = f"the centre log names {count} entries of station {name}, which is not configured: put it back"
+        _note(report, Finding.KEY_UNKNOWN, reason, log)
+
+
+def _unmirrored(report: Report, subject: Subject, unnamed: Mapping[str, Mapping[int, str]]) -> None:
+    """Mirrored entries that the centre log does not name, unless it came to name them while the audit ran."""
+    if not unnamed:
+        return
+    now = Centre()
+    for entry in _entries(Report(), subject.files("centre"), subject.centre):
+        _hear(now, entry)
+    for log, leaves in unnamed.items():
+        named = now.leaves.get(log, {})
+        strange = [seq for seq, leaf in leaves.items() if named.get(seq) != leaf]
+        if strange:
+            reason = f"the centre log does not name {len(strange)} entries of the mirror, from {min(strange)}"
+            _note(report, Finding.MIRROR_MISMATCH, reason, log)
+
+
+def _entries(
+    report: Report, files: LogFiles, key: NoteKey, roots: Mapping[int, str] = MappingProxyType({})
+) -> Iterator[Entry]:
+    """Entries that follow from the first on; the first fault ends the log and is noted.
+
+    ``roots`` are those that a database knows, in base64 by the log's size there.
+    """
     chain = Chain(key.name)
     try:
         signed = _checkpoint(files, key)
@@ -188,15 +273,25 @@ def _entries(report: Report, files: LogFiles, key: NoteKey) -> Iterator[Entry]:
             entry, chain = chain.follow(data, (key.key,))
             if signed and chain.size == signed.checkpoint.size and chain.root() != signed.checkpoint.root:
                 _note(report, Finding.ROOT_MISMATCH, f"the root at {chain.size} is not the signed one", key.name)
+            if roots.get(chain.size) and roots[chain.size] != _root(chain):
+                reason = f"the root at {chain.size} is not the one the database has"
+                _note(report, Finding.PROJECTION_MISMATCH, reason, key.name)
             yield entry
         if signed and chain.size < signed.checkpoint.size:
             reason = f"{chain.size} entries, but {signed.checkpoint.size} were signed for"
+            _note(report, Finding.LOG_TRUNCATED, reason, key.name)
+        if max(roots, default=0) > chain.size:
+            reason = f"{chain.size} entries, but the database has seen {max(roots)}"
             _note(report, Finding.LOG_TRUNCATED, reason, key.name)
     except EvidenceError as error:
         _note(report, Finding(error.finding), str(error), key.name)
     except OSError as error:
         _note(report, Finding.UNPARSABLE, f"the log cannot be read: {error}", key.name)
-    report.logs.append(LogReport(key.name, chain.size, base64.b64encode(chain.root()).decode()))
+    report.logs.append(LogReport(key.name, chain.size, _root(chain)))
+
+
+def _root(chain: Chain) -> str:
+    return base64.b64encode(chain.root()).decode()
 
 
 def _checkpoint(files: LogFiles, key: NoteKey) -> SignedCheckpoint | None:
@@ -269,7 +364,7 @@ def _check(subject: Subject, stored: Stored, receipts: set[str]) -> tuple[Verdic
     try:
         size, sha256 = subject.store.digest(stored.name)
     except ObjectMissingError as error:
-        fresh = subject.now_ms - stored.announced_ms < subject.patience_ms
+        fresh = _fresh(stored.announced_ms, subject)
         if fresh and stored.kind == PROXY:
             return None, "on its way"
         if fresh and stored.object_id not in receipts:
@@ -299,8 +394,12 @@ def _on_its_way(name: str, subject: Subject) -> bool:
     object_id = name.rpartition("/")[2].partition(".")[0]
     if not name.startswith(PROXIES) or not is_uuid7(object_id):
         return False
-    made_ms = int(object_id.replace("-", "")[:12], 16)
-    return 0 <= subject.now_ms - made_ms < subject.patience_ms
+    return _fresh(int(object_id.replace("-", "")[:12], 16), subject)
+
+
+def _fresh(at_ms: int, subject: Subject) -> bool:
+    """Whether this was a moment ago; what has not happened yet was not."""
+    return 0 <= subject.now_ms - at_ms < subject.patience_ms
 
 
 def _note(report: Report, finding: Finding, reason: str, log: str) -> None:

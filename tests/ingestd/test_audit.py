@@ -9,11 +9,13 @@ from custody.checkpoint import NoteKey, parse_note, sign_checkpoint
 from custody.log import CHECKPOINT, SNAPSHOT
 from custody.signer import Ed25519Signer
 from custody.verdicts import Finding, Outcome, Verdict
-from ingestd.audit.verify import Subject, audit
-from ingestd.errors import StoreError
+from ingestd.audit.applied import applied
+from ingestd.audit.verify import Applied, Subject, audit
+from ingestd.errors import DatabaseError, StoreError
 from ingestd.store import EvidenceReader
 from tests.fakes.centre_station import FakeStation
 from tests.fakes.centre_world import ORIGIN, SIGNER, World
+from tests.fakes.log_files import MemoryLogFiles
 
 
 @pytest.fixture
@@ -241,6 +243,129 @@ def test_proxies_alone_are_nothing_checked(tmp_path):
 
     assert report.proxies == {Verdict.VERIFIED: 1}
     assert report.outcome is Outcome.COULD_NOT_CHECK
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Two stations, an original of each, all verified; and their subject."""
+    stations = [FakeStation(), FakeStation("station-02", 2)]
+    world = World(tmp_path, f"sqlite:///{tmp_path / 'i.db'}", stations).started()
+    for station in stations:
+        station.clip()
+        put(world, station)
+        world.pipeline.handle([station.message()])
+    world.pipeline.record_checks(world.read_back())
+    world.pipeline.checkpoint()
+    store = EvidenceReader(str(tmp_path / "store"))
+    centre, enrolled = NoteKey(ORIGIN, SIGNER.verify_key()), [station.enrolled for station in stations]
+    subject = Subject(centre, enrolled, world.files.__getitem__, [], store, world.clock.ms + 7_200_000, 3_600_000)
+    assert audit(subject).outcome is Outcome.OK
+    yield world, subject
+    world.close()
+
+
+def put(world, station):
+    for name, data in station.store.items():
+        path = world.folder / "store" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def lose_second(world):
+    """Mirror and originals of the second station are gone."""
+    world.files["station-02"] = MemoryLogFiles()
+    for name in world.stations[1].store:
+        (world.folder / "store" / name).unlink()
+
+
+@pytest.mark.parametrize("also_second", [False, True])
+def test_deleted_centre_log_vouches_for_nothing(two, also_second):
+    world, subject = two
+    world.files["centre"] = MemoryLogFiles()
+    if also_second:
+        lose_second(world)
+
+    report = audit(subject)
+
+    assert report.outcome is Outcome.NOT_AS_RECORDED
+    assert findings(report) == {Finding.NOTHING_CHECKED, Finding.MIRROR_MISMATCH}
+
+
+def test_centre_log_without_a_checkpoint_is_not_ok(two):
+    world, subject = two
+    del world.files["centre"].small[CHECKPOINT]
+
+    report = audit(subject)
+
+    assert (report.outcome, findings(report)) == (Outcome.COULD_NOT_CHECK, {Finding.NOTHING_CHECKED})
+
+
+def test_station_that_only_the_centre_log_names_is_missed(two):
+    world, subject = two
+    lose_second(world)
+
+    report = audit(replace(subject, stations=subject.stations[:1]))
+
+    assert [(bad.verdict, bad.log) for bad in report.findings] == [(Finding.KEY_UNKNOWN, world.stations[1].origin)]
+    assert report.outcome is Outcome.NOT_AS_RECORDED
+
+
+def test_mirror_entry_that_the_centre_log_never_named_is_a_mismatch(two):
+    world, subject = two
+    station = world.stations[0]
+    station.write("device.undocked", camera={}, reason="x")
+    world.files["station-01"].data = bytearray(station.files.data)
+
+    assert findings(audit(subject)) == {Finding.MIRROR_MISMATCH}
+    assert audit(replace(subject, now_ms=station.utc_ms + 1)).outcome is Outcome.OK
+
+
+def test_mirror_entry_named_while_the_audit_ran_is_right(two):
+    """Entries that were late in coming are old when they come: the centre log is asked again before it is said."""
+    world, subject = two
+    station, centre = world.stations[0], world.files["centre"]
+    old = MemoryLogFiles()
+    old.data, old.small = bytearray(centre.data), dict(centre.small)
+    station.write("device.undocked", camera={}, reason="x")
+    world.pipeline.handle([station.message(2)])
+    reads = iter([old, centre])
+
+    report = audit(replace(subject, files=lambda name: next(reads) if name == "centre" else world.files[name]))
+
+    assert report.outcome is Outcome.OK
+
+
+def test_end_of_the_centre_log_is_held_against_the_database(two):
+    world, subject = two
+    world.pipeline.record([("log.recovered", {"reason": "anything after the checkpoint"})])
+    seen = applied(world.url)
+    assert audit(replace(subject, applied=seen)).outcome is Outcome.OK
+    assert findings(audit(replace(subject, applied=Applied(seen.size, "AAAA")))) == {Finding.PROJECTION_MISMATCH}
+    centre = world.files["centre"]
+    centre.data = centre.data[: centre.data.rstrip(b"\n").rindex(b"\n") + 1]
+
+    assert findings(audit(replace(subject, applied=seen))) == {Finding.LOG_TRUNCATED}
+
+
+def test_database_that_is_not_there_or_cannot_be_read(tmp_path):
+    assert applied(f"sqlite:///{tmp_path / 'none.db'}") is None
+    assert not (tmp_path / "none.db").exists()
+    (tmp_path / "odd.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(DatabaseError, match="not a database"):
+        applied(f"sqlite:///{tmp_path / 'odd.db'}")
+
+
+def test_clock_ahead_excuses_no_missing_object(subject, world, tmp_path):
+    [station] = world.stations
+    stored(world, tmp_path, "proxies").unlink()
+    original = stored(world, tmp_path)
+    original.unlink()
+
+    report = audit(replace(subject, now_ms=station.utc_ms - 86_400_000))
+
+    assert report.proxies == {Verdict.MISSING: 1}
+    assert report.originals[Verdict.MISSING] == 1
+    assert report.outcome is Outcome.NOT_AS_RECORDED
 
 
 def test_mirror_of_a_stranger_is_a_finding(subject):
