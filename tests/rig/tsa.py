@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
+from cryptography import x509
+
 from ingestd.anchors.tsa import Trust, load_trust
 
 TIME_STAMPING: Final = "critical,timeStamping"
@@ -31,7 +33,6 @@ class LocalTsa:
 
     folder: Path
     name: str = "tsa-a"
-    key_usage: str = TIME_STAMPING
     asked: list[bytes] = field(default_factory=list)
     status: int = 200
     content_type: str = "application/timestamp-reply"
@@ -44,7 +45,7 @@ class LocalTsa:
         (self.folder / "tsa.cnf").write_text(_CONFIG.format(folder=self.folder))
         (self.folder / "serial").write_text("01\n")
         (self.folder / "ext").write_text(
-            f"basicConstraints=CA:false\nkeyUsage=critical,digitalSignature\nextendedKeyUsage={self.key_usage}\n"
+            f"basicConstraints=CA:false\nkeyUsage=critical,digitalSignature\nextendedKeyUsage={TIME_STAMPING}\n"
         )
         curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
         root = ["-subj", f"/CN=Root of {self.name}", "-days", "30", "-keyout", "ca.key", "-out", "ca.pem"]
@@ -62,6 +63,14 @@ class LocalTsa:
         sign = ["-signer", "tsa.pem", "-inkey", "tsa.key", "-queryfile", "query.tsq", "-out", "reply.tsr"]
         self._openssl("ts", "-reply", "-config", "tsa.cnf", "-section", "here", *sign)
         return (self.folder / "reply.tsr").read_bytes()
+
+    def reissued(self, key_usage: str) -> Path:
+        """A certificate of the same key, name and serial number with another extended key usage."""
+        (self.folder / "poor.ext").write_text(f"basicConstraints=CA:false\nextendedKeyUsage={key_usage}\n")
+        serial = x509.load_pem_x509_certificate(self.cert.read_bytes()).serial_number
+        issue = ["-in", "tsa.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-set_serial", str(serial), "-days", "30"]
+        self._openssl("x509", "-req", *issue, "-extfile", "poor.ext", "-out", "poor.pem")
+        return self.folder / "poor.pem"
 
     def accepts(self, data: Path, token: Path) -> bool:
         """Whether ``openssl ts -verify`` accepts the token, with this authority's certificates."""
