@@ -15,6 +15,7 @@ import typer
 
 from ingestd import service
 from ingestd.anchors.commands import anchors_app, witness
+from ingestd.audit import export_commands
 from ingestd.audit.applied import applied
 from ingestd.audit.verify import Applied, Report, Subject, audit
 from ingestd.config import Config
@@ -47,6 +48,7 @@ for name, group in (
 ):
     app.add_typer(group, name=name)
 app.command("witness")(witness)
+export_commands.add_to(audit_app)
 
 
 def main() -> None:

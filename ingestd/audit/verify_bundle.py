@@ -63,6 +63,8 @@ SPKI = {
     P256: bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200"),
 }
 """What stands in DER before the raw public key: 32 bytes of Ed25519 (RFC 8410), 65 bytes of a point."""
+SECOND = ".sm3"
+"""What follows a log's origin in the name of its SM2 key (profile gm)."""
 KEYID_PREFIX = {ED25519: "", SM2: "sm2:", P256: "p256:"}
 PIECE = 1 << 20
 
@@ -577,7 +579,8 @@ def _signed_well(entry: Entry, policy: Policy, folder: Path) -> str:
     envelope = json.loads(_read(folder / entry.where))
     payload = _base64(envelope["payload"])
     message = b"DSSEv1 %d %b %d %b" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
-    keys = {key.keyid(): key for key in policy.logs[entry.log]}
+    enrolled = [*policy.logs[entry.log], *policy.logs.get(entry.log + SECOND, [])]
+    keys = {key.keyid(): key for key in enrolled}
     named = [(keys[one["keyid"]], _base64(one["sig"])) for one in envelope["signatures"] if one["keyid"] in keys]
     if not named:
         return "key-unknown"

@@ -232,9 +232,9 @@ while IFS= read -r one; do fault unrecorded "$one" 'in the bundle, but not liste
 printf 'BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n' | cmp -s - bagit.txt ||
     fault unparsable bagit.txt 'not the declaration of a BagIt 1.0 bag'
 
-if [ -f SM3SUMS ]; then
-    manifest_form SM3SUMS '^SM3 \([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*\) = [0-9a-f]{64}$' ||
-        fault unparsable SM3SUMS 'lines SM3 (path) = digest are needed'
+if [ -f SM3SUMS ] && ! manifest_form SM3SUMS '^SM3 \([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*\) = [0-9a-f]{64}$'; then
+    fault unparsable SM3SUMS 'lines SM3 (path) = digest are needed'
+elif [ -f SM3SUMS ]; then
     : >"$work/sm3.names"
     while read -r _ path _ sum; do
         path=${path#?} path=${path%?}
@@ -305,8 +305,9 @@ check_entry() { # FILE
     proof=proofs/$where.tlog-proof
     [ -f "$proof" ] || { fault missing "$1" 'an entry without its proof' && return; }
     jq -cSj . "$1" 2>/dev/null | cmp -s - "$1" || { fault unparsable "$1" 'not an envelope in canonical form' && return; }
-    type=$(jq -r '.payloadType | strings' "$1")
-    payload=$(jq -r '.payload | strings' "$1")
+    jq -r '.payloadType, .payload, (.signatures[] | "\(.keyid) \(.sig)")' "$1" >"$work/envelope" 2>/dev/null ||
+        { fault unparsable "$1" 'not an envelope' && return; }
+    { IFS= read -r type && IFS= read -r payload && cat >"$work/signatures"; } <"$work/envelope"
     [ "$type" = application/vnd.bwc.custody.v1+json ] || { fault sig-bad "$1" 'nothing of ours was signed' && return; }
     strict_base64 "$payload" || { fault unparsable "$1" 'payload' && return; }
     printf %s "$payload" | base64 -d >"$work/payload"
@@ -318,11 +319,14 @@ $place
 EOT
     # 3. inclusion
     head -n 1 "$proof" | cmp -s - "$work/proof.head" || { fault unparsable "$proof" 'not a proof' && return; }
-    jq -Rrs 'split("\n\n")[0] | split("\n")[1:] | .[]' <"$proof" >"$work/proof.lines"
+    head_lines=0
+    while IFS= read -r line && [ -n "$line" ]; do head_lines=$((head_lines + 1)); done <"$proof"
+    head -n $head_lines "$proof" | tail -n +2 >"$work/proof.lines"
+    tail -n +$((head_lines + 2)) "$proof" >"$work/note"
+    word='' index=''
     read -r word index <"$work/proof.lines"
     [ "$word $index" = "index $seq" ] || { fault seq-gap "$1" "the record has number $seq, the proof $index" && return; }
     [ "$where" = "$log/$(printf %09d "$seq")" ] || { fault seq-gap "$1" 'it is not at the place of its number' && return; }
-    jq -Rrsj 'index("\n\n") as $gap | .[$gap + 2:]' <"$proof" >"$work/note"
     note=$work/notes/$(digest <"$work/note")
     [ -f "$note" ] || judge_note "$work/note" "$note" "$proof"
     [ -s "$note" ] || { fault root-mismatch "$1" 'its checkpoint does not count' && return; }
@@ -334,7 +338,6 @@ EOT
         { fault root-mismatch "$1" 'the inclusion proof does not lead to the root' && return; }
     # 4. signatures
     { printf 'DSSEv1 %d %s %d ' ${#type} "$type" "$(stat -c%s "$work/payload")" && cat "$work/payload"; } >"$work/pae"
-    jq -r '.signatures[] | "\(.keyid) \(.sig)"' "$1" >"$work/signatures"
     ours=0
     while read -r kind name _ keyid der _; do
         [ "$kind $name" = "01 $log" ] || continue
@@ -372,10 +375,11 @@ take_record() { # FILE; uses log seq event prev leaf
     say "$log $seq $leaf" >>"$work/station.leaves"
     case $event in
     ingest.copied)
-        jq -r --arg at "$log $seq $leaf" '"\(.object.id) \(.object.name) \(.object.size) \(.object.digests.sha256) \($at)"' \
-            "$work/payload" >>"$work/copied"
-        jq -r '"\(.object.id) \(.object.digests.sha256)"' "$work/payload" >>"$work/originals"
-        jq -r '"\(.object.size) \(.object.digests.sha256)  data/\(.object.name)"' "$work/payload" >>"$work/announced"
+        jq -r '.object | "\(.id) \(.name) \(.size) \(.digests.sha256)"' "$work/payload" >"$work/object"
+        read -r object name size sum <"$work/object"
+        say "$object $name $size $sum $log $seq $leaf" >>"$work/copied"
+        say "$object $sum" >>"$work/originals"
+        say "$size $sum  data/$name" >>"$work/announced"
         ;;
     proxy.created)
         [ -f "data/$(jq -r .object.name "$work/payload")" ] || return
