@@ -13,6 +13,8 @@ from ingestd.rules import Both
 
 ATTEMPTS: Final = 4
 """How often one authority is asked in one round; the next round comes a minute later."""
+CLOCKS_DISAGREE_MS: Final = 600_000
+"""How far an authority's clock may be ahead of ours."""
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 8.0
 
@@ -43,22 +45,22 @@ class Anchored:
 
 
 def due(schedule: Schedule, last: Anchored | None, size: int, now_ms: int) -> bool:
-    """Whether an authority that last vouched as in ``last`` is to be asked about the log of ``size``.
-
-    A token from the future, because a clock is wrong, counts as one of now.
-    """
+    """Whether an authority that last answered as in ``last``, by our clock, is to be asked about the log of ``size``."""
     if last is None:
         return size > 0
     if size <= last.size:
         return False
     grown = schedule.every_entries and size - last.size >= schedule.every_entries
-    return bool(grown) or now_ms - min(last.utc_ms, now_ms) >= schedule.every_ms
+    return bool(grown) or now_ms - last.utc_ms >= schedule.every_ms
 
 
 def overdue(schedule: Schedule, last: Anchored | None, began_ms: int, now_ms: int) -> bool:
-    """Whether the flag holds: the newest anchor, or the log's first entry while there is none, is too long ago."""
-    since_ms = min(last.utc_ms, now_ms) if last else began_ms
-    return now_ms - since_ms > schedule.max_age_ms
+    """Whether the flag holds: the newest anchor, or the log's first entry while there is none, is too long ago.
+
+    An anchor from the future does not count: one clock is wrong, and the flag must not stay away for years.
+    """
+    since_ms = last.utc_ms if last else began_ms
+    return now_ms - since_ms > schedule.max_age_ms or since_ms - now_ms > CLOCKS_DISAGREE_MS
 
 
 def newest(anchors: Iterable[Anchored]) -> Anchored | None:

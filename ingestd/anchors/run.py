@@ -191,7 +191,7 @@ class Anchorer:
 
     def _is_due(self, tsa: Tsa, size: int, *, force: bool) -> bool:
         mine = (one for one in self._store.kept() if (one.kind, one.name) == (RFC3161, tsa.name))
-        last = newest(Anchored(one.size, vouched_ms(one, ())) for one in mine)
+        last = newest(Anchored(one.size, one.kept_ms()) for one in mine)
         asked_ms = tsa.asked_ms(last.size if last else 0)
         if asked_ms is not None and self._now() - asked_ms < self._plan.schedule.every_ms:
             return False

@@ -37,6 +37,10 @@ class Kept:
         """The checkpoint it vouches for."""
         return self.path.with_name(CHECKPOINT)
 
+    def kept_ms(self) -> int:
+        """When it came here, by our clock; only for asking again in time, for a copy has another."""
+        return self.path.stat().st_mtime_ns // 1_000_000
+
 
 class AnchorStore:
     """A folder of anchors. Errors of the operating system pass through unchanged."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from custody.checkpoint import cosign, parse_note
 from ingestd.anchors.decide import ATTEMPTS, Anchored, Schedule, due, holes, newest, overdue, pause_s
-from ingestd.anchors.tsa import FileTsa
+from ingestd.anchors.tsa import FileTsa, stated_ms
 from ingestd.errors import StateError, TokenError
 from tests.fakes.anchoring import (
     CENTRE_KEY,
@@ -71,8 +71,9 @@ def test_the_age_counts_from_the_newest_anchor_or_else_from_the_first_entry(late
     assert overdue(SCHEDULE, None, NOW, NOW + later_ms) is late
 
 
-def test_a_clock_that_ran_ahead_does_not_keep_the_flag_away_for_ever():
-    assert not overdue(SCHEDULE, Anchored(7, NOW + 10**12), 0, NOW)
+@pytest.mark.parametrize(("ahead_ms", "late"), [(600_000, False), (600_001, True)])
+def test_an_anchor_from_the_future_does_not_keep_the_flag_away(ahead_ms, late):
+    assert overdue(SCHEDULE, Anchored(7, NOW + ahead_ms), 0, NOW) is late
 
 
 def test_the_newest_anchor_vouches_for_most_entries_and_of_these_earliest():
@@ -214,6 +215,21 @@ def test_the_same_note_again_changes_nothing(site):
     site.anchorer().add_witness(note, [CENTRE_KEY])
     site.anchorer().add_witness(note, [CENTRE_KEY])
     assert site.centre.events().count("checkpoint.anchored") == 1
+
+
+def test_the_first_vouching_stays_it_proves_the_most(site):
+    site.anchorer().add_witness(cosigned_by_outsider(site, site.centre.clock.ms), [CENTRE_KEY])
+    [first] = site.store.kept()
+    before = first.path.read_bytes()
+    again = site.store.put(first.size, "witness", OUTSIDER_NAME, b"later")
+    assert (again, first.path.read_bytes()) == (first, before)
+
+
+def test_a_refusal_by_the_authority_is_called_one(local):
+    refusal = bytes.fromhex("30053003020102")
+    for judge in (stated_ms, lambda token: local.trust().check(token, b"data")):
+        with pytest.raises(TokenError, match="the authority refused: status 2"):
+            judge(refusal)
 
 
 def test_notes_of_strangers_and_of_another_log_are_refused(site):

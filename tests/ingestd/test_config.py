@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from custody.checkpoint import COSIGNATURE, NoteKey
+from ingestd.anchors import setup
 from ingestd.config import load
 from ingestd.errors import ConfigError
 from ingestd.keys import create_key, load_signer
@@ -120,3 +121,44 @@ def test_what_is_no_key_is_refused(tmp_path):
     path.chmod(0o600)
     with pytest.raises(ConfigError, match="PEM private key"):
         load_signer(path)
+
+
+TSA = """
+[[anchors.tsa]]
+name = "tsa-a"
+url = "http://tsa.intranet/tsr"
+ca = "root.pem"
+tsa_cert = "/etc/tsa.pem"
+"""
+
+
+def test_anchors_are_none_by_default_and_their_paths_are_relative_to_the_file(tmp_path):
+    assert not load(_file(tmp_path)).anchors.configured
+    anchors = load(_file(tmp_path, GOOD + TSA)).anchors
+    assert anchors.configured
+    assert (anchors.tsa[0].ca, anchors.tsa[0].tsa_cert) == (tmp_path / "root.pem", Path("/etc/tsa.pem"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (TSA.replace("http:", "ftp:"), "url: http://"),
+        (TSA + 'transport = "file"\n', "drop: a folder is needed"),
+        (TSA.replace("tsa-a", "../x"), "anchors.tsa.0.name: 1 to 64"),
+        (TSA + TSA, "anchors.tsa: each name once"),
+        ("[anchors]\nevery_entries = 15\n", "anchors.every_entries: 0, or at least 16"),
+        ("[anchors]\nevery_hours = 24\nmax_age_hours = 23\n", "max_age_hours: not less than every_hours"),
+        (f'[anchors]\nwitnesses = ["{VKEY}"]\n', "anchors.witnesses: keys of cosigners"),
+        ('[anchors]\nwitnesses = ["x"]\n', "anchors.witnesses: a vkey has the form"),
+    ],
+)
+def test_what_cannot_anchor_is_refused(tmp_path, text, says):
+    with pytest.raises(ConfigError, match=says):
+        load(_file(tmp_path, GOOD + text))
+
+
+def test_the_centre_is_not_its_own_witness(tmp_path):
+    own = NoteKey(f"{AUTHORITY}/centre-witness", FakeStation().signer.verify_key(), COSIGNATURE).vkey()
+    config = load(_file(tmp_path, GOOD + f'[anchors]\nwitnesses = ["{own}"]\n'))
+    with pytest.raises(ConfigError, match="its own witness"):
+        setup.witnesses(config)
