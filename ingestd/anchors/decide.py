@@ -45,7 +45,7 @@ class Anchored:
 
 
 def due(schedule: Schedule, last: Anchored | None, size: int, now_ms: int) -> bool:
-    """Whether an authority that last answered as in ``last``, by our clock, is to be asked about the log of ``size``."""
+    """Whether an authority that answered last as in ``last``, by our clock, is to be asked about so large a log."""
     if last is None:
         return size > 0
     if size <= last.size:
