@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from custody.checkpoint import COSIGNATURE, LOG_SIGNATURE, NoteKey
+from custody.checkpoint import COSIGNATURE, NoteKey
 from custody.errors import CustodyError
-from custody.identifiers import is_origin, is_station_id, log_origin
+from custody.identifiers import is_origin, is_station_id, log_origin, second_origin
+from custody.profile import Profile, check_keys
 from ingestd.errors import ConfigError
+from keystore import SCHEMES
 
 FILE_NAME = "ingestd.toml"
 """Name of the file in a data folder (``--data-dir``)."""
@@ -40,6 +42,9 @@ class Centre(_Section):
     """First part of every origin of the agency, for instance ``custody.example``."""
     timezone: Text = "Asia/Shanghai"
     """Zone of times without one, in imports and on pages."""
+
+    profile: Profile = Profile.STD
+    """Of the centre's own log: ``std``; ``gm``: SM2 and SM3 besides; ``p256``: for a key in a TPM. For life."""
 
     @field_validator("authority")
     @classmethod
@@ -68,8 +73,10 @@ class Paths(_Section):
 class Keys(_Section):
     """``[keys]``: private keys, PEM (PKCS #8, Ed25519), mode 0600."""
 
-    custody: Path
-    """Signs the entries and checkpoints of the centre log."""
+    custody: Path | str
+    """Signs the entries and checkpoints of the centre log; a path, or the URL of another place (docs/keys.md)."""
+    sm2: Path | str | None = None
+    """The SM2 key that signs too, in profile ``gm`` and only there."""
     witness: Path | None = None
     """Cosigns station checkpoints; default ``keys/witness.pem`` in the data folder. Never the custody key."""
 
@@ -80,6 +87,10 @@ class Station(_Section):
     id: Text
     vkey: Text
     """``name+hash+base64`` of the station's log, shown by the station."""
+    profile: Profile = Profile.STD
+    """What the station signs with; exactly that is demanded of every entry."""
+    vkey_sm3: Text | None = None
+    """vkey of its second note (SM2), in profile ``gm`` and only there."""
 
     @field_validator("id")
     @classmethod
@@ -95,13 +106,30 @@ class Station(_Section):
             key = NoteKey.parse(value)
         except CustodyError as error:
             raise ValueError(str(error)) from error
-        if key.kind != LOG_SIGNATURE:
-            raise ValueError("the key of a log (type 01), not of a cosigner")
+        if key.kind == COSIGNATURE:
+            raise ValueError("the key of a log (type 01 or ff), not of a cosigner")
         return value
+
+    @field_validator("vkey_sm3")
+    @classmethod
+    def _is_second(cls, value: str | None) -> str | None:
+        return value and cls._is_vkey(value)
+
+    @model_validator(mode="after")
+    def _keys_of_profile(self) -> Self:
+        try:
+            check_keys(self.profile, [key.key for key in self.note_keys()])
+        except CustodyError as error:
+            raise ValueError(f"vkey, vkey_sm3: {error}") from error
+        return self
 
     def note_key(self) -> NoteKey:
         """The key as a value."""
         return NoteKey.parse(self.vkey)
+
+    def note_keys(self) -> list[NoteKey]:
+        """The key of the log's checkpoint and, in profile ``gm``, that of the second one."""
+        return [NoteKey.parse(vkey) for vkey in (self.vkey, self.vkey_sm3) if vkey]
 
 
 class Mqtt(_Section):
@@ -319,15 +347,22 @@ def _check_stations(config: Config, path: Path) -> None:
     ids = [station.id for station in config.stations]
     for number, station in enumerate(config.stations):
         expected = config.station_origin(station.id)
-        if station.note_key().name != expected:
+        first, *second = station.note_keys()
+        if first.name != expected:
             raise ConfigError(f"{path}: stations.{number}.vkey: must be the key of {expected}")
+        if [key.name for key in second] not in ([], [second_origin(expected)]):
+            raise ConfigError(f"{path}: stations.{number}.vkey_sm3: must be the key of {second_origin(expected)}")
     if len(set(ids)) != len(ids):
         raise ConfigError(f"{path}: stations: each id once")
 
 
 def _resolved(config: Config, folder: Path) -> Config:
     """The same configuration with every path absolute."""
-    keys = Keys(custody=folder / config.keys.custody, witness=_under(folder, config.keys.witness))
+    keys = Keys(
+        custody=_key_place(folder, config.keys.custody),
+        sm2=config.keys.sm2 and _key_place(folder, config.keys.sm2),
+        witness=_under(folder, config.keys.witness),
+    )
     tls = {name: _under(folder, getattr(config.mqtt, name)) for name in ("ca", "cert", "key")}
     return config.model_copy(
         update={
@@ -346,6 +381,14 @@ def _anchors(folder: Path, anchors: Anchors) -> Anchors:
     paths = ("drop", "ca", "tsa_cert", "tls_ca")
     tsa = [one.model_copy(update={name: _under(folder, getattr(one, name)) for name in paths}) for one in anchors.tsa]
     return anchors.model_copy(update={"tsa": tuple(tsa)})
+
+
+def _key_place(folder: Path, place: Path | str) -> Path | str:
+    """A path, or the URL of a place that is no file."""
+    scheme, colon, rest = str(place).partition(":")
+    if not colon or scheme not in SCHEMES:
+        return folder / place
+    return folder / rest if scheme == "file" else place
 
 
 def _under(folder: Path, path: Path | None) -> Path | None:

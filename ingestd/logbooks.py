@@ -3,14 +3,14 @@
 After any failure the books are closed (``forget``) and opened anew, which is also what a restart does: one way back.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from custody.chain import Entry
 from custody.checkpoint import SignedCheckpoint, cosign
 from custody.errors import EvidenceError
 from custody.log import Log, LogFiles
 from custody.record import Draft
-from custody.signer import Ed25519Signer, VerifyKey
+from custody.signer import Ed25519Signer, Signer, VerifyKey, verify_key
 from ingestd.errors import StateError
 from ingestd.verify import Station
 
@@ -21,9 +21,17 @@ Files = Callable[[str], LogFiles]
 class Logbooks:
     """All logs of the centre. Not thread-safe: used inside a unit of work."""
 
-    def __init__(self, origin: str, signer: Ed25519Signer, stations: Mapping[str, Station], files: Files) -> None:
+    def __init__(
+        self,
+        origin: str,
+        signer: Signer,
+        stations: Mapping[str, Station],
+        files: Files,
+        second: Signer | None = None,
+    ) -> None:
+        """``second`` is the SM2 signer of a centre log in profile ``gm``."""
         self._origin = origin
-        self._signer = signer
+        self._signers = [signer, second] if second else [signer]
         self._files = files
         self.stations = stations
         self.by_log = {station.log: station for station in stations.values()}
@@ -33,34 +41,34 @@ class Logbooks:
     @property
     def keyid(self) -> str:
         """Key id of the centre's signatures."""
-        return self._signer.verify_key().keyid
+        return verify_key(self._signers[0]).keyid
 
     @property
     def centre(self) -> Log:
         """The centre's own log."""
         if self._centre is None:
-            self._centre = self._open("centre", self._origin, self._signer.verify_key())
+            self._centre = self._open("centre", self._origin, [verify_key(signer) for signer in self._signers])
         return self._centre
 
     def mirror(self, station: Station) -> Log:
         """Our copy of a station's log."""
         if station.log not in self._mirrors:
-            self._mirrors[station.log] = self._open(station.station, station.log, station.note_key.key)
+            self._mirrors[station.log] = self._open(station.station, station.log, station.keys)
         return self._mirrors[station.log]
 
-    def _open(self, name: str, origin: str, key: VerifyKey) -> Log:
+    def _open(self, name: str, origin: str, keys: Collection[VerifyKey]) -> Log:
         try:
-            return Log(self._files(name), origin, [key])
+            return Log(self._files(name), origin, keys)
         except EvidenceError as error:
             raise StateError(f"log {origin} cannot be opened ({error.finding}): {error}") from error
 
     def append(self, drafts: Sequence[Draft]) -> list[Entry]:
         """Seal drafts into the centre log, durably."""
-        return self.centre.append(drafts, [self._signer])
+        return self.centre.append(drafts, self._signers)
 
     def checkpoint(self) -> SignedCheckpoint:
         """Sign the centre log as it is, durably."""
-        return self.centre.checkpoint(self._signer)
+        return self.centre.checkpoint(*self._signers)
 
     def refresh(self) -> None:
         """Read what another process wrote since."""

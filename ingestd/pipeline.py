@@ -348,7 +348,7 @@ class _Unit:
             if station.log not in known:
                 body: JsonObject = {
                     "station": {"id": station.station, "log": station.log},
-                    "key": {"vkey": vkey, "keyid": station.note_key.key.keyid},
+                    "key": {"vkey": vkey, "keyid": station.note_key.key.keyid, **_second_key(station)},
                 }
                 self._draft("station.enrolled", body)
             elif known[station.log]["vkey"] != vkey:
@@ -391,7 +391,7 @@ class _Unit:
         if follower.notes:
             chain, count = follower.settled[-1]
             mirror.mirror(follower.entries[:count], chain)
-            mirror.keep(follower.notes[-1])
+            mirror.keep(follower.notes[-1], follower.seconds[-1])
             written = count
         mirror.mirror(follower.entries[written:], follower.chain)
 
@@ -614,6 +614,12 @@ class _Unit:
 _DESCRIBED: Final = (*described({}, 0), "officer", "officer_source")
 _IMPORTED: Final = ("officers", "recorders", "assignments", "cases", "actions")
 _ACTORS: Final[JsonValue] = [{"role": "system", "id": "ingestd"}]
+
+
+def _second_key(station: Station) -> JsonObject:
+    """The SM2 key of a station in profile ``gm``, for its enrolment."""
+    key = station.second_key
+    return {"vkey_sm3": key.vkey(), "keyid_sm2": key.key.keyid} if key else {}
 
 
 def _any(changes: Import) -> bool:

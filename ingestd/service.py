@@ -15,6 +15,8 @@ import uvicorn
 from sqlalchemy import Engine
 
 from custody.checkpoint import COSIGNATURE, NoteKey
+from custody.identifiers import second_origin
+from custody.signer import Signer, verify_key
 from ingestd.anchors import setup as anchors
 from ingestd.anchors.decide import CAVEAT
 from ingestd.catalogue import Catalogue, load
@@ -22,7 +24,7 @@ from ingestd.config import CENTRE, Config
 from ingestd.errors import CentreError, ConfigError
 from ingestd.index.database import open_engine
 from ingestd.index.queries import Queries
-from ingestd.keys import create_key, load_signer
+from ingestd.keys import create_key, create_keys, load_signer, open_signers
 from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.logfiles import PosixLogFiles
 from ingestd.pipeline import Pipeline, Places, Settings
@@ -62,10 +64,12 @@ class Centre:
 def build(config: Config) -> Centre:
     """Open database and keys; the first unit of work opens the logs. Raises ``ConfigError`` or ``DatabaseError``."""
     catalogue = load_catalogue(config)
-    signer, witness = load_signer(config.keys.custody), load_signer(config.witness_key)
+    (signer, *second), witness = signers(config), load_signer(config.witness_key)
     if signer.public_key() == witness.public_key():
         raise ConfigError("keys.witness: must be another key than keys.custody")
-    books = Logbooks(config.origin, signer, stations(config), lambda name: PosixLogFiles(log_folder(config, name)))
+    books = Logbooks(
+        config.origin, signer, stations(config), lambda name: PosixLogFiles(log_folder(config, name)), *second
+    )
     settings = Settings(
         policy=Policy(config.rules.grace_hours * _HOUR_MS, config.zone, catalogue.spoken()),
         catalogue=catalogue,
@@ -80,9 +84,20 @@ def build(config: Config) -> Centre:
     return Centre(config, engine, catalogue, pipeline, Queries(engine))
 
 
+def signers(config: Config) -> list[Signer]:
+    """Who signs the centre log: one signer, in profile ``gm`` two. Raises ``ConfigError``."""
+    return open_signers(config.centre.profile, config.keys.custody, config.keys.sm2)
+
+
 def centre_key(config: Config) -> NoteKey:
     """The key that signs the centre log."""
-    return NoteKey(config.origin, load_signer(config.keys.custody).verify_key())
+    return NoteKey(config.origin, verify_key(signers(config)[0]))
+
+
+def second_key(config: Config) -> NoteKey | None:
+    """The SM2 key of a centre log in profile ``gm``."""
+    keys = [NoteKey(second_origin(config.origin), verify_key(signer)) for signer in signers(config)[1:]]
+    return keys[0] if keys else None
 
 
 def load_catalogue(config: Config) -> Catalogue:
@@ -92,7 +107,7 @@ def load_catalogue(config: Config) -> Catalogue:
 
 def stations(config: Config) -> dict[str, Station]:
     """Enrolled stations by name."""
-    return {station.id: Station(station.id, station.note_key()) for station in config.stations}
+    return {station.id: Station(station.id, *station.note_keys()) for station in config.stations}
 
 
 def log_folder(config: Config, name: str) -> Path:
@@ -101,12 +116,16 @@ def log_folder(config: Config, name: str) -> Path:
 
 
 def make_keys(config: Config) -> dict[str, str]:
-    """Make the centre's two keys where there are none; returns both vkeys, by who needs them."""
-    custody, witness = create_key(config.keys.custody), create_key(config.witness_key)
-    return {
-        "log": NoteKey(config.origin, custody.verify_key()).vkey(),
+    """Make the centre's keys where there are none; returns their vkeys, by who needs them."""
+    custody, *second = create_keys(config.centre.profile, config.keys.custody, config.keys.sm2)
+    witness = create_key(config.witness_key)
+    vkeys = {
+        "log": NoteKey(config.origin, verify_key(custody)).vkey(),
         "witness": NoteKey(config.cosigner, witness.verify_key(), COSIGNATURE).vkey(),
     }
+    if second:
+        vkeys["log_sm3"] = NoteKey(second_origin(config.origin), verify_key(second[0])).vkey()
+    return vkeys
 
 
 def run(config: Config, stop: threading.Event) -> None:

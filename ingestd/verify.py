@@ -7,7 +7,8 @@ Steps, in this order; the first that fails ends the message, and what went befor
 3. its topic belongs to an enrolled station, and it speaks of that station's log;
 4. entries we have are the same byte for byte (an entry that differs is a fork);
 5. each new entry opens, is signed by the station's key, parses, and continues the log in ``seq`` and ``prev``;
-6. the checkpoint, where it covers entries we have now, leads to the same root and is signed by the station's key.
+6. the checkpoint, where it covers entries we have now, leads to the same root and is signed by the station's key; in
+   profile ``gm`` the second one too, over SM3 and of the same size.
 
 A gap (the message starts beyond what we have) is no fault: the answer tells the station where to go on. A checkpoint of
 entries still to come is left for the message that brings them. The digest of the stored object (7) is re-read by
@@ -20,8 +21,9 @@ from dataclasses import dataclass, field
 from custody.chain import Chain, Entry
 from custody.checkpoint import NoteKey, SignedCheckpoint, parse_note
 from custody.errors import EvidenceError
-from custody.merkle import leaf_hash
+from custody.merkle import CompactRange, leaf_hash
 from custody.messages import Records, decode_records
+from custody.signer import VerifyKey
 from custody.topics import station_in
 from custody.verdicts import Finding
 from ingestd.errors import MessageError
@@ -32,15 +34,25 @@ Leaves = Callable[[int, int], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """An enrolled station: its name, and the key that signs its log."""
+    """An enrolled station: its name, and the key that signs its log; in profile ``gm`` also that of the second note."""
 
     station: str
     note_key: NoteKey
+    second_key: NoteKey | None = None
 
     @property
     def log(self) -> str:
         """Origin of its log."""
         return self.note_key.name
+
+    @property
+    def keys(self) -> tuple[VerifyKey, ...]:
+        """The keys that must all sign its entries."""
+        return (self.note_key.key, self.second_key.key) if self.second_key else (self.note_key.key,)
+
+
+Notes = tuple[SignedCheckpoint, SignedCheckpoint | None]
+"""A checkpoint and, in profile ``gm``, the second one."""
 
 
 @dataclass(slots=True)
@@ -56,6 +68,8 @@ class Follower:
     """New entries, verified."""
     notes: list[SignedCheckpoint] = field(default_factory=list)
     """New checkpoints whose root was found right, oldest first, together with ``settled``."""
+    seconds: list[SignedCheckpoint | None] = field(default_factory=list)
+    """For each of ``notes`` the second one, in profile ``gm``."""
     settled: list[tuple[Chain, int]] = field(default_factory=list)
     """For each of ``notes`` the chain it describes and how many of ``entries`` that is."""
     resent: list[tuple[int, int]] = field(default_factory=list)
@@ -74,11 +88,11 @@ class Follower:
             self.resent.append((records.first, records.first + known))
         if records.first > self.chain.size:
             return
-        note = self._note(records.checkpoint)
-        self._settle(note)
+        notes = self._notes(records)
+        self._settle(notes)
         for data in records.entries[known:]:
             self._follow(data)
-            self._settle(note)
+            self._settle(notes)
 
     def _check_known(self, records: Records, known: int) -> None:
         stop = min(records.first + known, self.start)
@@ -91,41 +105,57 @@ class Follower:
 
     def _follow(self, data: bytes) -> None:
         try:
-            entry, self.chain = self.chain.follow(data, (self.station.note_key.key,))
+            entry, self.chain = self.chain.follow(data, self.station.keys)
         except EvidenceError as error:
             raise MessageError(str(error), error.finding, data) from error
         self.entries.append(entry)
 
-    def _note(self, checkpoint: bytes) -> SignedCheckpoint | None:
-        if not checkpoint:
+    def _notes(self, records: Records) -> Notes | None:
+        if not records.checkpoint:
             return None
+        note = self._note(records.checkpoint, self.station.note_key)
+        if self.station.second_key is None:
+            return note, None
+        if not records.checkpoint_sm3:
+            raise MessageError(
+                f"{self.station.log}: a log of profile gm has two checkpoints", Finding.SIG_BAD, records.checkpoint
+            )
+        return note, self._note(records.checkpoint_sm3, self.station.second_key)
+
+    def _note(self, checkpoint: bytes, key: NoteKey) -> SignedCheckpoint:
         try:
             note = parse_note(checkpoint)
         except EvidenceError as error:
-            raise MessageError(f"{self.station.log}: {error}", error.finding, checkpoint) from error
-        if note.checkpoint.origin != self.station.log:
+            raise MessageError(f"{key.name}: {error}", error.finding, checkpoint) from error
+        if note.checkpoint.origin != key.name:
             raise MessageError(
-                f"{self.station.log}: the checkpoint is of {note.checkpoint.origin}", Finding.LOG_FORKED, checkpoint
+                f"{key.name}: the checkpoint is of {note.checkpoint.origin}", Finding.LOG_FORKED, checkpoint
             )
         return note
 
-    def _settle(self, note: SignedCheckpoint | None) -> None:
+    def _settle(self, notes: Notes | None) -> None:
         """Step 6, at the moment the log has the size of the checkpoint."""
-        if note is None or note.checkpoint.size != self.chain.size or self.chain.size <= self._settled_size():
+        if notes is None or notes[0].checkpoint.size != self.chain.size or self.chain.size <= self._settled_size():
             return
-        if note.checkpoint.root != self.chain.root():
-            size = note.checkpoint.size
+        note, second = notes
+        self._check_note(note, self.chain.tree, self.station.note_key)
+        if second and self.station.second_key and self.chain.second is not None:
+            self._check_note(second, self.chain.second, self.station.second_key)
+        self.notes.append(note)
+        self.seconds.append(second)
+        self.settled.append((self.chain, len(self.entries)))
+
+    def _check_note(self, note: SignedCheckpoint, tree: CompactRange, key: NoteKey) -> None:
+        if (note.checkpoint.size, note.checkpoint.root) != (tree.size, tree.root()):
             raise MessageError(
-                f"{self.station.log}: the entries do not lead to the root signed at {size}",
+                f"{key.name}: the entries do not lead to the root signed at {note.checkpoint.size}",
                 Finding.ROOT_MISMATCH,
                 note.note,
             )
         try:
-            note.verify([self.station.note_key])
+            note.verify([key])
         except EvidenceError as error:
-            raise MessageError(f"{self.station.log}: {error}", error.finding, note.note) from error
-        self.notes.append(note)
-        self.settled.append((self.chain, len(self.entries)))
+            raise MessageError(f"{key.name}: {error}", error.finding, note.note) from error
 
     def _settled_size(self) -> int:
         return self.notes[-1].checkpoint.size if self.notes else self.cosigned_size

@@ -113,6 +113,8 @@ class Keys(_Section):
     """The SM2 private key that signs too, in profile ``gm`` and only there."""
     centre: Annotated[str, AfterValidator(_vkey)] = ""
     """vkey of the centre log: receipts count only when this key signed them."""
+    centre_sm3: Annotated[str, AfterValidator(_vkey)] = ""
+    """vkey of the centre log's second note when that log is of profile ``gm``: receipts then need its signature too."""
     witness: Annotated[str, AfterValidator(_witness)]
     """vkey of the centre's witness: only its cosignature over our checkpoint lets entries leave the outbox."""
 

@@ -59,6 +59,8 @@ class Trust:
     station: NoteKey
     centre: NoteKey | None
     witness: NoteKey | None
+    centre_second: NoteKey | None = None
+    """The SM2 key of a centre log in profile ``gm``: receipts need its signature too."""
 
 
 class Outbox:
@@ -166,7 +168,8 @@ class Outbox:
                 yield error
 
     def _take_receipt(self, entry: bytes, centre: NoteKey) -> None:
-        receipt = read_receipt(entry, centre.name, [centre.key])
+        second = self._trust.centre_second
+        receipt = read_receipt(entry, centre.name, [centre.key, *([second.key] if second else [])])
         if not self._journal.knows(receipt.object_id):
             return
         clip = self._journal.clip(receipt.object_id)

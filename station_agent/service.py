@@ -258,9 +258,10 @@ def trust_of(config: Config) -> Trust:
     try:
         centre = NoteKey.parse(config.keys.centre) if config.keys.centre else None
         witness = NoteKey.parse(config.keys.witness) if config.keys.witness else None
+        second = NoteKey.parse(config.keys.centre_sm3) if config.keys.centre_sm3 else None
     except CustodyError as error:
         raise ConfigError(f"keys: {error}") from error
-    return Trust(NoteKey(config.origin, verify_key(signer)), centre, witness)
+    return Trust(NoteKey(config.origin, verify_key(signer)), centre, witness, second)
 
 
 def broker_of(config: Config) -> Broker:
