@@ -1,6 +1,5 @@
 """What goes wrong where keys live."""
 
-
 from custody.errors import CustodyError
 
 

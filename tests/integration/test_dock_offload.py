@@ -55,6 +55,7 @@ class Watch:
             self.events.append(event)
 
     def docked(self, node: str, time_number: int = 1) -> RecorderDocked:
+        """The so many-th announcement of a readable volume; udev may announce the bare medium before it."""
         return self._wait(node, RecorderDocked, time_number)
 
     def undocked(self, node: str) -> None:
@@ -63,7 +64,9 @@ class Watch:
     def _wait(self, node: str, kind: type[Event], time_number: int) -> Event:
         end = time.monotonic() + 20
         while time.monotonic() < end:
-            hits = [event for event in self.events if isinstance(event, kind) and event.node == node]
+            hits = [
+                event for event in self.events if isinstance(event, kind) and event.node == node and readable(event)
+            ]
             if len(hits) >= time_number:
                 return hits[time_number - 1]
             time.sleep(0.02)
@@ -72,6 +75,10 @@ class Watch:
     def close(self) -> None:
         self._stop.set()
         self._thread.join()
+
+
+def readable(event: RecorderDocked | RecorderUndocked) -> bool:
+    return isinstance(event, RecorderUndocked) or event.filesystem != ""
 
 
 @pytest.fixture
