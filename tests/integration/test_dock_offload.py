@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -56,12 +56,16 @@ class Watch:
 
     def docked(self, node: str, time_number: int = 1) -> RecorderDocked:
         """The so many-th announcement of a readable volume; udev may announce the bare medium before it."""
-        return self._wait(node, RecorderDocked, time_number)
+        return self._wait(node, RecorderDocked, time_number, readable)
+
+    def bare(self, node: str) -> RecorderDocked:
+        """The announcement of a medium without a file system."""
+        return self._wait(node, RecorderDocked, 1, lambda event: not readable(event))
 
     def undocked(self, node: str) -> None:
-        self._wait(node, RecorderUndocked, 1)
+        self._wait(node, RecorderUndocked, 1, readable)
 
-    def _wait(self, node: str, kind: type[Event], time_number: int) -> Event:
+    def _wait(self, node: str, kind: type[Event], time_number: int, fits: Callable[[Event], bool]) -> Event:
         end = time.monotonic() + 20
         while time.monotonic() < end:
             hits = [
@@ -239,10 +243,10 @@ def test_a_partition_is_docked_when_it_is_formatted(tmp_path, dock, watch):
         file.truncate(64 << 20)
     subprocess.run(["sfdisk", "-q", image], input="2048,,7\n", text=True, check=True)
     dock.plug(1, image, "NEW", read_only=False)
-    assert watch.docked(dock.partition(1)).filesystem == ""
+    watch.bare(dock.partition(1))
     subprocess.run(["mkfs.exfat", dock.partition(1)], check=True, capture_output=True)
     watch.undocked(dock.partition(1))
-    assert watch.docked(dock.partition(1), 2).filesystem == "exfat"
+    assert watch.docked(dock.partition(1)).filesystem == "exfat"
 
 
 def test_a_recorder_that_was_there_before_is_enumerated(dock, medium):
@@ -410,7 +414,7 @@ def test_udev_that_is_late_is_not_believed(tmp_path, dock, watch, medium, monkey
 def test_a_medium_without_file_system_is_announced_without_one(tmp_path, dock, watch):
     (tmp_path / "blank.img").write_bytes(bytes(1 << 20))
     dock.plug(1, tmp_path / "blank.img", "BLANK", direct=True)
-    event = watch.docked(dock.device(1))
+    event = watch.bare(dock.device(1))
     assert (event.bay, event.filesystem, event.identity.serial) == (1, "", "BLANK")
     assert still_unformatted(event)
     dock.unplug(1)
