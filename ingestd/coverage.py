@@ -8,6 +8,7 @@ Only video covers: 全程音像记录 asks for sound and picture (运政办〔20
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from custody.verdicts import Verdict
 from ingestd.model import Assignment, Clip, Coverage, EnforcementAction, Gap, Interval, MediaKind
 
 WHOLE_PPM: Final = 1_000_000
@@ -40,7 +41,16 @@ TRUNCATED: Final = frozenset({"clip-truncated", "duration-implausible", "truncat
 of its packets.
 """
 
-GAP_REASONS: Final = ("unusable-picture", "clip-truncated", "recorder-missing", "no-clip")
+NOT_AS_RECORDED: Final = frozenset({Verdict.FAILED, Verdict.MISSING, Verdict.UNREADABLE})
+"""Verdicts after which nobody can be shown what was recorded: the original is gone, altered or cannot be read."""
+
+GAP_REASONS: Final = (
+    "original-not-as-recorded",
+    "unusable-picture",
+    "clip-truncated",
+    "recorder-missing",
+    "no-clip",
+)
 """Every word that ``Gap.reason`` can hold, the better known reason before the vaguer one."""
 
 
@@ -67,8 +77,9 @@ def cover(action: EnforcementAction, clips: Sequence[Clip], issued: Sequence[Ass
 
 
 def is_usable(clip: Clip) -> bool:
-    """Whether a clip's picture can count: video, at a known time, and without a problem that spoils it."""
-    return clip.kind is MediaKind.VIDEO and clip.interval is not None and UNUSABLE.isdisjoint(clip.problems)
+    """Whether a clip's picture can count: video, at a known time, stored as recorded, and with nothing to spoil it."""
+    seen = clip.kind is MediaKind.VIDEO and clip.interval is not None and UNUSABLE.isdisjoint(clip.problems)
+    return seen and clip.verdict not in NOT_AS_RECORDED
 
 
 def union(spans: Iterable[Interval]) -> list[Interval]:
@@ -119,6 +130,8 @@ def _share_ppm(covered: list[Interval], span: Interval) -> int:
 
 
 def _reason(hole: Interval, clips: Sequence[Clip], issued: Sequence[Assignment] | None) -> str:
+    if any(_is_lost(clip, hole) for clip in clips):
+        return "original-not-as-recorded"
     if any(_fails_to_show(clip, hole) for clip in clips):
         return "unusable-picture"
     if any(_breaks_off_at(clip, hole) for clip in clips):
@@ -126,6 +139,11 @@ def _reason(hole: Interval, clips: Sequence[Clip], issued: Sequence[Assignment] 
     if issued is not None and not any(_issued_during(entry, hole) for entry in issued):
         return "recorder-missing"
     return "no-clip"
+
+
+def _is_lost(clip: Clip, hole: Interval) -> bool:
+    lost = clip.kind is MediaKind.VIDEO and clip.verdict in NOT_AS_RECORDED
+    return lost and clip.interval is not None and _touches(clip.interval, hole)
 
 
 def _fails_to_show(clip: Clip, hole: Interval) -> bool:

@@ -133,7 +133,7 @@ def distance_m(one: Position, other: Position) -> float:
     half_lat = (lat_2 - lat_1) / 2
     half_lon = math.radians((other.lon_e7 - one.lon_e7) / 1e7) / 2
     haversine = math.sin(half_lat) ** 2 + math.cos(lat_1) * math.cos(lat_2) * math.sin(half_lon) ** 2
-    return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(min(1.0, haversine)))
+    return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(min(1.0, max(0.0, haversine))))  # rounding, and odd positions
 
 
 def overlaps(one: Interval, other: Interval) -> bool:

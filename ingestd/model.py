@@ -34,6 +34,10 @@ class MediaKind(StrEnum):
     EMPTY = "empty"
 
 
+MAX_CLIP_MS: Final = 48 * 3600 * 1000
+"""No recorder films for two days in one file; a clip that claims to be longer has a length, and so a time, unknown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """Half-open span of time [start, end)."""
@@ -84,6 +88,8 @@ class Clip:
     case_stated: str = ""
     place: Position | None = None
     problems: tuple[str, ...] = ()
+    verdict: str = "unchecked"
+    """What the last check of the stored original found (``custody.verdicts.Verdict``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +194,7 @@ class Gap:
 
     interval: Interval
     reason: str
-    """``no-clip``, ``unusable-picture``, ``clip-truncated`` or ``recorder-missing``."""
+    """One of ``ingestd.coverage.GAP_REASONS``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,10 +34,11 @@ from custody.log import Log
 from custody.messages import MAX_ENTRIES, MAX_MESSAGE_BYTES, Receipts
 from custody.record import Draft
 from ingestd import cases
+from ingestd.cases import resolved
 from ingestd.catalogue import Catalogue
 from ingestd.errors import DatabaseError, MessageError, StateError
 from ingestd.index.repository import Repository, mirrored
-from ingestd.index.rows import Row
+from ingestd.index.rows import Row, text_in
 from ingestd.index.stations import described, gather
 from ingestd.judge import FlagChanges, Verdicts, assess, compare_flags, relink, settle_officers
 from ingestd.logbooks import Cosigner, Logbooks
@@ -301,14 +302,21 @@ class _Unit:
         if entry.record.event == "cases.imported":
             self._replay_import(entry)
         self.repository.project([entry], self.books.keyid)
+        if entry.record.event in {"integrity.checked", "central.verified"}:
+            self.touched.update(self.repository.clips([text_in(entry.record.block("object"), "id")]))
         self._applied_to(entry.seq + 1)
 
     def _replay_import(self, entry: Entry) -> None:
-        source = entry.record.block("import")
-        path = self.places.imports / str(source["sha256"])
-        imported = self._parse(path.read_bytes(), str(source["name"]))
-        if imported.errors:
-            raise StateError(f"{path}: imported before, but can no longer be read: {imported.errors[0].reason}")
+        """Do again what was imported, as it was understood then: catalogue, zone and roster may have changed since."""
+        digest = text_in(entry.record.block("import"), "resolved_sha256")
+        path = self.places.imports / f"{digest}{_RESOLVED}"
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise StateError(f"{path}: not what was imported; restore it")
+        try:
+            imported = resolved.read(data)
+        except ValueError as error:
+            raise StateError(f"{path}: imported before, but can no longer be read: {error}") from error
         self._apply_import(self.repository.changed(imported))
 
     def _index_unindexed(self, log: str, row: Row) -> None:
@@ -455,23 +463,36 @@ class _Unit:
 
     def _record_check(self, row: Row, result: ReadBack) -> None:
         row["check_ms"] = self.now_ms + _patience_ms(self.now_ms - row["copied_ms"])
-        if result.unreadable:
-            return
-        if result.missing:
-            if self.now_ms - row["copied_ms"] >= self.settings.missing_after_ms:
-                self._record_finding(row, "missing", "missing", "the store has no such object")
+        if result.unreadable or result.missing:
+            self._record_absence(row, result)
         elif (result.size, result.sha256) == (row["size"], row["sha256"]):
             answered: JsonObject = {"log": row["log"], "seq": row["seq"], "leaf": row["leaf"]}
             self._draft("central.verified", {"object": _stored(row), "entry": answered})
             self._clear(CHANGED.rule_id, row["object_id"])
+            if row["verdict"] != "unchecked":
+                self._judge_again(row, "verified")
         else:
             row["check_ms"] = self.now_ms + _FAILED_RECHECK_MS
             why = f"the store returned {result.size} bytes with SHA-256 {result.sha256}"
             self._record_finding(row, "failed", result.sha256, why)
 
+    def _record_absence(self, row: Row, result: ReadBack) -> None:
+        """What cannot be had is on its way, or the store is being mended, but not for ever."""
+        if self.now_ms - row["copied_ms"] < self.settings.missing_after_ms:
+            return
+        if result.missing:
+            self._record_finding(row, "missing", "missing", "the store has no such object")
+        elif row["verdict"] != "failed":
+            self._record_finding(row, "unreadable", "unreadable", result.unreadable[:1000])
+
+    def _judge_again(self, row: Row, verdict: str) -> None:
+        """What this clip's actions have to show depends on what became of its original."""
+        self.touched.setdefault(row["object_id"], row)["verdict"] = verdict
+
     def _record_finding(self, row: Row, verdict: str, found: str, why: str) -> None:
         if row["verdict"] == verdict:
             return
+        self._judge_again(row, verdict)
         self._draft("integrity.checked", {"object": _stored(row), "result": verdict, "reason": why})
         flag = original_changed(row["object_id"], row["name"], row["sha256"], found)
         compare_flags(self.flags, self.repository.open_flags([flag.flag_id]).values(), [flag])
@@ -486,8 +507,12 @@ class _Unit:
             return imported, changes
         sha256 = hashlib.sha256(data).hexdigest()
         replace_file(self.places.imports / sha256, data)
+        understood = resolved.write(changes)
+        understood_sha256 = hashlib.sha256(understood).hexdigest()
+        replace_file(self.places.imports / f"{understood_sha256}{_RESOLVED}", understood)
         counts: JsonObject = {kind: len(getattr(changes, kind)) for kind in _IMPORTED}
-        self._draft("cases.imported", {"import": {"name": name, "sha256": sha256, "size": len(data), **counts}})
+        source: JsonObject = {"name": name, "sha256": sha256, "size": len(data), "resolved_sha256": understood_sha256}
+        self._draft("cases.imported", {"import": {**source, **counts}})
         self._apply_import(changes)
         return imported, changes
 
@@ -499,6 +524,7 @@ class _Unit:
         """Write it, and have every clip and action that it concerns looked at again."""
         before = self.repository.actions(action.action_id for action in changes.actions)
         issued = self.repository.assignments({one.recorder for one in changes.assignments})
+        first_ledger = bool(changes.assignments) and self.repository.issued_to(()) is None
         self.repository.put_import(changes)
         acts = (*before.values(), *changes.actions)
         clips = {clip for action in acts for clip in self.repository.clips_near(action)}
@@ -510,7 +536,11 @@ class _Unit:
         settle_officers(self.repository, self.touched.values())
         self.repository.update_clips(list(self.touched.values()), ("officer", "officer_source"))
         self.actions.update(action.action_id for action in changes.actions)
-        self.actions.update(self.repository.actions_of_officers({one.officer for one in changes.assignments}))
+        replaced = {one.officer for known in issued.values() for one in known}
+        holders = replaced | {one.officer for one in changes.assignments}
+        self.actions.update(
+            self.repository.every_action() if first_ledger else self.repository.actions_of_officers(holders)
+        )
 
     def sweep(self) -> int:
         """Actions whose grace has run out, and files that never arrived."""
@@ -612,6 +642,7 @@ class _Unit:
 
 
 _DESCRIBED: Final = (*described({}, 0), "officer", "officer_source")
+_RESOLVED: Final = ".resolved.json"
 _IMPORTED: Final = ("officers", "recorders", "assignments", "cases", "actions")
 _ACTORS: Final[JsonValue] = [{"role": "system", "id": "ingestd"}]
 

@@ -35,6 +35,8 @@ def parse(
     ``zone`` is that of times written without one; ``known_officers`` are already in the index.
     """
     findings = Findings()
+    if not _is_text(name):
+        findings.error(0, NO_CELL, _FILE_NAME)
     rows = _rows(data, name, findings)
     if not rows and not findings.errors:
         findings.error(0, NO_CELL, Both("文件中没有数据行。", "The file has no rows."))
@@ -71,6 +73,14 @@ def _decoded(data: bytes) -> str | None:
     return None
 
 
+def _is_text(name: str) -> bool:
+    """Whether a file's name is text at all; what is not cannot be signed for."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+_FILE_NAME: Final = Both(
+    "文件名不是有效的 UTF-8，请改名后再导入。", "The name of the file is not UTF-8; rename it and import it again."
+)
 _TOO_LARGE: Final = Both(
     f"文件过大，最多 {MAX_FILE_BYTES // 1024**2} MiB，请分批导入。",
     f"The file is too large; at most {MAX_FILE_BYTES // 1024**2} MiB, import it in parts.",

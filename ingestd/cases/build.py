@@ -16,6 +16,7 @@ from ingestd.model import (
     EnforcementAction,
     Import,
     Interval,
+    Level,
     Officer,
     Position,
     Recorder,
@@ -25,6 +26,9 @@ from ingestd.rules.wording import Both
 
 LONG_ACTION_MS: Final = 7 * 24 * 60 * 60 * 1000
 """An act longer than a week is more likely a slip of the month; it is imported with a warning."""
+
+MAX_OFFICERS: Final = 50
+"""Officers of one act; more is a column that slipped, or several acts in one row."""
 
 _Value = TypeVar("_Value")
 
@@ -44,7 +48,8 @@ def build(rows: Sequence[Row], around: Surroundings, findings: Findings) -> Impo
     recorders = _values(_unique(_Table("recorders", _recorder, lambda r: r.serial), rows, findings))
     cases = _Cases(_values(_unique(_Table("cases", _case, lambda c: case_key(c.number)), rows, findings)))
     roster = _Roster([*around.known_officers, *officers])
-    ledger = _Table("assignments", lambda reader: _assignment(reader, roster, around.zone), _ledger_key)
+    held = _Held()
+    ledger = _Table("assignments", lambda reader: _assignment(reader, roster, around.zone, held), _ledger_key)
     assignments = _unique(ledger, rows, findings)
     acts = _Table("actions", lambda reader: _action(reader, roster, cases, around), lambda a: a.action_id)
     actions = _values(_unique(acts, rows, findings))
@@ -147,10 +152,30 @@ class _Roster:
             reader.wrong(column, _namesakes(written, sorted(named)))
             return written
         unknown = Both(
-            f"名册中没有“{written}”，已按执法证号保存。", f"{written} is not on the roster; kept as a number."
+            f"名册中没有“{written}”，已按执法证号保存；若是姓名，请先导入名册，再重新导入本文件。",
+            f"{written} is not on the roster; kept as a number. If it is a name, import the roster first and then this"
+            " file again.",
         )
         reader.warn(column, written, unknown)
         return written
+
+
+@dataclass(slots=True)
+class _Held:
+    """Who took which recorder when, as the file has said so far.
+
+    A ledger is corrected by giving another officer for the same recorder and start; a file that gives two of them says
+    nothing, and which of them was kept would be a matter of the order of its rows.
+    """
+
+    _taken: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
+
+    def take(self, reader: _Reader, entry: Assignment) -> None:
+        if reader.failed:
+            return
+        officer, line = self._taken.setdefault((entry.recorder, entry.start_ms), (entry.officer, reader.row.line))
+        if officer != entry.officer:
+            reader.wrong("officer", _taken_by(officer, line))
 
 
 @dataclass(slots=True)
@@ -216,6 +241,13 @@ def _duplicate(line: int) -> Both:
     return Both(f"与第 {line} 行重复。", f"It repeats line {line}.")
 
 
+def _taken_by(officer: str, line: int) -> Both:
+    return Both(
+        f"第 {line} 行已记载同一记录仪在同一时间由“{officer}”领用，请更正其中一行。",
+        f"Line {line} has the same recorder issued at the same time to {officer}; correct one of them.",
+    )
+
+
 def _namesakes(written: str, numbers: Sequence[str]) -> Both:
     several = "、".join(numbers)
     return Both(
@@ -244,12 +276,14 @@ def _case(reader: _Reader) -> Case:
     return Case(reader.identifier("number"), reader.text("title"), reader.text("unit"))
 
 
-def _assignment(reader: _Reader, roster: _Roster, zone: tzinfo) -> Assignment:
+def _assignment(reader: _Reader, roster: _Roster, zone: tzinfo, held: _Held) -> Assignment:
     recorder, officer = reader.identifier("recorder"), reader.identifier("officer")
     start_ms, end_ms = reader.time_ms("start", zone) or 0, reader.time_ms("end", zone)
     if end_ms is not None and end_ms < start_ms and not reader.failed:
         reader.wrong("end", Both("归还时间早于领用时间。", "It was returned before it was issued."))
-    return Assignment(recorder, roster.resolve(reader, "officer", officer), start_ms, end_ms)
+    assignment = Assignment(recorder, roster.resolve(reader, "officer", officer), start_ms, end_ms)
+    held.take(reader, assignment)
+    return assignment
 
 
 def _action(reader: _Reader, roster: _Roster, cases: _Cases, around: Surroundings) -> EnforcementAction:
@@ -259,7 +293,7 @@ def _action(reader: _Reader, roster: _Roster, cases: _Cases, around: Surrounding
     if interval.length_ms > LONG_ACTION_MS:
         long = Both("历时超过 7 天，请核对。", "It lasts over 7 days; please check.")
         reader.warn("end", reader.cell("end").text, long)
-    officers = tuple(dict.fromkeys(roster.resolve(reader, "officers", o) for o in reader.identifiers("officers")))
+    officers = _officers(reader, roster)
     radius_m = reader.metres("radius_m")
     return EnforcementAction(
         action_id=action_id,
@@ -275,9 +309,35 @@ def _action(reader: _Reader, roster: _Roster, cases: _Cases, around: Surrounding
     )
 
 
+def _officers(reader: _Reader, roster: _Roster) -> tuple[str, ...]:
+    written = reader.identifiers("officers")
+    if len(written) > MAX_OFFICERS:
+        reader.wrong("officers", _too_many(len(written)))
+        return ()
+    return tuple(dict.fromkeys(roster.resolve(reader, "officers", one) for one in written))
+
+
+def _too_many(count: int) -> Both:
+    return Both(
+        f"共 {count} 人，一个执法行为最多 {MAX_OFFICERS} 人；请核对，或分成多个执法行为。",
+        f"These are {count} officers; an act has at most {MAX_OFFICERS}. Please check, or split the act.",
+    )
+
+
+_NO_TYPE: Final = ActionType("none", Both("无", "none"), (), Level.TEXT, "", 0, 0, 0)
+"""Stands in while no catalogue is configured; its row has failed."""
+_NO_CATALOGUE: Final = Both(
+    "未配置执法行为目录，请在 ingestd.toml 的 [catalogue] file 中指定后再导入执法行为。",
+    "No catalogue of acts is configured; name one as [catalogue] file in ingestd.toml before acts are imported.",
+)
+
+
 def _type(reader: _Reader, catalogue: Catalogue) -> ActionType:
     """The type that was written; with a wrong one any, since the row has failed."""
     written = reader.text("type")
+    if not catalogue.types:
+        reader.wrong("type", _NO_CATALOGUE)
+        return _NO_TYPE
     action_type = catalogue.named(written)
     if action_type is None and written:
         reader.wrong("type", _unknown_type(catalogue.allowed()))

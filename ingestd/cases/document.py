@@ -23,6 +23,12 @@ be right.
   Unknown columns, officers who are not on the roster, acts of over 7 days and a recorder issued to two \
 people at once
   are imported and mentioned.
+* **台账 · The ledger.** 更正领用人时，写同一记录仪、同一领用时间和正确的人；同一文件中两行如此而人不同的，为错误。
+  A holder is corrected by a row with the same recorder, the same start and the right officer; two such rows with
+  different officers in one file are an error.
+* **姓名 · Names.** 以姓名填写而名册中尚无此人的，会提示；导入名册后请重新导入原文件。一个执法行为最多 50 人。
+  An officer given by a name that is not on the roster yet is mentioned; import the roster and then the file again.
+  An act has at most 50 officers.
 * **CSV.** 编码为 UTF-8（带或不带 BOM）或 GB18030，逗号或制表符分隔；一个文件一张表，由表头识别是哪一张；表头\
 可用中文或英文，全角半角、大小写、空格、下划线和括号中的说明均不影响识别，列的先后不限。
   UTF-8 with or without BOM, or GB 18030; separated by commas or tabs. One table in a file, recognised by its \

@@ -18,6 +18,7 @@ from ingestd.index.rows import Row, action_value, dumps, key_in, link_value, obj
 from ingestd.index.stations import Arrivals, entry_row
 from ingestd.link import ending
 from ingestd.model import (
+    MAX_CLIP_MS,
     Assignment,
     Case,
     Coverage,
@@ -34,8 +35,6 @@ V = TypeVar("V")
 
 CHUNK: Final = 500
 """Most values in one IN list (SQLite allows 32,766 variables, PostgreSQL 65,535)."""
-MAX_CLIP_MS: Final = 7 * 24 * 3600 * 1000
-"""No clip is longer than a week; bounds the index range in which clips of an action are looked for."""
 
 
 class Repository:
@@ -144,6 +143,10 @@ class Repository:
         c = t.action_officer.c
         queries = (select(c.action_id).where(c.officer.in_(names)) for names in _chunks(officers))
         return {action_id for query in queries for action_id in self._db.execute(query).scalars()}
+
+    def every_action(self) -> set[str]:
+        """Ids of all actions."""
+        return set(self._db.execute(select(t.action.c.action_id)).scalars())
 
     def actions_of_cases(self, keys: Iterable[str]) -> dict[str, EnforcementAction]:
         """Actions by id of cases by ``link.case_key``."""

@@ -76,6 +76,7 @@ def clip_value(row: AnyRow) -> Clip:
         case_stated=row["case_stated"],
         place=place_of(row),
         problems=tuple(loads(row["problems"])),
+        verdict=row["verdict"],
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from custody.canonical import JsonObject, JsonValue
 from custody.chain import Entry
 from ingestd.index.rows import MAX_PATH_CHARS, Row, dumps, integer_in, key_in, list_in, object_in, text_in
-from ingestd.model import MediaKind, case_key
+from ingestd.model import MAX_CLIP_MS, MediaKind, case_key
 
 UNOPENABLE: Final = frozenset({"unreadable-media", "moov-missing"})
 """Problems with which no tool opens the file."""
@@ -61,7 +61,7 @@ def entry_row(entry: Entry, keyid: str, object_id: str) -> Row:
 def described(media: JsonObject, unmeasured_clock_ms: int) -> Row:
     """Columns of a clip that its signed ``media`` block decides."""
     kind = _kind(media)
-    problems = [item for item in list_in(media, "problems") if isinstance(item, str)][:_MAX_PROBLEMS]
+    problems = _problems(media)
     status, reason = status_of(kind, text_in(media, "playable"), problems)
     stated_case = key_in(media, "case_as_stated")
     return {
@@ -224,11 +224,20 @@ def _kind(media: JsonObject) -> MediaKind:
     return _KINDS.get(text_in(media, "kind"), MediaKind.OTHER)
 
 
+def _problems(media: JsonObject) -> list[str]:
+    stated = [item for item in list_in(media, "problems") if isinstance(item, str)][:_MAX_PROBLEMS]
+    endless = (integer_in(media, "duration_ms") or 0) > MAX_CLIP_MS and "duration-implausible" not in stated
+    return [*stated, "duration-implausible"] if endless else stated
+
+
 def _time(media: JsonObject, unmeasured_clock_ms: int) -> Row:
-    """Corrected UTC: a time of the device's clock less its measured offset; a GPS time as it is."""
+    """Corrected UTC: a time of the device's clock less its measured offset; a GPS time as it is.
+
+    A clip that claims to last longer than any can has no known time, so that every way of looking it up agrees.
+    """
     start, clock = object_in(media, "start"), object_in(media, "clock")
-    utc_ms = integer_in(start, "utc_ms")
-    if utc_ms is None:
+    utc_ms, length_ms = integer_in(start, "utc_ms"), max(0, integer_in(media, "duration_ms") or 0)
+    if utc_ms is None or length_ms > MAX_CLIP_MS:
         return {"start_ms": None, "end_ms": None, "uncertainty_ms": 0}
     uncertainty_ms = integer_in(start, "uncertainty_ms") or 0
     if text_in(start, "clock") != "gps":
@@ -236,7 +245,6 @@ def _time(media: JsonObject, unmeasured_clock_ms: int) -> Row:
         measured_ms = integer_in(clock, "uncertainty_ms")
         utc_ms -= offset_ms or 0
         uncertainty_ms += unmeasured_clock_ms if offset_ms is None or measured_ms is None else measured_ms
-    length_ms = max(0, integer_in(media, "duration_ms") or 0)
     return {"start_ms": utc_ms, "end_ms": utc_ms + length_ms, "uncertainty_ms": max(0, uncertainty_ms)}
 
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from custody.canonical import JsonValue
 from ingestd.model import Flag
-from ingestd.rules.rule import Rule
+from ingestd.rules.rule import MAX_SHOWN, Rule
 from ingestd.rules.wording import Both
 
 RULE: Final = Rule(
@@ -50,7 +50,7 @@ def clip_not_arrived(seen: SeenFile, zone: ZoneInfo) -> Flag:
     inputs: dict[str, JsonValue] = {
         "station": seen.station,
         "recorder": seen.recorder,
-        "path": seen.path,
+        "path": seen.path[:MAX_SHOWN],
         "seen_ms": seen.seen_ms,
         "entry": seen.entry,
         "zone": zone.key,

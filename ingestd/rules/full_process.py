@@ -1,5 +1,7 @@
 """What the rules about full-process recording (全程音像记录) share."""
 
+import json
+from collections.abc import Sequence
 from typing import Final
 
 from custody.canonical import JsonValue
@@ -11,6 +13,10 @@ FULL_PROCESS_ARTICLE: Final = "运政办〔2019〕3号 一（二）2"
 
 MAX_GAPS_KEPT: Final = 200
 """Gaps written into a flag; it is a signed log entry and must stay small. All are counted."""
+
+
+MAX_OFFICERS_BYTES: Final = 4_000
+"""Names of officers written into a flag, as JSON; the act itself keeps all."""
 
 
 def is_due(action: EnforcementAction, now_ms: int, policy: Policy) -> bool:
@@ -28,7 +34,7 @@ def inputs_of(action: EnforcementAction, coverage: Coverage, policy: Policy) -> 
         "type_zh": name.zh,
         "type_en": name.en,
         "level": action.level.value,
-        "officers": list(action.officers),
+        "officers": _officers(action.officers),
         "start_ms": action.interval.start_ms,
         "end_ms": action.interval.end_ms,
         "zone": policy.zone.key,
@@ -40,6 +46,18 @@ def inputs_of(action: EnforcementAction, coverage: Coverage, policy: Policy) -> 
         "gap_count": len(coverage.gaps),
         "gaps": [_gap(gap) for gap in coverage.gaps[:MAX_GAPS_KEPT]],
     }
+
+
+def _officers(officers: Sequence[str]) -> list[JsonValue]:
+    """As many as there is room for; where that is not all, the last item says how many there are."""
+    kept: list[JsonValue] = []
+    room = MAX_OFFICERS_BYTES
+    for officer in officers:
+        room -= len(json.dumps(officer, ensure_ascii=False).encode()) + 1
+        if room < 0:
+            return [*kept, f"…（{len(officers)}）"]
+        kept.append(officer)
+    return kept
 
 
 def _gap(gap: Gap) -> dict[str, JsonValue]:

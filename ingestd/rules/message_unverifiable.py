@@ -3,7 +3,7 @@
 from typing import Final
 
 from ingestd.model import Flag
-from ingestd.rules.rule import Rule
+from ingestd.rules.rule import MAX_SHOWN, Rule
 from ingestd.rules.wording import Both
 
 RULE: Final = Rule(
@@ -31,4 +31,5 @@ RULE: Final = Rule(
 
 def message_unverifiable(message_sha256: str, station: str, finding: str) -> Flag:
     """The flag for one quarantined message; ``finding`` is a word of ``custody.verdicts``."""
-    return RULE.flag(message_sha256, {"message": message_sha256, "station": station, "finding": finding})
+    inputs = {"message": message_sha256, "station": station[:MAX_SHOWN], "finding": finding[:MAX_SHOWN]}
+    return RULE.flag(message_sha256, inputs)

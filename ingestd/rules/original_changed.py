@@ -3,7 +3,7 @@
 from typing import Final
 
 from ingestd.model import Flag
-from ingestd.rules.rule import Rule
+from ingestd.rules.rule import MAX_SHOWN, Rule
 from ingestd.rules.wording import Both
 
 RULE: Final = Rule(
@@ -15,9 +15,10 @@ RULE: Final = Rule(
         "Recordings and electronic data are whole and unchanged, which is examined by comparing their integrity value.",
     ),
     noticed=Both(
-        "从存储中重新读取原始文件，文件缺失或其 SHA-256 与采集时签名的值不同；再次核验相符后自动撤销。",
-        "The original was read again from the store and is missing, or its SHA-256 is not the one signed when it was"
-        " offloaded. It is withdrawn when a later check finds it as recorded.",
+        "从存储中重新读取原始文件，文件缺失、长时间无法读取或其 SHA-256 与采集时签名的值不同；再次核验相符后自动撤销。",
+        "The original was read again from the store and is missing, cannot be read for long, or its SHA-256 is not the"
+        " one signed when it was offloaded. Such a clip covers no act. It is withdrawn when a later check finds it as"
+        " recorded.",
     ),
     sentence=Both(
         "原始文件 {name}（{object}）与记录不符：应为 {expected}，实为 {found}。",
@@ -35,6 +36,11 @@ RULE: Final = Rule(
 
 
 def original_changed(object_id: str, name: str, expected_sha256: str, found: str) -> Flag:
-    """The flag for one original; ``found`` is the digest that was read, or ``missing``."""
-    inputs = {"object": object_id, "name": name, "expected": expected_sha256, "found": found}
+    """The flag for one original; ``found`` is the digest that was read, or ``missing``, or ``unreadable``."""
+    inputs = {
+        "object": object_id,
+        "name": name[:MAX_SHOWN],
+        "expected": expected_sha256[:MAX_SHOWN],
+        "found": found[:MAX_SHOWN],
+    }
     return RULE.flag(object_id, inputs)

@@ -9,6 +9,8 @@ from ingestd.model import EnforcementAction, Flag
 from ingestd.rules.wording import Both, Inputs, Language, spoken
 
 HOUR_MS: Final = 60 * 60 * 1000
+MAX_SHOWN: Final = 500
+"""Longest text of a stranger's that a flag repeats, in characters: a flag has to fit into a signed entry."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class Both:
 
 REASONS: Final = {
     "no-clip": Both("无录像", "no clip"),
+    "original-not-as-recorded": Both("原始文件缺失、被改动或无法读取", "original missing, altered or unreadable"),
     "unusable-picture": Both("画面不可用", "unusable picture"),
     "clip-truncated": Both("录像中断或截断", "clip truncated"),
     "recorder-missing": Both("未领用记录仪", "no recorder issued"),

@@ -109,6 +109,7 @@ CODES: Final[Mapping[str, str]] = {
     "unmeasured": phrase("not measured"),
     # Gaps.
     "no-clip": phrase("no clip"),
+    "original-not-as-recorded": phrase("original missing, altered or unreadable"),
     "unusable-picture": phrase("picture unusable"),
     "clip-truncated": phrase("clip cut off"),
     "recorder-missing": phrase("recorder missing"),

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestd.cases import MAX_FILE_BYTES, parse
+from ingestd.cases import MAX_FILE_BYTES, parse, resolved
+from ingestd.cases.build import MAX_OFFICERS
 from ingestd.cases.columns import TABLES, heading_key, recognise
 from ingestd.cases.document import document
 from ingestd.cases.fields import FieldError, identifiers, time_ms
-from ingestd.catalogue import load
+from ingestd.catalogue import Catalogue, load
 from ingestd.model import Assignment, Case, Level, Officer, Position, Recorder
 
 ROOT = Path(__file__).parents[2]
@@ -404,3 +406,56 @@ def test_no_csv_of_about_the_right_shape_makes_it_raise(rows):
     csv.writer(text).writerows([HEAD.split(","), *rows])
     found = parse(text.getvalue().encode("utf-8", "surrogatepass"), "x.csv", CATALOGUE)
     assert found.errors or found.actions
+
+
+def test_two_holders_from_one_moment_are_refused_in_either_order():
+    rows = ["REC1,A,2026-11-01 08:00,", "REC1,B,2026-11-01 08:00,"]
+    for order in (rows, rows[::-1]):
+        found = read("recorder,officer,start,end\n" + "\n".join(order))
+        [error] = found.errors
+        assert (error.line, error.column, error.value) == (3, "officer", order[1].split(",")[1])
+        assert "2" in error.reason_zh
+        assert "Line 2" in error.reason_en
+        assert found.assignments == ()
+
+
+def test_an_act_has_a_bounded_number_of_officers():
+    def of(count):
+        many = "；".join(f"{number:03d}" for number in range(count))
+        return actions(f"CF-01,云〔2026〕1号,查封扣押,2026-11-22 09:30,2026-11-22 10:30,{many}")
+
+    assert of(MAX_OFFICERS).errors == ()
+    [error] = of(MAX_OFFICERS + 1).errors
+    assert (error.line, error.column) == (2, "执法人员")
+    assert str(MAX_OFFICERS) in error.reason
+
+
+def test_without_a_catalogue_an_act_is_refused_in_a_sentence():
+    found = parse(f"{HEAD}\n{GOOD}\n".encode(), "x.csv", Catalogue("none", {}))
+    [error] = found.errors
+    assert (error.line, error.column, error.value) == (2, "行为类型", "查封扣押")
+    assert "[catalogue] file" in error.reason
+
+
+def test_a_file_name_that_is_no_text_is_refused_in_a_sentence():
+    found = read(f"{HEAD}\n{GOOD}\n", name="f\udcff.csv")
+    assert ["UTF-8" in error.reason for error in found.errors] == [True]
+    assert found.actions == ()
+
+
+def test_a_name_before_its_roster_says_what_to_do():
+    found = actions(GOOD.replace("007", "陈国栋"))
+    assert ["先导入名册" in warning.reason_zh for warning in found.warnings] == [True]
+
+
+def test_a_resolved_import_is_read_as_it_was_written():
+    for example in sorted(EXAMPLES.glob("*")):
+        imported = parse(example.read_bytes(), example.name, CATALOGUE)
+        again = resolved.read(resolved.write(imported))
+        assert again == replace(imported, errors=(), warnings=(), rows=0)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"version": 2}', b'{"version": 1, "officers": [{}]}', b"\xff"])
+def test_what_is_no_resolved_import_is_a_value_error(data):
+    with pytest.raises(ValueError, match=r"."):
+        resolved.read(data)

@@ -53,6 +53,7 @@ file = "{CATALOGUE}"
     centre = service.build(configuration.load(made / "ingestd.toml"))
     centre.pipeline.start()
     centre.pipeline.handle([station.message()])
+    centre.pipeline.checkpoint()
     centre.engine.dispose()
     (made / "cases.json").write_bytes(registers())
     return made

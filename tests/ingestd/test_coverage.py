@@ -65,6 +65,13 @@ def test_a_spoilt_picture_does_not_cover_and_is_the_reason(problem):
     assert (found.nominal_ppm, found.gaps) == (0, (Gap(span(0, 10), "unusable-picture"),))
 
 
+@pytest.mark.parametrize("verdict", ["failed", "missing", "unreadable"])
+def test_an_original_that_is_not_as_recorded_does_not_cover_and_is_the_reason(verdict):
+    found = cover(action(), [clip(interval=span(0, 4), verdict=verdict), clip("c2", span(4, 8), verdict="verified")])
+    assert (found.nominal_ppm, found.clips) == (400_000, ("c2",))
+    assert [gap.reason for gap in found.gaps] == ["original-not-as-recorded", "no-clip"]
+
+
 def test_sound_that_cannot_be_played_is_no_unusable_picture():
     assert cover(action(), [clip(kind=MediaKind.AUDIO, problems=("unreadable-media",))]).gaps[0].reason == "no-clip"
 

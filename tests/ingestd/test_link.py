@@ -2,7 +2,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingestd import link
@@ -245,3 +245,19 @@ def test_agrees_with_the_oracle(one, some, far):
 def test_the_order_of_the_actions_does_not_matter(one, some, random):
     shuffled = random.sample(some, len(some))
     assert link.decide(one, shuffled) == link.decide(one, some)
+
+
+_whole = st.integers(-(2**53), 2**53)
+
+
+@given(_whole, _whole, _whole, _whole)
+@example(900_000_000, 0, 10_000_000_000, 0)
+@example(1_449_999_993, -690_000_000, 350_000_007, 1_110_000_000)
+def test_any_two_positions_have_a_distance(lat_1, lon_1, lat_2, lon_2):
+    assert 0 <= link.distance_m(Position(lat_1, lon_1), Position(lat_2, lon_2)) <= math.pi * link.EARTH_RADIUS_M + 1
+
+
+def test_rounding_beyond_the_poles_makes_no_distance_imaginary():
+    for number in range(20_000):
+        lat = 350_000_000 + number * 7
+        assert link.distance_m(Position(1_800_000_000 - lat, -690_000_000), Position(lat, 1_110_000_000)) >= 0

@@ -1,18 +1,21 @@
 """One unit of work after another, over both databases; the logs lie in memory."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import event, text, update
 
 from custody.checkpoint import COSIGNATURE, NoteKey, parse_note
 from custody.messages import Records
 from custody.receipt import covers, read_receipt
+from ingestd.catalogue import Catalogue
 from ingestd.errors import DatabaseError, StateError
 from ingestd.index import tables as t
 from ingestd.index.database import open_engine
 from ingestd.index.queries import ClipFilter
+from ingestd.model import MAX_CLIP_MS, Level
 from ingestd.pipeline import ReadBack, Received
 from tests.fakes.centre_station import AUTHORITY, NOW_MS, FakeStation, camera
 from tests.fakes.centre_world import ORIGIN, SIGNER, WITNESS, World
@@ -188,6 +191,140 @@ def test_unreadable_store_changes_nothing_but_the_next_attempt(world, station):
 
     assert world.events() == before
     assert world.pipeline.checks_due(10) == []
+
+
+def test_original_that_cannot_be_read_for_long_is_flagged_and_withdrawn_when_it_can(world, station):
+    object_id = station.copied()
+    world.pipeline.handle([station.message()])
+    world.clock.ms = station.utc_ms + HOUR
+
+    for _ in range(2):
+        world.pipeline.record_checks([ReadBack(object_id, unreadable="EIO")])
+
+    [flag] = flags(world).values()
+    assert (flag.rule, flag.inputs["found"]) == ("original-not-as-recorded", "unreadable")
+    assert world.events().count("integrity.checked") == 1
+    world.clock.ms += HOUR
+    world.pipeline.record_checks(world.read_back())
+    assert flags(world) == {}
+    assert world.queries.clip(object_id).row.verdict == "verified"
+
+
+def test_altered_original_stays_altered_while_the_store_is_away(world, station):
+    object_id = station.copied()
+    world.pipeline.handle([station.message()])
+    world.pipeline.record_checks([ReadBack(object_id, 1, "00" * 32)])
+    world.clock.ms += 9 * HOUR
+
+    world.pipeline.record_checks([ReadBack(object_id, unreadable="503")])
+
+    assert world.queries.clip(object_id).row.verdict == "failed"
+
+
+@pytest.mark.parametrize(
+    "found", [{"missing": True}, {"unreadable": "EIO"}, {"size": 1, "sha256": "00" * 32}], ids=lambda f: next(iter(f))
+)
+@pytest.mark.parametrize("crash", [False, True])
+def test_act_is_not_covered_by_an_original_that_is_not_as_recorded(world, station, found, crash):
+    load(world)
+    object_id = station.clip(START, 10 * 60_000, officer_as_stated="000001")
+    world.pipeline.handle([station.message()])
+    assert flags(world) == {}
+    world.clock.ms += 30 * HOUR
+
+    checks = [ReadBack(object_id, **found)]
+    if crash:
+        crash_before_commit(world, lambda: world.pipeline.record_checks(checks))
+        world.pipeline.start()
+    else:
+        world.pipeline.record_checks(checks)
+
+    assert {flag.rule for flag in flags(world).values()} == {"original-not-as-recorded", "missing-full-process-video"}
+    coverage = world.queries.action("A1").coverage
+    assert (coverage.nominal_ppm, [gap.reason for gap in coverage.gaps]) == (0, ["original-not-as-recorded"])
+
+    world.clock.ms += HOUR
+    world.pipeline.record_checks(world.read_back())
+    assert flags(world) == {}
+    assert world.queries.action("A1").coverage.nominal_ppm == 1_000_000
+
+
+def crash_before_commit(world, step):
+    """The step's entries are in the logs, its rows are not; the centre is started anew."""
+    armed = [True]
+
+    def fail(_connection):
+        if armed:
+            armed.clear()
+            raise OSError("power cut")
+
+    event.listen(world.engine, "commit", fail)
+    with pytest.raises(OSError, match="power cut"):
+        step()
+    event.remove(world.engine, "commit", fail)
+    world.restart()
+
+
+@pytest.mark.parametrize("clip_first", [True, False])
+def test_clip_of_days_has_no_time_whichever_came_first(world, station, clip_first):
+    object_id = station.clip(START, MAX_CLIP_MS + 1, officer_as_stated="000001")
+    steps = [lambda: world.pipeline.handle([station.message()]), lambda: load(world, start=START + 40 * HOUR)]
+    for step in steps if clip_first else reversed(steps):
+        step()
+
+    row = world.queries.clip(object_id).row
+    assert (row.start_ms, row.links) == (None, 0)
+    assert row.problems == ("duration-implausible",)
+
+
+def test_longest_clip_is_linked_whichever_came_first(world, station):
+    object_id = station.clip(START, MAX_CLIP_MS, officer_as_stated="000001")
+    world.pipeline.handle([station.message()])
+    load(world, start=START + MAX_CLIP_MS - 60_000)
+
+    assert world.queries.clip(object_id).row.links == 1
+
+
+@pytest.mark.parametrize("ledger_first", [True, False])
+def test_first_ledger_explains_gaps_whichever_came_first(world, ledger_first):
+    ledger = b"recorder,officer,start\nREC9,000009,2026-11-01T00:00:00Z\n"
+    steps = [lambda: world.pipeline.import_cases(ledger, "ledger.csv"), lambda: load(world)]
+    for step in steps if ledger_first else reversed(steps):
+        step()
+
+    assert [gap.reason for gap in world.queries.action("A1").coverage.gaps] == ["recorder-missing"]
+
+
+@pytest.mark.parametrize("catalogue", [{}, None])
+def test_import_done_again_after_a_crash_is_what_it_was(world, catalogue):
+    crash_before_commit(world, lambda: load(world))
+    settings = world.pipeline._settings
+    seizure = settings.catalogue.types["seizure"]
+    types = {"seizure": replace(seizure, level=Level.TEXT)} if catalogue is None else catalogue
+    world.pipeline._settings = replace(settings, catalogue=Catalogue("other", types))
+
+    world.pipeline.start()
+
+    assert world.queries.action("A1").action.level is Level.FULL
+
+
+def test_resolved_import_that_was_altered_stops(world):
+    crash_before_commit(world, lambda: load(world))
+    [path] = (world.folder / "imports").glob("*.resolved.json")
+    path.write_bytes(path.read_bytes().replace(b"000001", b"000002"))
+
+    with pytest.raises(StateError, match="not what was imported"):
+        world.pipeline.start()
+
+
+def test_act_of_many_officers_can_be_flagged(world):
+    many = "、".join(f"officer-number-{number:040d}" for number in range(50))
+    row = f"A9,C1,seizure,2026-11-01T00:00:00Z,2026-11-01T01:00:00Z,{many}\n"
+    world.pipeline.import_cases(f"action_id,case,type,start,end,officers\n{row}".encode(), "a.csv")
+
+    world.pipeline.sweep()
+
+    assert [flag.action_id for flag in flags(world).values()] == ["A9"]
 
 
 def test_bad_message_is_kept_flagged_and_spoils_no_other(world, station):
@@ -506,7 +643,8 @@ def test_import_twice_is_one_entry_and_a_dry_run_none(world):
     assert changed.actions == ()
     assert world.events() == before
     assert before.count("cases.imported") == 1
-    assert len(list((world.folder / "imports").iterdir())) == 1
+    assert len(list((world.folder / "imports").glob("*.resolved.json"))) == 1
+    assert len(list((world.folder / "imports").iterdir())) == 2
 
 
 def test_import_with_a_wrong_row_imports_nothing(world):

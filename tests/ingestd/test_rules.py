@@ -4,12 +4,17 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from custody.canonical import canonical_bytes
 from ingestd import rules
+from ingestd.cases.build import MAX_OFFICERS
 from ingestd.catalogue import load
 from ingestd.coverage import cover
+from ingestd.index.rows import MAX_KEY_CHARS, MAX_PATH_CHARS
 from ingestd.model import Level, MediaKind
+from ingestd.pipeline import _flag_block
 from ingestd.rules.document import document
 from ingestd.rules.full_process import MAX_GAPS_KEPT
 from ingestd.rules.wording import length, moment, share, spoken
@@ -185,3 +190,49 @@ def test_a_gap_over_midnight_names_both_days():
 def test_the_agencys_period_of_grace_counts():
     policy = replace(POLICY, grace_ms=0)
     assert names(rules.evaluate(action(), cover(action(), []), END, policy)) == ["missing-full-process-video"]
+
+
+_called = st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs"]), min_size=1, max_size=200)
+_widest = st.sampled_from(["\U0001f46e" * 200, '"' * 200, "\\" * 200, "执" * 200])
+_words = st.one_of(_called, _widest)
+_anything = st.one_of(st.text(max_size=200), st.sampled_from(["\x01" * 4000, "\U0001f46e" * 4000, '"' * 4000]))
+MAX_FLAG_BYTES = 48_000
+"""Signed and in base64, a payload of this size still is an entry of at most 65,535 bytes."""
+
+
+def entry_bytes(flag):
+    return len(canonical_bytes({"flag": _flag_block(flag)}))
+
+
+@given(_words, _words, _words, _words, st.lists(_words, min_size=1, max_size=MAX_OFFICERS), st.integers(0, 400))
+@example("\U0001f46e" * 200, '"' * 200, '"' * 200, '"' * 200, ["\U0001f46e" * 200] * 400, 400)
+@example("a", "c", "t", "t", [f"officer-number-{n:040d}" for n in range(400)], 400)
+def test_flag_about_any_act_fits_into_an_entry(action_id, case, zh, article, officers, holes):
+    act = action(action_id, span(0, 2000), case=case, officers=tuple(officers), tolerated_gap_ms=0)
+    footage = [clip(f"c{n}", span(n * 4, n * 4 + 1), problems=("truncated",)) for n in range(holes)]
+    policy = rules.Policy(types={act.type: rules.TypeName(rules.Both(zh, zh), article)})
+
+    found = rules.evaluate(act, cover(act, footage), DUE + 2000 * MINUTE, policy)
+
+    assert len(found) == 1
+    assert all(entry_bytes(flag) <= MAX_FLAG_BYTES for flag in found)
+
+
+@given(_anything, _anything, _anything)
+@example("\x01" * 4000, "\x01" * 4000, "\x01" * 4000)
+def test_flag_about_a_strangers_words_fits_into_an_entry(one, two, three):
+    key = one[:MAX_PATH_CHARS]  # what an index row keeps
+    seen = rules.SeenFile(two[:MAX_KEY_CHARS], three[:MAX_KEY_CHARS], key, T0, "custody.example/station-01:7")
+    for flag in (
+        rules.message_unverifiable("00" * 32, one, two),
+        rules.original_changed("00" * 16, one, two, three),
+        rules.clip_not_arrived(seen, POLICY.zone),
+    ):
+        assert entry_bytes(flag) <= MAX_FLAG_BYTES
+
+
+def test_officers_that_a_flag_has_no_room_for_are_counted():
+    many = tuple(f"officer-number-{number:040d}" for number in range(400))
+    (flag,) = flags(action(officers=many))
+    assert flag.inputs["officers"][0] == many[0]
+    assert flag.inputs["officers"][-1] == "…（400）"
