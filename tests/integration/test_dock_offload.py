@@ -68,9 +68,8 @@ class Watch:
     def _wait(self, node: str, kind: type[Event], time_number: int, fits: Callable[[Event], bool]) -> Event:
         end = time.monotonic() + 20
         while time.monotonic() < end:
-            hits = [
-                event for event in self.events if isinstance(event, kind) and event.node == node and readable(event)
-            ]
+            here = [event for event in self.events if isinstance(event, kind) and event.node == node]
+            hits = [event for event in here if fits(event)]
             if len(hits) >= time_number:
                 return hits[time_number - 1]
             time.sleep(0.02)
