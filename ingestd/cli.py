@@ -14,6 +14,7 @@ import structlog
 import typer
 
 from ingestd import service
+from ingestd.anchors import setup as anchors
 from ingestd.anchors.commands import anchors_app, witness
 from ingestd.audit import export_commands
 from ingestd.audit.applied import applied
@@ -80,6 +81,7 @@ def check_config(config: ConfigOption = None, data_dir: DataOption = None, as_js
     """Read the configuration and say what is wrong with it."""
     loaded = _load(config, data_dir)
     service.load_catalogue(loaded)
+    anchors.check(loaded)
     facts = {"ok": True, "stations": [station.id for station in loaded.stations], "log": loaded.origin}
     _print(facts, as_json, lambda: [f"OK: {loaded.origin}, {len(loaded.stations)} stations"])
 

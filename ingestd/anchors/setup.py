@@ -20,6 +20,13 @@ FOLDER: Final = "anchors"
 _HOUR_MS: Final = 3_600_000
 
 
+def check(config: Config) -> None:
+    """Raises ``ConfigError`` when a certificate or a witness of ``[anchors]`` cannot be used."""
+    witnesses(config)
+    for section in config.anchors.tsa:
+        _trust(section)
+
+
 def published(config: Config) -> PublishedLog:
     """The centre log as anybody may see it."""
     return PublishedLog(_files(config))

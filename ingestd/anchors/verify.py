@@ -74,8 +74,7 @@ class Report:
     @property
     def outcome(self) -> Outcome:
         """0 only when at least one anchor was checked and everything fits."""
-        nothing = [] if self.anchors else [Finding.NOTHING_CHECKED]
-        return outcome((one.verdict for one in self.anchors), [*(finding for finding, _ in self.findings), *nothing])
+        return outcome((one.verdict for one in self.anchors), (finding for finding, _ in self.findings))
 
     def note(self, finding: Finding, reason: str) -> None:
         """Add a finding, once."""
@@ -112,6 +111,8 @@ def verify(subject: Subject) -> Report:
     log = _read(report, subject, {one.size for _, one in kept})
     for store, one in kept:
         report.anchors.append(_check(report, subject, log, one, str(store.folder)))
+    if not kept:
+        report.note(Finding.NOTHING_CHECKED, "there is no anchor")
     _named_are_there(report, log, [one for _, one in kept])
     _series(report, subject)
     for store in subject.stores:

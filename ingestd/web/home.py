@@ -113,6 +113,12 @@ _FLAG_QUEUES: Final = (
         phrase("messages kept in quarantine with their reason"),
         "shield",
     ),
+    (
+        "anchor-missing",
+        phrase("Not anchored outside"),
+        phrase("nobody outside has vouched for the centre log lately"),
+        "shield",
+    ),
 )
 _ALWAYS: Final = frozenset({"missing-full-process-video", "full-process-gap", "clip-not-arrived"})
 """Queues that are shown even when empty; the others appear when there is something in them."""

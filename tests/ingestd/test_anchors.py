@@ -242,6 +242,10 @@ def test_notes_of_strangers_and_of_another_log_are_refused(site):
     with pytest.raises(TokenError) as bad:
         site.anchorer().add_witness(spoilt, [CENTRE_KEY])
     assert bad.value.finding == "sig-bad"
+    lines = good.splitlines(keepends=True)
+    with pytest.raises(TokenError, match="no known key") as unsigned:
+        site.anchorer().add_witness(b"".join([*lines[:4], lines[-1]]), [CENTRE_KEY])
+    assert unsigned.value.finding == "key-unknown", "a witness vouches for our checkpoint, it does not make one"
     assert site.store.kept() == []
 
 

@@ -3,10 +3,11 @@
 import hashlib
 import shutil
 import time
+from dataclasses import replace
 
 import pytest
 
-from custody.checkpoint import NoteKey, cosign, parse_note
+from custody.checkpoint import NoteKey, cosign, parse_note, sign_checkpoint
 from custody.signer import Ed25519Signer
 from custody.verdicts import Finding, Outcome, Verdict
 from ingestd.anchors.decide import Schedule
@@ -19,6 +20,7 @@ from tests.fakes.anchoring import (
     OUTSIDER_KEY,
     OUTSIDER_NAME,
     SCHEDULE,
+    SIGNER,
     FakeTsa,
     Site,
 )
@@ -90,6 +92,7 @@ def test_nothing_to_check_is_never_well(tmp_path, site):
     empty = Site(tmp_path / "empty")
     report = verify(subject(empty, schedule=None, trusts={}))
     assert report.outcome is Outcome.COULD_NOT_CHECK
+    assert findings(report) == {Finding.NOTHING_CHECKED}
     assert report.as_json()["caveat"]["en"].startswith("No anchor outside")
 
 
@@ -101,7 +104,7 @@ def test_a_log_made_anew_by_the_holder_of_every_key_is_caught_by_the_anchors(tmp
     assert Finding.ANCHOR_MISMATCH in findings(with_anchors)
     assert {one.verdict for one in with_anchors.anchors} == {Verdict.FAILED}
     without = verify(subject(other, stores=[AnchorStore(tmp_path / "none")], schedule=None))
-    assert findings(without) == set(), "missed, as documented"
+    assert findings(without) == {Finding.NOTHING_CHECKED}, "missed, as documented; but never called well"
 
 
 def test_an_insider_who_also_anchors_anew_is_caught_by_the_copy_that_others_kept(tmp_path, site):
@@ -194,7 +197,7 @@ def test_a_hole_in_the_series_is_missing_and_so_is_its_end(site):
 
 def test_configured_and_not_one_there_is_missing(tmp_path, site):
     report = verify(subject(site, stores=[AnchorStore(tmp_path / "none")]))
-    assert findings(report) == {Finding.ANCHOR_MISSING}
+    assert findings(report) == {Finding.ANCHOR_MISSING, Finding.NOTHING_CHECKED}
     assert report.outcome is Outcome.NOT_AS_RECORDED
 
 
@@ -235,11 +238,25 @@ def test_entries_dated_after_the_token_that_covers_them_are_told(tmp_path, local
 
 
 def test_more_entries_cannot_have_been_vouched_for_earlier(site):
-    now_ms = site.centre.clock.ms
-    signed = parse_note(site.centre.checkpoint().note)
-    early = cosign(signed, OUTSIDER_NAME, OUTSIDER, (now_ms - 10 * HOUR_MS) // 1000)
-    site.anchorer().add_witness(early, [CENTRE_KEY])
-    assert Finding.TIME_REGRESSION in findings(verify(subject(site)))
+    for hours, expected in ((2, set()), (1, {Finding.TIME_REGRESSION})):
+        site.centre.grow()
+        utc_s = (site.centre.clock.ms + hours * HOUR_MS) // 1000
+        note = cosign(parse_note(site.centre.checkpoint().note), OUTSIDER_NAME, OUTSIDER, utc_s)
+        site.anchorer().add_witness(note, [CENTRE_KEY])
+        assert findings(verify(subject(site))) == expected
+
+
+def test_a_witness_that_saw_another_root_of_that_size_proves_a_fork(tmp_path, site):
+    """Both checkpoints bear the centre's signature."""
+    signed = site.centre.checkpoint()
+    copy = AnchorStore(tmp_path / "copy")
+    copy.put_checkpoint(signed.checkpoint.size, signed.note)
+    forked = parse_note(sign_checkpoint(replace(signed.checkpoint, root=b"f" * 32), SIGNER))
+    note = cosign(forked, OUTSIDER_NAME, OUTSIDER, site.centre.clock.ms // 1000)
+    copy.put(signed.checkpoint.size, "witness", OUTSIDER_NAME, note)
+    report = verify(subject(site, stores=[site.store, copy]))
+    assert findings(report) == {Finding.ANCHOR_MISMATCH}
+    assert "another checkpoint" in report.findings[0][1]
 
 
 def test_strange_files_are_told(site):

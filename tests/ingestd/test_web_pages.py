@@ -87,6 +87,8 @@ def test_rare_queues_appear_only_with_something_in_them(visitor, index):
     assert "无法核验的消息" not in text_of(visitor.get("/"))
     index.raised.append(replace(index.raised[0], rule="message-unverifiable", flag_id="m", inputs={}))
     assert cards(text_of(visitor.get("/")))["/flags?rule=message-unverifiable"] == 1
+    index.raised.append(replace(index.raised[0], rule="anchor-missing", flag_id="a", inputs={}))
+    assert "未取得外部证明" in text_of(visitor.get("/"))
 
 
 def test_files_that_never_came_are_said(visitor, index):

@@ -251,7 +251,8 @@ def test_certificates_that_cannot_be_used_are_said_at_once(tmp_path, tsa):
     assert done.returncode == ConfigError.exit_code
     assert "a root certificate" in done.stderr
     (folder / "ingestd.toml").write_text((folder / "ingestd.toml").read_text().replace(str(tsa.cert), "absent.pem"))
-    assert "cannot be read" in ingestd("anchors", "verify", "--data-dir", folder).stderr
+    for command in (("anchors", "verify"), ("config", "check")):
+        assert "absent.pem: cannot be read" in ingestd(*command, "--data-dir", folder).stderr
 
 
 class TestWitnessCommand:
