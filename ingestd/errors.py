@@ -5,6 +5,7 @@
     CentreError                 exit 70  (EX_SOFTWARE)
     ├── ConfigError             exit 78  a configuration file, key or value is wrong           policy stop
     ├── StateError              exit 65  log, mirror and database contradict each other        policy stop
+    │   └── MirrorError         –        the copy of one station's log is not what was signed  policy stop
     ├── ImportFileError         exit 65  a file of cases has wrong rows; nothing was imported  policy stop
     ├── MessageError            –        a message cannot be verified                          policy quarantine
     ├── StoreError              exit 69  the evidence store did not answer                     policy retry
@@ -49,6 +50,10 @@ class StateError(CentreError):
     """What is on disk contradicts itself, such as an empty database beside a non-empty log."""
 
     exit_code = 65
+
+
+class MirrorError(StateError):
+    """Our copy of one station's log is damaged: that station is set aside with a flag, the others are served."""
 
 
 class ImportFileError(CentreError):

@@ -54,6 +54,13 @@ class FlagChanges:
     changed: list[Flag] = field(default_factory=list)
     cleared: list[Flag] = field(default_factory=list)
 
+    def add(self, more: "FlagChanges") -> None:
+        """Take in what was found about other actions."""
+        self.coverages += more.coverages
+        self.set += more.set
+        self.changed += more.changed
+        self.cleared += more.cleared
+
 
 def settle_officers(repository: Repository, rows: Iterable[Row]) -> None:
     """Fill in who wore the recorder: the ledger first, then what the media or the device state."""

@@ -3,15 +3,16 @@
 After any failure the books are closed (``forget``) and opened anew, which is also what a restart does: one way back.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from custody.chain import Entry
 from custody.checkpoint import SignedCheckpoint, cosign
+from custody.envelope import open_envelope, verify
 from custody.errors import EvidenceError
-from custody.log import Log, LogFiles
+from custody.log import Log, LogFiles, entry_of
 from custody.record import Draft
 from custody.signer import Ed25519Signer, Signer, VerifyKey, verify_key
-from ingestd.errors import StateError
+from ingestd.errors import MirrorError, StateError
 from ingestd.verify import Station
 
 Files = Callable[[str], LogFiles]
@@ -37,6 +38,8 @@ class Logbooks:
         self.by_log = {station.log: station for station in stations.values()}
         self._centre: Log | None = None
         self._mirrors: dict[str, Log] = {}
+        self._damaged: dict[str, MirrorError] = {}
+        self._offsets: dict[str, list[int]] = {}
 
     @property
     def keyid(self) -> str:
@@ -51,10 +54,35 @@ class Logbooks:
         return self._centre
 
     def mirror(self, station: Station) -> Log:
-        """Our copy of a station's log."""
+        """Our copy of a station's log. Raises ``MirrorError`` when it is not what the station signed."""
+        if station.log in self._damaged:
+            raise self._damaged[station.log]
         if station.log not in self._mirrors:
-            self._mirrors[station.log] = self._open(station.station, station.log, station.keys)
+            self._mirrors[station.log] = self._open_mirror(station)
         return self._mirrors[station.log]
+
+    def entry(self, station: Station, seq: int) -> Entry:
+        """One entry of a mirror, read anew and signed by the station. Raises ``MirrorError`` when it is not there."""
+        offsets = self._offsets.setdefault(station.log, [0])
+        files = self._files(station.station)
+        if len(offsets) <= seq + 1:
+            offsets += _ends(files.read(offsets[-1]), offsets[-1])
+        try:
+            data = _line(files.read(offsets[seq])) if seq + 1 < len(offsets) else b""
+            verify(open_envelope(data), station.keys)
+            entry = entry_of(data)
+        except EvidenceError as error:
+            raise MirrorError(f"{station.log}: entry {seq} of its mirror cannot be used: {error}") from error
+        if (entry.record.log, entry.seq) != (station.log, seq):
+            raise MirrorError(f"{station.log}: entry {seq} of its mirror is {entry.record.log}:{entry.seq}")
+        return entry
+
+    def _open_mirror(self, station: Station) -> Log:
+        try:
+            return self._open(station.station, station.log, station.keys)
+        except StateError as error:
+            self._damaged[station.log] = MirrorError(str(error))
+            raise self._damaged[station.log] from error
 
     def _open(self, name: str, origin: str, keys: Collection[VerifyKey]) -> Log:
         try:
@@ -79,6 +107,29 @@ class Logbooks:
         """Close everything; what is on disk is the truth."""
         self._centre = None
         self._mirrors.clear()
+        self._damaged.clear()
+        self._offsets.clear()
+
+
+def _ends(chunks: Iterable[bytes], start: int) -> Iterator[int]:
+    """Where each entry ends, newline included."""
+    for chunk in chunks:
+        place = chunk.find(b"\n")
+        while place >= 0:
+            yield start + place + 1
+            place = chunk.find(b"\n", place + 1)
+        start += len(chunk)
+
+
+def _line(chunks: Iterable[bytes]) -> bytes:
+    """The bytes up to the first newline."""
+    line = b""
+    for chunk in chunks:
+        head, newline, _ = chunk.partition(b"\n")
+        line += head
+        if newline:
+            break
+    return line
 
 
 class Cosigner:

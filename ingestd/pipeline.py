@@ -16,19 +16,20 @@ import base64
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from custody.canonical import JsonObject, JsonValue
 from custody.chain import Entry
 from custody.checkpoint import SignedCheckpoint
+from custody.errors import CustodyError
 from custody.identifiers import uuid7
 from custody.log import Log
 from custody.messages import MAX_ENTRIES, MAX_MESSAGE_BYTES, Receipts
@@ -36,17 +37,18 @@ from custody.record import Draft
 from ingestd import cases
 from ingestd.cases import resolved
 from ingestd.catalogue import Catalogue
-from ingestd.errors import DatabaseError, MessageError, StateError
+from ingestd.errors import DatabaseError, MessageError, MirrorError, StateError
 from ingestd.index.repository import Repository, mirrored
-from ingestd.index.rows import Row, text_in
-from ingestd.index.stations import described, gather
+from ingestd.index.rows import Row, object_in, text_in
+from ingestd.index.stations import UNDECIDABLE, about, described, disputed, gather
 from ingestd.judge import FlagChanges, Verdicts, assess, compare_flags, relink, settle_officers
 from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.logfiles import exclusive, make_dirs, replace_file
 from ingestd.model import Flag, Import, Link
-from ingestd.rules import Policy, SeenFile, clip_not_arrived, message_unverifiable, original_changed
+from ingestd.rules import Policy, SeenFile, clip_not_arrived, message_unverifiable, original_changed, set_aside
 from ingestd.rules.clip_not_arrived import RULE as NOT_ARRIVED
 from ingestd.rules.original_changed import RULE as CHANGED
+from ingestd.rules.set_aside import RULE as ASIDE
 from ingestd.verify import Follower, Station, open_message
 
 ENTRY_EVENTS_BYTES: Final = 20_000
@@ -54,6 +56,8 @@ ENTRY_EVENTS_BYTES: Final = 20_000
 LEAVES_PER_ENTRY: Final = ENTRY_EVENTS_BYTES // 67
 SWEEP_ROWS: Final = 500
 """Most actions or files one sweep looks at; the next sweep goes on."""
+DATA_FAULTS: Final = (DataError, ValueError, KeyError, TypeError, ArithmeticError, CustodyError)
+"""What a signed fact that nobody can work with makes of our code: never a reason to wait, never to stop the others."""
 _RECHECK_MIN_MS: Final = 2_000
 _RECHECK_MAX_MS: Final = 600_000
 _FAILED_RECHECK_MS: Final = 3_600_000
@@ -261,6 +265,12 @@ class _Unit:
     flags: FlagChanges = field(default_factory=FlagChanges)
     followers: dict[str, Follower] = field(default_factory=dict)
     offences: dict[str, tuple[str, MessageError, bytes]] = field(default_factory=dict)
+    arrived: set[str] = field(default_factory=set)
+    """Places (``seen_file.place_id``) of files that were copied or failed."""
+    aside: dict[str, Flag] = field(default_factory=dict)
+    """Flags about facts that are kept but not believed, by key."""
+    damaged: dict[str, MirrorError] = field(default_factory=dict)
+    """Logs whose mirror cannot be opened; their stations wait, the others are served."""
     receipts: dict[str, list[bytes]] = field(default_factory=dict)
     """Receipts to send, by station log."""
     ready: list[Answer] = field(default_factory=list)
@@ -298,7 +308,7 @@ class _Unit:
         if entry.record.event == "station.entries":
             log, stop = mirrored(entry)
             start = self.repository.mirrors()[log]["size"]
-            self._index(log, self._mirror_entries(log, start, stop), replayed=True)
+            self._index(log, self._mirror_entries(log, start, stop), entry.record.utc_ms, replayed=True)
         if entry.record.event == "cases.imported":
             self._replay_import(entry)
         self.repository.project([entry], self.books.keyid)
@@ -324,14 +334,18 @@ class _Unit:
         station = self.books.by_log.get(log)
         if station is None:
             return
-        mirror = self.books.mirror(station)
+        try:
+            mirror = self.books.mirror(station)
+        except MirrorError as error:
+            self.damaged[log] = error
+            return
         self._report_torn(mirror)
         size = mirror.size
         if size < row["size"]:
             raise StateError(f"the mirror of {log} has {size} entries, {row['size']} were recorded: restore it")
         if size > row["size"]:
             entries = self._mirror_entries(log, row["size"], size)
-            self._index(log, entries)
+            self._index(log, entries, self.now_ms)
             self._announce(log, entries)
 
     def _mirror_entries(self, log: str, start: int, stop: int) -> list[Entry]:
@@ -363,29 +377,32 @@ class _Unit:
                 raise StateError(f"{station.log} was enrolled with {known[station.log]['vkey']}, not with {vkey}")
 
     def take(self, message: Received) -> None:
-        """Verify one message against the logs as this unit has them so far."""
+        """Verify one message against the logs as this unit has them so far.
+
+        A station whose mirror is damaged gets no answer, and so sends again once it was restored.
+        """
         try:
             station, records = open_message(message.topic, message.payload, self.books.stations)
-            self._follower(station).take(records)
+            if station.log not in self.damaged:
+                self._follower(station).take(records)
         except MessageError as error:
-            digest = hashlib.sha256(error.offence).hexdigest()
+            digest = hashlib.sha256(message.payload).hexdigest()
             self.offences.setdefault(digest, (message.topic, error, message.payload))
 
     def mirror_and_index(self) -> None:
-        """Make verified entries durable, then rows; quarantine what could not be verified."""
+        """Make verified entries durable, then rows."""
         for follower in self.followers.values():
             self._mirror(follower)
-            self._index(follower.station.log, follower.entries)
+            self._index(follower.station.log, follower.entries, self.now_ms)
             self._announce(follower.station.log, follower.entries)
             for start, stop in follower.resent:
                 again = self.repository.receipts(follower.station.log, start, stop)
                 self.receipts.setdefault(follower.station.log, []).extend(again)
-        self._quarantine()
 
     def _follower(self, station: Station) -> Follower:
         if station.log not in self.followers:
             mirror = self.books.mirror(station)
-            kept = mirror.latest.checkpoint.size if mirror.latest else 0
+            kept = mirror.latest.checkpoint if mirror.latest else None
             self.followers[station.log] = Follower(station, mirror.chain, self._leaves(station.log), kept)
             self.receipts.setdefault(station.log, [])
         return self.followers[station.log]
@@ -410,27 +427,62 @@ class _Unit:
             leaves: list[JsonValue] = [entry.leaf.hex() for entry in run]
             self._draft("station.entries", {"mirror": {"log": log, "from": run[0].seq, "leaves": leaves}})
 
-    def _index(self, log: str, entries: Sequence[Entry], *, replayed: bool = False) -> None:
+    def _index(self, log: str, entries: Sequence[Entry], received_ms: int, *, replayed: bool = False) -> None:
         """Rows of station entries; their clips are linked when the unit concludes.
 
-        When entries are ``replayed``, links of their clips may stand in the log already.
+        When entries are ``replayed``, links of their clips may stand in the log already. An entry that cannot become
+        rows is listed, flagged and goes no further; the others are not touched by it.
         """
         if not entries:
             return
+        try:
+            self._index_run(log, entries, received_ms, replayed=replayed)
+        except DATA_FAULTS:
+            for entry in entries:
+                self._index_alone(log, entry, received_ms, replayed=replayed)
+
+    def _index_alone(self, log: str, entry: Entry, received_ms: int, *, replayed: bool) -> None:
+        try:
+            self._index_run(log, [entry], received_ms, replayed=replayed)
+        except DATA_FAULTS as error:
+            self._index_run(log, [entry], received_ms, [entry.seq], replayed=replayed)
+            self._set_aside(f"{log}:{entry.seq}", "undecidable", error)
+            clips = self.repository.clips([about(entry)]).values()
+            self._undecidable([clip for clip in clips if clip["log"] == log])
+
+    def _index_run(
+        self, log: str, entries: Sequence[Entry], received_ms: int, aside: Collection[int] = (), *, replayed: bool
+    ) -> None:
         station = self._station_of(log)
-        arrivals = gather(entries, log, station.station, station.note_key.key.keyid)
-        known = self.repository.clips(object_id for object_id in arrivals.media if object_id not in arrivals.clips)
-        rows = {**{key: self.touched.get(key, row) for key, row in known.items()}, **arrivals.clips}
-        about = {key: rows[key] for key in arrivals.media if key in rows and rows[key]["log"] == log}
-        for object_id, row in about.items():
-            row.update(described(arrivals.media[object_id], self.settings.unmeasured_clock_ms))
-        settle_officers(self.repository, about.values())
-        self.repository.put_arrivals(arrivals, arrivals.clips.values())
-        self.repository.update_clips([row for key, row in about.items() if key in known], _DESCRIBED)
-        self.touched.update(about)
-        self.fresh.update(() if replayed else arrivals.clips)
-        arrived = self.repository.arrived_flags(arrivals, NOT_ARRIVED.rule_id)
-        compare_flags(self.flags, arrived, [])
+        with self.repository.attempt():
+            known = self.repository.clips(about(entry) for entry in entries)
+            doubtful = disputed(entries, log, known)
+            keyid = station.note_key.key.keyid
+            arrivals = gather(entries, log, station.station, keyid, received_ms, {*aside, *doubtful})
+            rows = {**{key: dict(self.touched.get(key, row)) for key, row in known.items()}, **arrivals.clips}
+            told = {key: rows[key] for key in arrivals.media if key in rows}
+            for object_id, row in told.items():
+                row.update(described(arrivals.media[object_id], self.settings.unmeasured_clock_ms))
+            settle_officers(self.repository, told.values())
+            self.repository.put_arrivals(arrivals, arrivals.clips.values())
+            self.repository.update_clips([row for key, row in told.items() if key in known], _DESCRIBED)
+        for seq, finding in doubtful.items():
+            self._set_aside(f"{log}:{seq}", finding)
+        self.touched.update(told)
+        self.fresh.update(() if replayed else arrivals.clips.keys() - known.keys())
+        self.arrived.update(row["place_id"] for row in arrivals.files if row["state"] != "pending")
+
+    def _undecidable(self, clips: Iterable[Row]) -> None:
+        """Clips about which something was signed that cannot be worked with: quarantined, and linked to nothing."""
+        for clip in clips:
+            row = {**self.touched.get(clip["object_id"], clip), **UNDECIDABLE}
+            self.repository.update_clips([row], list(UNDECIDABLE))
+            self.touched[row["object_id"]] = row
+            self.fresh.discard(row["object_id"])
+
+    def _set_aside(self, subject: str, finding: str, error: Exception | None = None) -> None:
+        why = f"{type(error).__name__}: {error}".splitlines()[0] if error else finding
+        self.aside[subject] = set_aside(subject, finding, why)
 
     def _quarantine(self) -> None:
         known = self.repository.known_offences(self.offences)
@@ -457,7 +509,7 @@ class _Unit:
         rows = self.repository.clips(result.object_id for result in results)
         for result in results:
             row = rows.get(result.object_id)
-            if row is not None and row["verdict"] != "verified":
+            if row is not None and row["verdict"] != "verified" and row["log"] not in self.damaged:
                 self._record_check(row, result)
         self.repository.update_clips(list(rows.values()), ["check_ms"])
 
@@ -465,7 +517,7 @@ class _Unit:
         row["check_ms"] = self.now_ms + _patience_ms(self.now_ms - row["copied_ms"])
         if result.unreadable or result.missing:
             self._record_absence(row, result)
-        elif (result.size, result.sha256) == (row["size"], row["sha256"]):
+        elif self._is_as_signed(row) and (result.size, result.sha256) == (row["size"], row["sha256"]):
             answered: JsonObject = {"log": row["log"], "seq": row["seq"], "leaf": row["leaf"]}
             self._draft("central.verified", {"object": _stored(row), "entry": answered})
             self._clear(CHANGED.rule_id, row["object_id"])
@@ -475,6 +527,15 @@ class _Unit:
             row["check_ms"] = self.now_ms + _FAILED_RECHECK_MS
             why = f"the store returned {result.size} bytes with SHA-256 {result.sha256}"
             self._record_finding(row, "failed", result.sha256, why)
+
+    def _is_as_signed(self, row: Row) -> bool:
+        """Whether the row says of the object what its station signed: a receipt rests on the entry, not on a row."""
+        try:
+            entry = self.books.entry(self._station_of(row["log"]), row["seq"])
+        except MirrorError as error:
+            self.damaged[row["log"]] = error
+            return False
+        return _says(row) == _signed(entry)
 
     def _record_absence(self, row: Row, result: ReadBack) -> None:
         """What cannot be had is on its way, or the store is being mended, but not for ever."""
@@ -572,11 +633,12 @@ class _Unit:
 
     def conclude(self) -> None:
         """Decide what follows, record it in the centre log, and make the tables follow."""
-        verdicts = relink(self.repository, self.touched.values(), self.fresh.__contains__)
+        verdicts = self._verdicts()
         verdicts.actions |= self.actions
         self._write_verdicts(verdicts)
-        changes = assess(self.repository, verdicts, self.touched, self.now_ms, self.settings.policy)
+        changes = self._changes(verdicts)
         self.repository.put_coverage(changes.coverages, self.now_ms)
+        self._settle_notices()
         self._draft_flags(changes)
         self._draft_flags(self.flags)
         if self.drafts:
@@ -584,6 +646,58 @@ class _Unit:
             self.repository.project(entries, self.books.keyid)
             self._collect_receipts(entries)
         self._applied_to(self.books.centre.size)
+
+    def _verdicts(self) -> Verdicts:
+        """Where clips belong; one that cannot be judged is set aside, and the others are judged without it."""
+        try:
+            return self._relinked(self.touched.values())
+        except DATA_FAULTS:
+            for row in list(self.touched.values()):
+                self._try_linking(row)
+            return self._relinked(self.touched.values())
+
+    def _relinked(self, rows: Iterable[Row]) -> Verdicts:
+        with self.repository.attempt():
+            return relink(self.repository, rows, self.fresh.__contains__)
+
+    def _try_linking(self, row: Row) -> None:
+        try:
+            self._relinked([row])
+        except DATA_FAULTS as error:
+            self._set_aside(f"{row['log']}:{row['seq']}", "undecidable", error)
+            self._undecidable([row])
+
+    def _changes(self, verdicts: Verdicts) -> FlagChanges:
+        """Coverages and flags; an action that cannot be judged is flagged, and the others are judged."""
+        try:
+            return self._assessed(verdicts)
+        except DATA_FAULTS:
+            changes = FlagChanges()
+            for action_id in sorted(verdicts.actions):
+                self._try_assessing(changes, replace(verdicts, actions={action_id}), action_id)
+            return changes
+
+    def _assessed(self, verdicts: Verdicts) -> FlagChanges:
+        with self.repository.attempt():
+            return assess(self.repository, verdicts, self.touched, self.now_ms, self.settings.policy)
+
+    def _try_assessing(self, changes: FlagChanges, verdicts: Verdicts, action_id: str) -> None:
+        try:
+            changes.add(self._assessed(verdicts))
+        except DATA_FAULTS as error:
+            self._set_aside(action_id, "undecidable", error)
+            self.repository.judged([action_id], self.now_ms)
+
+    def _settle_notices(self) -> None:
+        """Compared only now that whatever the log said already has become rows: nothing is said twice."""
+        self._quarantine()
+        for flag in self.aside.values():
+            self._flag(flag)
+        torn = [set_aside(log, "mirror-mismatch", str(error)) for log, error in self.damaged.items()]
+        mirrors = [f"{ASIDE.rule_id}:{log}" for log in self.books.by_log]
+        compare_flags(self.flags, self.repository.open_flags(mirrors).values(), torn)
+        if self.arrived:
+            compare_flags(self.flags, self.repository.arrived_flags(self.arrived, NOT_ARRIVED.rule_id), [])
 
     def release(self, cosigner: Cosigner) -> None:
         """After the commit: what stations may now rely on."""
@@ -659,6 +773,16 @@ def _any(changes: Import) -> bool:
 
 def _stored(row: Row) -> dict[str, JsonValue]:
     return {"id": row["object_id"], "name": row["name"], "size": row["size"], "digests": {"sha256": row["sha256"]}}
+
+
+def _says(row: Row) -> tuple[object, ...]:
+    return (row["leaf"], row["object_id"], row["name"], row["size"], row["sha256"])
+
+
+def _signed(entry: Entry) -> tuple[object, ...]:
+    """What a station signed of a stored object, in the order of ``_says``."""
+    stored = entry.record.block("object")
+    return (entry.leaf.hex(), stored["id"], stored["name"], stored["size"], object_in(stored, "digests")["sha256"])
 
 
 def _link_block(link: Link, case: str) -> JsonObject:

@@ -7,19 +7,22 @@ Steps, in this order; the first that fails ends the message, and what went befor
 3. its topic belongs to an enrolled station, and it speaks of that station's log;
 4. entries we have are the same byte for byte (an entry that differs is a fork);
 5. each new entry opens, is signed by the station's key, parses, and continues the log in ``seq`` and ``prev``;
-6. the checkpoint, where it covers entries we have now, leads to the same root and is signed by the station's key; in
-   profile ``gm`` the second one too, over SM3 and of the same size.
+6. whatever became of the entries: the checkpoint, where it covers entries we have now, leads to the same root and is
+   signed by the station's key; in profile ``gm`` the second one too, over SM3 and of the same size. It travels outside
+   the signed entries, so a bad one never keeps a good entry out. One of the size of the newest we keep must be of the
+   same root.
 
 A gap (the message starts beyond what we have) is no fault: the answer tells the station where to go on. A checkpoint of
 entries still to come is left for the message that brings them. The digest of the stored object (7) is re-read by
 ``recheck``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from custody.chain import Chain, Entry
-from custody.checkpoint import NoteKey, SignedCheckpoint, parse_note
+from custody.checkpoint import Checkpoint, NoteKey, SignedCheckpoint, parse_note
 from custody.errors import EvidenceError
 from custody.merkle import CompactRange, leaf_hash
 from custody.messages import Records, decode_records
@@ -62,8 +65,8 @@ class Follower:
     station: Station
     chain: Chain
     leaves: Leaves
-    cosigned_size: int = 0
-    """Size of the newest checkpoint that is kept."""
+    kept: Checkpoint | None = None
+    """The newest checkpoint that is kept."""
     entries: list[Entry] = field(default_factory=list)
     """New entries, verified."""
     notes: list[SignedCheckpoint] = field(default_factory=list)
@@ -88,11 +91,16 @@ class Follower:
             self.resent.append((records.first, records.first + known))
         if records.first > self.chain.size:
             return
-        notes = self._notes(records)
-        self._settle(notes)
-        for data in records.entries[known:]:
-            self._follow(data)
-            self._settle(notes)
+        states = [(self.chain, len(self.entries))]
+        try:
+            for data in records.entries[known:]:
+                self._follow(data)
+                states.append((self.chain, len(self.entries)))
+        except MessageError:
+            with suppress(MessageError):  # the entry is the graver fault, and the whole message is kept
+                self._settle(records, states)
+            raise
+        self._settle(records, states)
 
     def _check_known(self, records: Records, known: int) -> None:
         stop = min(records.first + known, self.start)
@@ -133,17 +141,31 @@ class Follower:
             )
         return note
 
-    def _settle(self, notes: Notes | None) -> None:
-        """Step 6, at the moment the log has the size of the checkpoint."""
-        if notes is None or notes[0].checkpoint.size != self.chain.size or self.chain.size <= self._settled_size():
+    def _settle(self, records: Records, states: Sequence[tuple[Chain, int]]) -> None:
+        """Step 6, for the state among ``states`` that has the size of the checkpoint."""
+        notes = self._notes(records)
+        if notes is None:
             return
         note, second = notes
-        self._check_note(note, self.chain.tree, self.station.note_key)
-        if second and self.station.second_key and self.chain.second is not None:
-            self._check_note(second, self.chain.second, self.station.second_key)
-        self.notes.append(note)
-        self.seconds.append(second)
-        self.settled.append((self.chain, len(self.entries)))
+        self._check_kept(note)
+        chain, count = next((one for one in states if one[0].size == note.checkpoint.size), states[0])
+        if chain.size != note.checkpoint.size or not chain.size:
+            return
+        self._check_note(note, chain.tree, self.station.note_key)
+        if second and self.station.second_key and chain.second is not None:
+            self._check_note(second, chain.second, self.station.second_key)
+        if chain.size > self._settled_size():
+            self.notes.append(note)
+            self.seconds.append(second)
+            self.settled.append((chain, count))
+
+    def _check_kept(self, note: SignedCheckpoint) -> None:
+        """Two roots of one size are two histories."""
+        kept = self.notes[-1].checkpoint if self.notes else self.kept
+        if kept and kept.size == note.checkpoint.size and kept.root != note.checkpoint.root:
+            raise MessageError(
+                f"{self.station.log}: another root is kept for size {kept.size}", Finding.ROOT_MISMATCH, note.note
+            )
 
     def _check_note(self, note: SignedCheckpoint, tree: CompactRange, key: NoteKey) -> None:
         if (note.checkpoint.size, note.checkpoint.root) != (tree.size, tree.root()):
@@ -158,7 +180,8 @@ class Follower:
             raise MessageError(f"{key.name}: {error}", error.finding, note.note) from error
 
     def _settled_size(self) -> int:
-        return self.notes[-1].checkpoint.size if self.notes else self.cosigned_size
+        newest = self.notes[-1].checkpoint if self.notes else self.kept
+        return newest.size if newest else 0
 
 
 def open_message(topic: str, payload: bytes, stations: Mapping[str, Station]) -> tuple[Station, Records]:

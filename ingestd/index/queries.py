@@ -78,7 +78,7 @@ class ClipRow:
     """None while it is not described."""
     status: str
     reason: str
-    """Why it is quarantined: ``zero-byte``, ``unreadable-media`` or ``unknown-content``; else empty."""
+    """Why it is quarantined: ``zero-byte``, ``unreadable-media``, ``unknown-content``, ``undecidable``; or empty."""
     start_ms: int | None
     end_ms: int | None
     uncertainty_ms: int
@@ -558,7 +558,8 @@ def _link_ends(row: AnyRow) -> dict[str, Any]:
 
 def _proxies(db: Connection, object_id: str) -> tuple[ProxyRow, ...]:
     c = t.proxy.c
-    statement = select(t.proxy).where(c.parent_id == object_id).order_by(c.object_id.desc())
+    own = and_(t.clip.c.object_id == c.parent_id, t.clip.c.log == c.log)
+    statement = select(t.proxy).join(t.clip, own).where(c.parent_id == object_id).order_by(c.object_id.desc())
     return tuple(ProxyRow(r.object_id, r.name, r.media_type, r.size, r.sha256) for r in db.execute(statement))
 
 

@@ -5,7 +5,8 @@ indexes are written as literal SQL: SQLite uses such an index only when the cond
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from contextlib import contextmanager
+from itertools import groupby, islice
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, exists, func, select, text, update
@@ -75,11 +76,16 @@ class Repository:
     def put_arrivals(self, arrivals: Arrivals, clips: Iterable[Row]) -> None:
         """Write the rows of ``arrivals``; ``clips`` are its new clips, completed."""
         self._put_new(t.entry, arrivals.entries)
-        self._put_new(t.seen_file, arrivals.seen)
-        self._put(t.seen_file, arrivals.copied, ("state", "reason"))
-        self._put_failed(arrivals.failed)
+        for state, rows in groupby(arrivals.files, lambda row: str(row["state"])):
+            self._put_files(state, list(rows))
         self._put_new(t.clip, clips)
         self._put_new(t.proxy, arrivals.proxies)
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """What is done inside is undone as a whole when it raises, and the transaction goes on."""
+        with self._db.begin_nested():
+            yield
 
     def clips(self, object_ids: Iterable[str]) -> dict[str, Row]:
         """Clip rows by object id."""
@@ -187,13 +193,12 @@ class Repository:
         """Open flags about these actions, by id."""
         return self._flags(t.flag.c.action_id, action_ids)
 
-    def arrived_flags(self, arrivals: Arrivals, rule: str) -> list[Row]:
-        """Open flags of ``rule`` about files that are in ``arrivals``, or that arrived before."""
+    def arrived_flags(self, places: Iterable[str], rule: str) -> list[Row]:
+        """Open flags of ``rule`` about files at these places (``seen_file.place_id``) that have arrived."""
         flagged = select(t.flag).where(t.flag.c.rule == rule, t.flag.c.state == "open")
         rows = {row["key"]: dict(row) for row in self._db.execute(flagged).mappings()}
         if not rows:
             return []
-        places = [row["place_id"] for row in (*arrivals.copied, *arrivals.failed)]
         c = t.seen_file.c
         arrived = {
             f"{row.seen_in}:{row.path}"
@@ -251,7 +256,11 @@ class Repository:
             for c in coverages
         ]
         self._put(t.coverage, rows, ("nominal_ppm", "guaranteed_ppm", "gaps", "clips"))
-        for ids in _chunks(c.action_id for c in coverages):
+        self.judged((c.action_id for c in coverages), now_ms)
+
+    def judged(self, action_ids: Iterable[str], now_ms: int) -> None:
+        """Record when the rules looked at these actions."""
+        for ids in _chunks(action_ids):
             self._db.execute(update(t.action).where(t.action.c.action_id.in_(ids)).values(judged_ms=now_ms))
 
     # What people import.
@@ -444,11 +453,33 @@ class Repository:
         keys = list(table.primary_key.columns)
         self._db.execute(statement.on_conflict_do_update(index_elements=keys, set_=replaced), rows)
 
+    def _put_files(self, state: str, rows: Sequence[Row]) -> None:
+        """What a run of entries said of files; runs come in the order of the log."""
+        if state == "pending":
+            self._put_seen(rows)
+        elif state == "copied":
+            self._put(t.seen_file, rows, ("state", "reason"))
+        else:
+            self._put_failed(rows)
+
+    def _put_seen(self, rows: Sequence[Row]) -> None:
+        """A file that failed and is seen again is waited for again; what is pending or copied stays so."""
+        statement = self._insert(t.seen_file)
+        again = {name: statement.excluded[name] for name in ("state", "reason", "seen_ms", "seen_in")}
+        failed = t.seen_file.c.state == "failed"
+        self._db.execute(
+            statement.on_conflict_do_update(index_elements=[t.seen_file.c.file_id], set_=again, where=failed), rows
+        )
+
     def _put_failed(self, rows: Sequence[Row]) -> None:
-        """A failure marks the file it names and every pending file of that path; what was copied stays copied."""
-        if not rows:
-            return
-        self._put_new(t.seen_file, rows)
+        """A failure marks every file of the path that was not copied; one that nobody had seen becomes a row.
+
+        A failure names no size, so it cannot tell files of one path apart.
+        """
+        c = t.seen_file.c
+        places = {row["place_id"] for row in rows}
+        known = {(row["place_id"], row["mtime_ms"]) for row in self._rows(t.seen_file, c.place_id, places)}
+        self._put_new(t.seen_file, [row for row in rows if (row["place_id"], row["mtime_ms"]) not in known])
         pending = and_(t.seen_file.c.place_id == bindparam("place"), t.seen_file.c.state != "copied")
         values = [{"place": row["place_id"], "why": row["reason"]} for row in rows]
         self._db.execute(update(t.seen_file).where(pending).values(state="failed", reason=bindparam("why")), values)

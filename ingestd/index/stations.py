@@ -1,11 +1,14 @@
 """What the entries of a station's log say, as rows. Pure.
 
 Status of a clip: ``received`` until it is described; then ``indexed``, or ``quarantined`` with a reason: ``zero-byte``,
-``unreadable-media`` or ``unknown-content``.
+``unreadable-media``, ``unknown-content``, or ``undecidable`` when what was signed about it cannot be worked with.
+
+A station's clock is its own claim. Waiting (for a file, for a stored object) counts from the earlier of that claim and
+the moment the centre received the entry, so that a clock ahead silences nothing.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,6 +20,10 @@ from ingestd.model import MAX_CLIP_MS, MediaKind, case_key
 UNOPENABLE: Final = frozenset({"unreadable-media", "moov-missing"})
 """Problems with which no tool opens the file."""
 _MAX_PROBLEMS: Final = 50
+UNDECIDABLE: Final[Row] = {"status": "quarantined", "reason": "undecidable"}
+"""Columns of a clip about which something was signed that cannot be worked with."""
+_MAX_LAT_E7: Final = 90 * 10**7
+_MAX_LON_E7: Final = 180 * 10**7
 _KINDS: Final = {kind.value: kind for kind in MediaKind}
 
 
@@ -27,22 +34,64 @@ class Arrivals:
     log: str
     station: str
     keyid: str
+    received_ms: int
     entries: list[Row] = field(default_factory=list)
-    seen: list[Row] = field(default_factory=list)
-    copied: list[Row] = field(default_factory=list)
-    failed: list[Row] = field(default_factory=list)
+    files: list[Row] = field(default_factory=list)
+    """What was said of files on recorders, in the order of the log; ``state`` is what became of each."""
     clips: dict[str, Row] = field(default_factory=dict)
     media: dict[str, JsonObject] = field(default_factory=dict)
     proxies: list[Row] = field(default_factory=list)
 
 
-def gather(entries: Iterable[Entry], log: str, station: str, keyid: str) -> Arrivals:
-    """Sort the facts of ``entries``, in order, into rows; an event nobody here knows is listed like any other."""
-    arrivals = Arrivals(log, station, keyid)
+def gather(  # noqa: PLR0913  # who said it, when it came, and what of it is only listed
+    entries: Iterable[Entry], log: str, station: str, keyid: str, received_ms: int, aside: Collection[int] = ()
+) -> Arrivals:
+    """Sort the facts of ``entries``, in order, into rows; an event nobody here knows is listed like any other.
+
+    Entries whose ``seq`` is in ``aside`` are listed, and nothing they say is believed.
+    """
+    arrivals = Arrivals(log, station, keyid, received_ms)
     for entry in entries:
-        about = _READERS.get(entry.record.event, _other)(arrivals, entry)
+        read = _other if entry.seq in aside else _READERS.get(entry.record.event, _other)
+        about = read(arrivals, entry)
         arrivals.entries.append(entry_row(entry, keyid, about))
     return arrivals
+
+
+def about(entry: Entry) -> str:
+    """Id of the clip that an entry is about, or an empty string."""
+    if entry.record.event in {"proxy.created", "proxy.failed"}:
+        return _parent(entry)
+    return key_in(object_in(entry.record.payload, "object"), "id")
+
+
+def disputed(entries: Iterable[Entry], log: str, known: Mapping[str, Row]) -> dict[int, str]:
+    """Entries about an object that another entry brought, by ``seq``, and what is wrong; ``known`` are clips by id.
+
+    An object belongs to the first entry that brought it. Only its own log describes it or derives from it, and from
+    the very bytes that were copied.
+    """
+    owners = {key: (row["log"], row["seq"], row["sha256"]) for key, row in known.items()}
+    found: dict[int, str] = {}
+    for entry in entries:
+        object_id = about(entry)
+        finding = _dispute(entry, log, owners[object_id]) if object_id in owners else ""
+        if finding:
+            found[entry.seq] = finding
+        elif entry.record.event == "ingest.copied":
+            owners[object_id] = (log, entry.seq, _sha256(entry.record.block("object")))
+    return found
+
+
+def _dispute(entry: Entry, log: str, owner: tuple[str, int, str]) -> str:
+    event, (owner_log, owner_seq, sha256) = entry.record.event, owner
+    if event == "ingest.copied" and (owner_log, owner_seq) != (log, entry.seq):
+        return "object-claimed-twice"
+    if event in {"media.described", "proxy.created"} and owner_log != log:
+        return "object-of-another-log"
+    if event == "proxy.created" and key_in(list_in(entry.record.payload, "parents")[0], "sha256") != sha256:
+        return "parent-differs"
+    return ""
 
 
 def entry_row(entry: Entry, keyid: str, object_id: str) -> Row:
@@ -51,7 +100,7 @@ def entry_row(entry: Entry, keyid: str, object_id: str) -> Row:
         "log": entry.record.log,
         "seq": entry.seq,
         "leaf": entry.leaf.hex(),
-        "event": entry.record.event,
+        "event": key_in(entry.record.payload, "event"),
         "utc_ms": entry.record.utc_ms,
         "keyid": keyid,
         "object_id": object_id,
@@ -92,16 +141,16 @@ def status_of(kind: MediaKind, playable: str, problems: Iterable[str]) -> tuple[
 def _seen(arrivals: Arrivals, entry: Entry) -> str:
     recorder = _recorder(entry)
     for file in list_in(entry.record.payload, "files"):
-        row = _file_row(arrivals, entry, recorder, file)
-        arrivals.seen.append({**row, "size": integer_in(file, "size") or 0, "state": "pending", "reason": ""})
+        row = _file_row(arrivals, entry, recorder, file, integer_in(file, "size") or 0)
+        arrivals.files.append({**row, "state": "pending", "reason": ""})
     return ""
 
 
 def _copied(arrivals: Arrivals, entry: Entry) -> str:
     stored, source = entry.record.block("object"), entry.record.block("source")
     recorder, object_id = _recorder(entry), str(stored["id"])
-    file = _file_row(arrivals, entry, recorder, source)
-    arrivals.copied.append({**file, "size": _size(stored), "state": "copied", "reason": ""})
+    file = _file_row(arrivals, entry, recorder, source, _size(stored))
+    arrivals.files.append({**file, "state": "copied", "reason": ""})
     arrivals.clips[object_id] = {
         **_UNDESCRIBED,
         "object_id": object_id,
@@ -112,20 +161,20 @@ def _copied(arrivals: Arrivals, entry: Entry) -> str:
         "recorder": recorder,
         "name": text_in(stored, "name"),
         "size": _size(stored),
-        "sha256": text_in(object_in(stored, "digests"), "sha256"),
+        "sha256": _sha256(stored),
         "media_type": text_in(stored, "media_type"),
         "path": file["path"],
-        "copied_ms": entry.record.utc_ms,
+        "copied_ms": file["seen_ms"],
         "officer_camera": key_in(object_in(entry.record.payload, "camera"), "officer_as_stated"),
-        "check_ms": entry.record.utc_ms,
+        "check_ms": 0,
     }
     return object_id
 
 
 def _failed(arrivals: Arrivals, entry: Entry) -> str:
-    file = _file_row(arrivals, entry, _recorder(entry), entry.record.block("source"))
+    file = _file_row(arrivals, entry, _recorder(entry), entry.record.block("source"), 0)
     reason = key_in(entry.record.payload, "reason")
-    arrivals.failed.append({**file, "size": 0, "state": "failed", "reason": reason})
+    arrivals.files.append({**file, "state": "failed", "reason": reason})
     return ""
 
 
@@ -145,7 +194,7 @@ def _proxy(arrivals: Arrivals, entry: Entry) -> str:
             "seq": entry.seq,
             "name": text_in(stored, "name"),
             "size": _size(stored),
-            "sha256": text_in(object_in(stored, "digests"), "sha256"),
+            "sha256": _sha256(stored),
             "media_type": text_in(stored, "media_type") or "video/mp4",
         }
     )
@@ -200,22 +249,27 @@ def _parent(entry: Entry) -> str:
     return key_in(parents[0], "id") if parents else ""
 
 
+def _sha256(stored: JsonObject) -> str:
+    return text_in(object_in(stored, "digests"), "sha256")
+
+
 def _size(stored: JsonObject) -> int:
     return integer_in(stored, "size") or 0
 
 
-def _file_row(arrivals: Arrivals, entry: Entry, recorder: str, file: JsonValue) -> Row:
-    """A file on a recorder; its identity is log, recorder, exact path and modification time."""
+def _file_row(arrivals: Arrivals, entry: Entry, recorder: str, file: JsonValue, size: int) -> Row:
+    """A file on a recorder; its identity is log, recorder, exact path, modification time and size."""
     path, mtime_ms = text_in(file, "path"), integer_in(file, "mtime_ms")
     place = f"{arrivals.log}\n{recorder}\n{text_in(file, 'path_b64', len(path) * 8) or path}"
     return {
-        "file_id": hashlib.sha256(f"{place}\n{mtime_ms}".encode()).hexdigest(),
+        "file_id": hashlib.sha256(f"{place}\n{mtime_ms}\n{size}".encode()).hexdigest(),
         "place_id": hashlib.sha256(place.encode()).hexdigest(),
         "log": arrivals.log,
         "recorder": recorder,
         "path": path[:MAX_PATH_CHARS],
+        "size": size,
         "mtime_ms": mtime_ms or 0,
-        "seen_ms": entry.record.utc_ms,
+        "seen_ms": min(entry.record.utc_ms, arrivals.received_ms),
         "seen_in": f"{arrivals.log}:{entry.seq}",
     }
 
@@ -250,6 +304,6 @@ def _time(media: JsonObject, unmeasured_clock_ms: int) -> Row:
 
 def _place(place: JsonObject) -> Row:
     lat, lon = integer_in(place, "lat_e7"), integer_in(place, "lon_e7")
-    if lat is None or lon is None:
+    if lat is None or lon is None or abs(lat) > _MAX_LAT_E7 or abs(lon) > _MAX_LON_E7:
         return {"lat_e7": None, "lon_e7": None, "accuracy_m": 0}
     return {"lat_e7": lat, "lon_e7": lon, "accuracy_m": integer_in(place, "accuracy_m") or 0}

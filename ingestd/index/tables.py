@@ -293,7 +293,7 @@ quarantined_message = Table(
     Column("sha256", String(64), nullable=False),
     Column("received_ms", BigInteger, nullable=False),
     Column("log_seq", BigInteger, nullable=False),
-    comment="Unverifiable messages; the bytes are quarantine/<sha256>. offence: SHA-256 of what was wrong.",
+    comment="Unverifiable messages; the bytes are quarantine/<sha256>. offence: SHA-256 of the message.",
 )
 
 imported_file = Table(

@@ -13,12 +13,14 @@ from ingestd.rules import clip_not_arrived as _not_arrived
 from ingestd.rules import message_unverifiable as _unverifiable
 from ingestd.rules import missing_video as _missing
 from ingestd.rules import original_changed as _changed
+from ingestd.rules import set_aside as _aside
 from ingestd.rules import video_gap as _gap
 from ingestd.rules.anchor_missing import anchor_missing
 from ingestd.rules.clip_not_arrived import SeenFile, clip_not_arrived
 from ingestd.rules.message_unverifiable import message_unverifiable
 from ingestd.rules.original_changed import original_changed
 from ingestd.rules.rule import Policy, Rule, TypeName
+from ingestd.rules.set_aside import set_aside
 from ingestd.rules.wording import Both, Inputs, Language
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "explain",
     "message_unverifiable",
     "original_changed",
+    "set_aside",
 ]
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -44,6 +47,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _changed.RULE,
     _not_arrived.RULE,
     _unanchored.RULE,
+    _aside.RULE,
 )
 RULES_BY_ID: Final = {rule.rule_id: rule for rule in RULES}
 

@@ -18,6 +18,8 @@ from ingestd.verify import Station
 from tests.fakes.log_files import MemoryLogFiles
 
 NOW_MS = 1_795_380_000_000
+SIZE = 40
+"""Bytes of a file on a recorder unless a test says otherwise: what was seen is what is copied."""
 AUTHORITY = "custody.example"
 
 
@@ -44,6 +46,7 @@ class FakeStation:
         self.origin = f"{AUTHORITY}/{self.name}"
         self.log = Log(self.files, self.origin, [self.signer.verify_key()])
         self.entries: list[bytes] = []
+        self.digests: dict[str, str] = {}
         self.utc_ms = NOW_MS - 3_600_000
 
     @property
@@ -61,15 +64,16 @@ class FakeStation:
         return uuid7(self.utc_ms, self.random.randbytes(10))
 
     def seen(self, *paths: str, recorder: str = "REC1") -> Entry:
-        files = [{"path": path, "size": 7, "mtime_ms": NOW_MS - 9_000_000} for path in paths]
+        files = [{"path": path, "size": SIZE, "mtime_ms": NOW_MS - 9_000_000} for path in paths]
         return self.write("ingest.seen", camera=camera(recorder), files=files)
 
     def copied(self, path: str = "DCIM/1.MP4", recorder: str = "REC1", officer: str = "", content: bytes = b"") -> str:
         object_id = self.uuid()
-        data = content or self.random.randbytes(40)
+        data = content or self.random.randbytes(SIZE)
         name = original_name(object_id, self.utc_ms, "MP4")
         self.store[name] = data
         sha256 = hashlib.sha256(data).hexdigest()
+        self.digests[object_id] = sha256
         self.write(
             "ingest.copied",
             camera=camera(recorder, officer),
@@ -95,7 +99,7 @@ class FakeStation:
 
     def proxied(self, parent: str, original: bytes | None = None) -> str:
         object_id = self.uuid()
-        sha256 = "00" * 32 if original is None else hashlib.sha256(original).hexdigest()
+        sha256 = self.digests.get(parent, "00" * 32) if original is None else hashlib.sha256(original).hexdigest()
         data = b"proxy of " + parent.encode()
         name = proxy_name(object_id, self.utc_ms)
         self.store[name] = data

@@ -343,16 +343,17 @@ def test_bad_message_is_kept_flagged_and_spoils_no_other(world, station):
     assert next(iter(flags(world).values())).rule == "message-unverifiable"
 
 
-def test_bad_entry_sent_again_and_again_is_one_quarantine(world, station):
+def test_bad_message_sent_again_and_again_is_one_quarantine_and_another_is_kept_too(world, station):
     station.clip()
     forged = FakeStation(seed=9)
     forged.clip()
-    for count in (1, 2):
+    for count in (1, 2, 1, 2):
         bad = Records(station.origin, 2, tuple(forged.entries[:count]), b"")
         world.pipeline.handle([station.message(), Received("bwc/v1/station-01/records", bad.encode())])
 
-    assert world.queries.summary().messages_quarantined == 1
-    assert world.events().count("message.quarantined") == 1
+    assert world.queries.summary().messages_quarantined == 2
+    assert world.events().count("message.quarantined") == 2
+    assert len(list((world.folder / "quarantine").iterdir())) == 2
 
 
 def test_good_part_of_a_bad_message_is_kept(world, station):

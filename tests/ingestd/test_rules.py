@@ -147,6 +147,7 @@ def test_the_list_of_rules_is_whole_and_in_order():
         "original-not-as-recorded",
         "clip-not-arrived",
         "anchor-missing",
+        "set-aside",
     ]
     assert len(rules.RULES_BY_ID) == len(rules.RULES)
 

@@ -171,7 +171,7 @@ def test_checkpoint_of_another_log_is_refused(station):
 
 def test_smaller_checkpoint_than_the_kept_one_is_old_news(station):
     follower = _follower(station)
-    follower.cosigned_size = 6
+    follower.kept = station.log.checkpoint(station.signer).checkpoint
 
     _take(follower, station.message())
 

@@ -239,7 +239,7 @@ def upgrade() -> None:
         sa.Column("received_ms", sa.BigInteger(), nullable=False),
         sa.Column("log_seq", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("offence", name=op.f("pk_quarantined_message")),
-        comment="Unverifiable messages; the bytes are quarantine/<sha256>. offence: SHA-256 of what was wrong.",
+        comment="Unverifiable messages; the bytes are quarantine/<sha256>. offence: SHA-256 of the message.",
     )
     op.create_table(
         "receipt",
