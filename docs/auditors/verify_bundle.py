@@ -733,7 +733,7 @@ def _names(key: Key, name: str, blob: bytes) -> bool:
 
 def continues(old: Checkpoint, new: Checkpoint, path: list[bytes]) -> bool:
     """Whether the tree of ``old`` is a prefix of that of ``new`` (RFC 9162 §2.1.4.2); from size 0 never."""
-    if old.origin != new.origin or not 0 < old.size <= new.size:
+    if old.origin != new.origin or not 0 < old.size <= new.size or any(len(one) != 32 for one in path):  # noqa: PLR2004
         return False
     if old.size == new.size:
         return not path and old.root == new.root

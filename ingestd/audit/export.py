@@ -77,6 +77,8 @@ class House:
     record: Callable[[JsonObject], None]
     """Appends an ``access.exported`` entry and signs the log as it is."""
     anchors: Path
+    seconds: Sequence[NoteKey] = ()
+    """SM2 keys of logs in profile ``gm``, which sign their entries too."""
     witnesses: Sequence[NoteKey] = ()
     authorities: Sequence[Authority] = ()
 
@@ -124,7 +126,8 @@ def policy_text(house: House) -> str:
     Give it to the auditor on another way than the bundle: paper, a court file, an earlier visit.
     """
     cosigner = NoteKey(house.cosigner, VerifyKey(house.witness.public_key()), COSIGNATURE)
-    lines = [f"log {key.vkey()}" for key in (house.centre, *(station.note_key for station in house.stations))]
+    logs = (house.centre, *(station.note_key for station in house.stations), *house.seconds)
+    lines = [f"log {key.vkey()}" for key in logs]
     lines.append(f"witness centre {cosigner.vkey()}")
     lines += [f"witness outside-{number} {key.vkey()}" for number, key in enumerate(house.witnesses, 1)]
     return "\n".join([*lines, "quorum centre", ""])
@@ -336,7 +339,8 @@ def _write_anchors(bag: Bag, house: House, centre: Covered) -> None:
 
 def _write_keys(bag: Bag, house: House) -> None:
     cosigner = NoteKey(house.cosigner, VerifyKey(house.witness.public_key()), COSIGNATURE)
-    keys = [house.centre, *(station.note_key for station in house.stations), cosigner, *house.witnesses]
+    logs = (house.centre, *(station.note_key for station in house.stations), *house.seconds)
+    keys = [*logs, cosigner, *house.witnesses]
     for key in keys:
         bag.add_tag(f"keys/{key.name}.vkey", f"{key.vkey()}\n".encode())
         if key.key.suite == ED25519:

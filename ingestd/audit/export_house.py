@@ -28,16 +28,19 @@ def house_of(config: Config, pipeline: Pipeline) -> House:
         pipeline.record([(EVENT, body)])
         pipeline.checkpoint()
 
+    stations = list(service.stations(config).values())
+    seconds = [service.second_key(config), *(station.second_key for station in stations)]
     return House(
         centre=service.centre_key(config),
-        signer=load_signer(config.keys.custody),
+        signer=service.signers(config)[0],
         cosigner=config.cosigner,
         witness=load_signer(config.witness_key),
-        stations=list(service.stations(config).values()),
+        stations=stations,
         files=lambda name: PosixLogFiles(service.log_folder(config, name)),
         store=EvidenceReader(config.store.url),
         record=record,
         anchors=config.paths.data / "anchors",
+        seconds=[key for key in seconds if key is not None],
         witnesses=config.anchors.witness_keys(),
         authorities=[Authority(one.name, one.ca, one.tsa_cert) for one in config.anchors.tsa],
     )

@@ -11,18 +11,16 @@ from ingestd.pipeline import ReadBack
 from tests.fakes.centre_station import AUTHORITY, FakeStation
 from tests.fakes.centre_world import CATALOGUE
 
-CASE = "云执案〔2026〕第0317号"
 START = 1_795_226_400_000
 
 
 @dataclass
 class BundleWorld:
-    """``station`` has two clips and a proxy; the first is linked to nothing yet."""
+    """``station`` has two clips, and a proxy of the first."""
 
     folder: Path
     station: FakeStation
     clips: list[str]
-    more: str = ""
 
     @property
     def config(self) -> configuration.Config:
@@ -64,9 +62,11 @@ class BundleWorld:
         centre.engine.dispose()
 
 
-def bundle_world(folder: Path, more: str = "") -> BundleWorld:
+def bundle_world(folder: Path, more: str = "", station: FakeStation | None = None) -> BundleWorld:
     """Make it in an empty folder; ``more`` is added to the configuration."""
-    station = FakeStation()
+    station = station or FakeStation()
+    second = station.enrolled.second_key
+    profile = f'profile = "gm"\nvkey_sm3 = "{second.vkey()}"' if second else ""
     (folder / "ingestd.toml").write_text(f"""
 [centre]
 authority = "{AUTHORITY}"
@@ -77,6 +77,7 @@ custody = "central/keys/custody.pem"
 [[stations]]
 id = "station-01"
 vkey = "{station.enrolled.note_key.vkey()}"
+{profile}
 [store]
 url = "store"
 [database]
