@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from custody.checkpoint import LOG_SIGNATURE, NoteKey
+from custody.checkpoint import COSIGNATURE, NoteKey
 from custody.errors import CustodyError
 from custody.identifiers import is_origin
 from custody.verdicts import Outcome
@@ -170,8 +170,8 @@ def _centre_key(vkey: str) -> NoteKey:
         key = NoteKey.parse(vkey)
     except CustodyError as error:
         raise ConfigError(f"--centre-vkey: {error}") from error
-    if key.kind != LOG_SIGNATURE:
-        raise ConfigError("--centre-vkey: the key of the centre's log (type 01) is needed, not of a cosigner")
+    if key.kind == COSIGNATURE:
+        raise ConfigError("--centre-vkey: the key of the centre's log is needed, not of a cosigner")
     return key
 
 

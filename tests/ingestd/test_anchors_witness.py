@@ -150,10 +150,16 @@ def test_what_the_centre_did_not_sign_is_refused(tmp_path, site, witness):
 
 
 def test_a_checkpoint_of_another_log_by_the_same_key_is_refused(site, witness):
+    """Under the other log's name the key is unknown; under its own it vouches for another log."""
+    other = Checkpoint("custody.example/other", 3, b"r" * 32)
+    blob = base64.b64encode(CENTRE_KEY.key_hash() + SIGNER.sign(other.body())).decode()
+    borrowed = other.body() + f"\n\u2014 {ORIGIN} {blob}\n".encode()
     direct = Direct(site)
-    direct.checkpoint = lambda: sign_checkpoint(Checkpoint("custody.example/other", 3, b"r" * 32), SIGNER)
-    with pytest.raises(TokenError):
-        witness.vouch(direct, T)
+    for note, finding in ((sign_checkpoint(other, SIGNER), "key-unknown"), (borrowed, "log-forked")):
+        direct.checkpoint = lambda note=note: note
+        with pytest.raises(TokenError) as refused:
+            witness.vouch(direct, T)
+        assert refused.value.finding == finding
 
 
 def test_the_centres_own_key_is_no_witness(tmp_path):

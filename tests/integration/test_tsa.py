@@ -296,6 +296,16 @@ class TestWitnessCommand:
         code, said = self.witness(tmp_path, folder, "--source", f"http://127.0.0.1:{free_port()}")
         assert (code, said["finding"]) == (2, "nothing-checked")
 
+    @pytest.mark.parametrize(
+        ("option", "value", "says"),
+        [("--centre-vkey", OUTSIDER_KEY.vkey(), "not of a cosigner"), ("--name", "no name", "--name: such as")],
+    )
+    def test_wrong_options_are_one_clear_sentence(self, tmp_path, folder, option, value, says):
+        options = {"--state": tmp_path / "w", "--centre-vkey": vkey(folder), "--name": OUTSIDER_NAME, option: value}
+        done = ingestd("witness", "--key", tmp_path / "w.pem", "--make-key", *(x for o in options.items() for x in o))
+        assert done.returncode == ConfigError.exit_code
+        assert says in done.stderr
+
     def test_a_note_for_another_past_is_refused_at_the_centre(self, tmp_path, folder):
         insider = tmp_path / "insider"
         shutil.copytree(folder / "central" / "keys", insider / "central" / "keys")
