@@ -1,6 +1,7 @@
 """What is due, what a round does, and what the flag says."""
 
 import time
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,8 @@ from custody.checkpoint import cosign, parse_note
 from ingestd.anchors.decide import ATTEMPTS, Anchored, Schedule, due, holes, newest, overdue, pause_s
 from ingestd.anchors.tsa import FileTsa, stated_ms
 from ingestd.errors import StateError, TokenError
+from ingestd.rules import anchor_missing
+from ingestd.rules.anchor_missing import RULE
 from tests.fakes.anchoring import (
     CENTRE_KEY,
     HOUR_MS,
@@ -20,6 +23,7 @@ from tests.fakes.anchoring import (
     FakeTsa,
     Site,
 )
+from tests.fakes.centre_world import World
 from tests.rig.tsa import LocalTsa
 
 NOW = 1_795_380_000_000
@@ -325,3 +329,27 @@ def test_the_publication_starts_only_with_a_checkpoint(tmp_path):
     site.centre.grow()
     assert site.published.began_ms() == site.centre.clock.ms
     assert site.published.root_at(2) is None
+
+
+def test_the_flag_goes_through_the_centres_log_and_stands_in_the_index(tmp_path):
+    world = World(tmp_path, f"sqlite:///{tmp_path}/index.db").started()
+    flag = anchor_missing(ORIGIN, None, 0, 172_800, ZoneInfo("Asia/Shanghai"))
+
+    for wanted in (flag, flag, None, None):
+        world.pipeline.settle_flag(RULE.rule_id, ORIGIN, wanted)
+
+    assert world.events()[-2:] == ["flag.set", "flag.cleared"]
+    [row] = world.queries.flags("", RULE.rule_id, "", None, 10).rows
+    assert (row.rule, row.state) == ("anchor-missing", "cleared")
+    world.close()
+
+
+def test_an_anchored_checkpoint_is_an_entry_that_survives_a_restart(tmp_path):
+    world = World(tmp_path, f"sqlite:///{tmp_path}/index.db").started()
+    signed = world.pipeline.checkpoint()
+    world.pipeline.record([("checkpoint.anchored", {"anchor": {"name": "tsa-a", "size": signed.checkpoint.size}})])
+    world.restart()
+    world.pipeline.start()
+    assert world.events()[-1] == "checkpoint.anchored"
+    assert world.pipeline.checkpoint().checkpoint.size == signed.checkpoint.size + 1
+    world.close()
