@@ -177,6 +177,7 @@ def _subject(config: Config) -> Subject:
         now_ms=service.SystemClock().now_ms(),
         patience_ms=config.store.missing_after_s * 1000,
         readers=config.store.readers,
+        centre_second=service.second_key(config),
         applied=_applied(config.database.url),
     )
 

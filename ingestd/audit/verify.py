@@ -22,12 +22,12 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from custody.canonical import JsonObject
-from custody.chain import Chain, Entry
+from custody.chain import EMPTY_SM3_TREE, Chain, Entry
 from custody.checkpoint import NoteKey, SignedCheckpoint, parse_note
 from custody.errors import EvidenceError
 from custody.identifiers import is_uuid7
 from custody.layout import PROXIES
-from custody.log import CHECKPOINT, LogFiles
+from custody.log import CHECKPOINT, SECOND_CHECKPOINT, LogFiles
 from custody.verdicts import Finding, Outcome, Verdict, outcome
 from ingestd.errors import ObjectMissingError, StoreError
 from ingestd.index.repository import mirrored
@@ -142,6 +142,8 @@ class Subject:
     patience_ms: int
     """An object announced less than this ago may still be on its way."""
     readers: int = 2
+    centre_second: NoteKey | None = None
+    """The SM2 key of a centre log in profile ``gm``."""
     applied: Applied | None = None
     """What a database says of the centre log; None when there is none to ask. Read it before the logs."""
 
@@ -180,7 +182,7 @@ def _centre(report: Report, subject: Subject) -> Centre:
     said, files = Centre(), subject.files("centre")
     roots = {subject.applied.size: subject.applied.root} if subject.applied else {}
     size = 0
-    for entry in _entries(report, files, subject.centre, roots):
+    for entry in _entries(report, files, subject.centre, subject.centre_second, roots):
         _hear(said, entry)
         size = entry.seq + 1
     origin = subject.centre.name
@@ -220,7 +222,7 @@ def _mirror(
     Entries that are not a moment old and that the centre log does not name go into ``unnamed``.
     """
     named = dict(centre.leaves.get(station.log, {}))
-    for entry in _entries(report, subject.files(station.station), station.note_key):
+    for entry in _entries(report, subject.files(station.station), station.note_key, station.second_key):
         leaf = named.pop(entry.seq, None)
         if leaf is not None and leaf != entry.leaf.hex():
             _note(report, Finding.MIRROR_MISMATCH, f"entry {entry.seq} is not the one the centre mirrored", station.log)
@@ -249,7 +251,7 @@ def _unmirrored(report: Report, subject: Subject, unnamed: Mapping[str, Mapping[
     if not unnamed:
         return
     now = Centre()
-    for entry in _entries(Report(), subject.files("centre"), subject.centre):
+    for entry in _entries(Report(), subject.files("centre"), subject.centre, subject.centre_second):
         _hear(now, entry)
     for log, leaves in unnamed.items():
         named = now.leaves.get(log, {})
@@ -260,17 +262,27 @@ def _unmirrored(report: Report, subject: Subject, unnamed: Mapping[str, Mapping[
 
 
 def _entries(
-    report: Report, files: LogFiles, key: NoteKey, roots: Mapping[int, str] = MappingProxyType({})
+    report: Report,
+    files: LogFiles,
+    key: NoteKey,
+    second: NoteKey | None,
+    roots: Mapping[int, str] = MappingProxyType({}),
 ) -> Iterator[Entry]:
     """Entries that follow from the first on; the first fault ends the log and is noted.
 
-    ``roots`` are those that a database knows, in base64 by the log's size there.
+    ``second`` is the SM2 key of a log in profile ``gm``. ``roots`` are those that a database knows, in base64 by the
+    log's size there.
     """
-    chain = Chain(key.name)
+    chain = Chain(key.name, second=EMPTY_SM3_TREE if second else None)
+    keys = [one.key for one in (key, second) if one]
     try:
         signed = _checkpoint(files, key)
+        gm = _checkpoint(files, second, SECOND_CHECKPOINT) if second else None
+        if second and signed and gm is None:
+            _note(report, Finding.LOG_TRUNCATED, "its SM3 checkpoint is gone", second.name)
         for data in _lines(files):
-            entry, chain = chain.follow(data, (key.key,))
+            entry, chain = chain.follow(data, keys)
+            _check_second(report, chain, gm)
             if signed and chain.size == signed.checkpoint.size and chain.root() != signed.checkpoint.root:
                 _note(report, Finding.ROOT_MISMATCH, f"the root at {chain.size} is not the signed one", key.name)
             if roots.get(chain.size) and roots[chain.size] != _root(chain):
@@ -280,6 +292,9 @@ def _entries(
         if signed and chain.size < signed.checkpoint.size:
             reason = f"{chain.size} entries, but {signed.checkpoint.size} were signed for"
             _note(report, Finding.LOG_TRUNCATED, reason, key.name)
+        if gm and chain.size < gm.checkpoint.size:
+            reason = f"{chain.size} entries, but {gm.checkpoint.size} were signed for"
+            _note(report, Finding.LOG_TRUNCATED, reason, gm.checkpoint.origin)
         if max(roots, default=0) > chain.size:
             reason = f"{chain.size} entries, but the database has seen {max(roots)}"
             _note(report, Finding.LOG_TRUNCATED, reason, key.name)
@@ -290,12 +305,19 @@ def _entries(
     report.logs.append(LogReport(key.name, chain.size, _root(chain)))
 
 
+def _check_second(report: Report, chain: Chain, gm: SignedCheckpoint | None) -> None:
+    """In profile ``gm`` the SM3 tree must lead to the root of the second note."""
+    if gm and chain.second and chain.size == gm.checkpoint.size and chain.second.root() != gm.checkpoint.root:
+        reason = f"the SM3 root at {chain.size} is not the signed one"
+        _note(report, Finding.ROOT_MISMATCH, reason, gm.checkpoint.origin)
+
+
 def _root(chain: Chain) -> str:
     return base64.b64encode(chain.root()).decode()
 
 
-def _checkpoint(files: LogFiles, key: NoteKey) -> SignedCheckpoint | None:
-    note = files.get(CHECKPOINT)
+def _checkpoint(files: LogFiles, key: NoteKey, name: str = CHECKPOINT) -> SignedCheckpoint | None:
+    note = files.get(name)
     if note is None:
         return None
     signed = parse_note(note)
