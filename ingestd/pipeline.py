@@ -320,7 +320,10 @@ class _Unit:
         """Do again what was imported, as it was understood then: catalogue, zone and roster may have changed since."""
         digest = text_in(entry.record.block("import"), "resolved_sha256")
         path = self.places.imports / f"{digest}{_RESOLVED}"
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise StateError(f"{path}: gone, and an import has to be done again after a crash; restore it") from error
         if hashlib.sha256(data).hexdigest() != digest:
             raise StateError(f"{path}: not what was imported; restore it")
         try:

@@ -316,6 +316,10 @@ def test_resolved_import_that_was_altered_stops(world):
     with pytest.raises(StateError, match="not what was imported"):
         world.pipeline.start()
 
+    path.unlink()
+    with pytest.raises(StateError, match="restore it"):
+        world.pipeline.start()
+
 
 def test_act_of_many_officers_can_be_flagged(world):
     many = "、".join(f"officer-number-{number:040d}" for number in range(50))
