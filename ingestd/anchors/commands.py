@@ -4,7 +4,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -25,7 +25,9 @@ from ingestd.errors import AnchorError, ConfigError, TokenError
 from ingestd.keys import create_key, load_signer
 from ingestd.logfiles import make_dirs, replace_file
 
-_COULD_NOT_CHECK = {"unparsable", "nothing-checked"}
+_COULD_NOT_CHECK: Final = frozenset({"unparsable", "nothing-checked"})
+_PUBLISHED_SIZES: Final = 32
+"""A proof reads the whole log once; a witness that was away for longer asks for its size by ``--since``."""
 
 anchors_app = typer.Typer(no_args_is_help=True, help="Anchors outside the house (外部锚定).")
 
@@ -104,10 +106,11 @@ def publish(
     since: Annotated[list[int] | None, typer.Option("--since", help="A size that a witness saw last.")] = None,
     as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
 ) -> None:
-    """Write checkpoint and proofs for a witness that no wire reaches; proofs start at every anchored size."""
+    """Write checkpoint and proofs for a witness that no wire reaches: from the newest anchors and ``--since``."""
     loaded = load_config(config, data_dir)
     service.build(loaded).pipeline.checkpoint()
-    sizes = {*(since or []), *(one.size for one in setup.anchor_store(loaded).kept())}
+    anchored = sorted({one.size for one in setup.anchor_store(loaded).kept()})[-_PUBLISHED_SIZES:]
+    sizes = {*(since or []), *anchored}
     try:
         content = setup.published(loaded).publication(sorted(sizes))
         make_dirs(folder.absolute())
