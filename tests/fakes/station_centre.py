@@ -5,7 +5,7 @@ from custody.log import Log
 from custody.messages import Receipts, decode_records
 from custody.receipt import EVENT, body
 from custody.record import Draft
-from custody.signer import VerifyKey
+from custody.signer import Signer, VerifyKey
 from station_agent.seal import new_id
 from tests.fakes.log_files import MemoryLogFiles
 from tests.fakes.station_world import CENTRE, ORIGIN, SIGNER, START_MS, WITNESS
@@ -24,6 +24,7 @@ class FakeCentre:
         self.log = Log(MemoryLogFiles(chunk=65536), CENTRE_LOG, [CENTRE.verify_key()])
         self.received: list[tuple[int, int]] = []
         self.give_receipts = True
+        self.signers: list[Signer] = [CENTRE]
         self.time_s = START_MS // 1000
 
     def receive(self, data: bytes) -> bytes:
@@ -50,4 +51,4 @@ class FakeCentre:
         time = {"utc_ms": START_MS, "source": "none", "boot_id": "x", "mono_ns": "0"}
         facts = body(ORIGIN, seq, entry.leaf.hex(), stored)
         draft = Draft(EVENT, new_id(START_MS), time, facts)  # type: ignore[arg-type]  # a body is canonical by contract
-        return self.log.append([draft], [CENTRE])[0].data
+        return self.log.append([draft], self.signers)[0].data

@@ -5,7 +5,10 @@ import pytest
 
 from custody.checkpoint import Checkpoint, NoteKey, cosign, parse_note, sign_checkpoint
 from custody.errors import EvidenceError
+from custody.identifiers import second_origin
 from custody.messages import MAX_MESSAGE_BYTES, Receipts, decode_receipts
+from custody.signer import verify_key
+from custody.sm2 import Sm2Signer
 from station_agent import publish
 from station_agent.publish import Outbox, Trust, rewind, root_at, runs
 from station_agent.status import CentreLink, LogHead, status_of
@@ -99,6 +102,21 @@ def test_a_receipt_by_somebody_else_lets_nothing_go(station):
     with pytest.raises(EvidenceError):
         outbox.answered(answer)
     assert station.journal.waiting().receipts == 2
+
+
+def test_a_centre_of_profile_gm_must_sign_its_receipts_twice(station):
+    sm2 = Sm2Signer.generate()
+    second = NoteKey(second_origin(CENTRE_KEY.name), verify_key(sm2))
+    centre, outbox = FakeCentre(), outbox_of(station, Trust(TRUST.station, CENTRE_KEY, WITNESS_KEY, second))
+    [answer] = send(outbox, centre)
+    with pytest.raises(EvidenceError, match="sm2-sm3"):
+        outbox.answered(answer)
+    assert station.journal.waiting().receipts == 2
+    centre.signers.append(sm2)
+    station.world.clock.utc_ms += int(RESEND_S * 1000) + 1000
+    for again in send(outbox, centre):
+        outbox.answered(again)
+    assert station.journal.waiting().receipts == 0
 
 
 def test_an_answer_for_another_log_is_refused(station):
