@@ -18,6 +18,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from custody import topics
+from custody.messages import MAX_MESSAGE_BYTES
 from ingestd.config import Mqtt
 from ingestd.errors import BrokerError, CentreError, Policy
 from ingestd.pipeline import Answer, Received
@@ -25,6 +26,8 @@ from ingestd.pipeline import Answer, Received
 SESSION_S: Final = 7 * 24 * 3600
 """How long the broker keeps messages for us while we are away."""
 KEEPALIVE_S: Final = 60
+MAX_PACKET_BYTES: Final = MAX_MESSAGE_BYTES + 64 * 1024
+"""Largest packet we take: a message and room for its headers; the broker keeps larger ones from us."""
 _POLL_S: Final = 0.2
 _FIRST_PAUSE_S: Final = 0.5
 _LAST_PAUSE_S: Final = 30.0
@@ -53,12 +56,15 @@ class Receiver:
         self._queue: queue.Queue[Delivery] = queue.Queue(2 * settings.batch_messages)
         self._stopping = threading.Event()
         self._connection = 0
+        self.problem = "not connected yet"
+        """Why nothing arrives, or an empty string while we are connected and subscribed."""
         self._client = self._new_client()
 
     def start(self) -> None:
         """Connect, now or as soon as the broker is there."""
         connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho does not type it
         connect.SessionExpiryInterval = SESSION_S
+        connect.MaximumPacketSize = MAX_PACKET_BYTES
         connect.ReceiveMaximum = min(65_535, 2 * self._settings.batch_messages)
         self._client.connect_async(
             self._settings.host, self._settings.port, KEEPALIVE_S, clean_start=False, properties=connect
@@ -131,6 +137,8 @@ class Receiver:
             _use_tls(client, self._settings)
         client.reconnect_delay_set(1, 30)
         client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         return client
@@ -139,7 +147,7 @@ class Receiver:
         self, client: Client, _userdata: Any, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            _log.error("broker-refused", reason=str(reason))
+            self._hindered("broker-refused", str(reason))
             return
         self._connection += 1
         _log.info("broker-connected", host=self._settings.host, port=self._settings.port)
@@ -149,7 +157,25 @@ class Receiver:
         self, _client: Client, _userdata: Any, _flags: DisconnectFlags, reason: ReasonCode, _properties: Any
     ) -> None:
         self._connection += 1
+        self.problem = f"broker-gone: {reason}"
         _log.info("broker-gone", reason=str(reason))
+
+    def _on_connect_fail(self, _client: Client, _userdata: Any) -> None:
+        self._hindered("broker-unreachable", f"{self._settings.host}:{self._settings.port}")
+
+    def _on_subscribe(
+        self, _client: Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
+    ) -> None:
+        """A refused subscription looks like a quiet day, so it must be said."""
+        refused = [str(reason) for reason in reasons if reason.is_failure]
+        if refused:
+            self._hindered("subscription-refused", f"{topics.ALL_RECORDS}: {', '.join(refused)}: see the broker's ACL")
+        else:
+            self.problem = ""
+
+    def _hindered(self, event: str, reason: str) -> None:
+        self.problem = f"{event}: {reason}"
+        _log.error(event, reason=reason)
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         """Waits while the queue is full, so that the broker holds back what we cannot take yet."""

@@ -134,7 +134,7 @@ def run(config: Config, stop: threading.Event) -> None:
     centre.pipeline.start()
     store = EvidenceReader(config.store.url)
     receiver = Receiver(config.mqtt, centre.pipeline.handle)
-    pages, listener = _pages(centre, store), _listen(config)
+    pages, listener = _pages(centre, store, receiver), _listen(config)
     rechecker = Rechecker(store, centre.pipeline, receiver.publish, config.store.readers)
     crew = Crew(stop)
     crew.start("receive", receiver.run)
@@ -224,7 +224,7 @@ def _listen(config: Config) -> socket.socket:
         raise ConfigError(f"web.host, web.port: {config.web.host}:{config.web.port}: {error.strerror}") from error
 
 
-def _pages(centre: Centre, store: EvidenceReader) -> uvicorn.Server:
+def _pages(centre: Centre, store: EvidenceReader, receiver: Receiver) -> uvicorn.Server:
     config = centre.config
     app = create_app(
         centre.queries,
@@ -232,6 +232,7 @@ def _pages(centre: Centre, store: EvidenceReader) -> uvicorn.Server:
         zone=config.zone,
         types=centre.catalogue.spoken(),
         published=anchors.published(config),
+        hindrance=lambda: receiver.problem,
     )
     return uvicorn.Server(
         uvicorn.Config(

@@ -40,10 +40,11 @@ def add_pages(app: FastAPI, site: Site) -> None:
         return JSONResponse({"flags": plain(page.rows), "next": page.next})
 
     @app.get("/healthz")
-    def healthz() -> dict[str, str]:
-        """Whether the pages and the index answer. Raises 503 when the index does not."""
+    def healthz(request: Request) -> dict[str, str]:
+        """Whether the pages and the index answer, and what hinders messages. Raises 503 when the index does not."""
         site.reads.summary()
-        return {"pages": "answer", "index": "answers"}
+        hindrance = request.app.state.hindrance()
+        return {"pages": "answer", "index": "answers", "broker": hindrance or "answers"}
 
 
 def plain(value: Any) -> Any:

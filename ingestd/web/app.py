@@ -30,10 +30,12 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     types: Mapping[str, TypeName] | None = None,
     now: Callable[[], datetime] | None = None,
     published: LogReads | None = None,
+    hindrance: Callable[[], str] = str,
 ) -> FastAPI:
     """The pages over ``reads`` and ``store``; times are shown in ``zone``, action types by their names in ``types``.
 
     ``published`` is the centre log for witnesses; without it there is no ``/api/v1/log``.
+    ``hindrance`` says why no message arrives from the broker, or an empty string.
     """
     site = Site(
         reads=reads,
@@ -44,6 +46,7 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     )
     # Swagger UI and ReDoc load from public hosts; nothing of ours does.
     app = FastAPI(title="ingestd", docs_url=None, redoc_url=None, dependencies=[Depends(_without_nul)])
+    app.state.hindrance = hindrance
     app.add_middleware(SecurityHeaders)
     for family in (home, clips, flags, actions, media, api):
         family.add_pages(app, site)

@@ -5,6 +5,8 @@ import threading
 import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from ingestd.config import Mqtt
 from ingestd.errors import BrokerError, DatabaseError, StateError
@@ -124,6 +126,30 @@ def test_message_of_an_earlier_connection_is_not_acknowledged(acknowledged):
     put(made, b"a", connection=7)
     run_once(made, handler)
     assert acknowledged == []
+
+
+@pytest.mark.parametrize(
+    ("codes", "problem"), [((1,), ""), ((135,), "subscription-refused"), ((1, 128), "subscription-refused")]
+)
+def test_refused_subscription_is_said(acknowledged, codes, problem):
+    made = receiver(Handler(), acknowledged)
+    assert made.problem
+    reasons = [ReasonCode(PacketTypes.SUBACK, identifier=code) for code in codes]
+
+    made._on_subscribe(made._client, None, 1, reasons, None)
+
+    assert made.problem.partition(":")[0] == problem
+
+
+def test_broker_that_cannot_be_reached_is_said(acknowledged):
+    made = Receiver(Mqtt(port=1), Handler())
+    made.start()
+    for _ in range(500):
+        if made.problem.startswith("broker-unreachable"):
+            break
+        threading.Event().wait(0.01)
+    made.stop()
+    assert made.problem.startswith("broker-unreachable")
 
 
 def test_unusable_tls_files_are_one_sentence(tmp_path):

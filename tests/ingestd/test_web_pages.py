@@ -324,3 +324,11 @@ def test_the_chinese_catalogue_is_complete():
     assert said > {"Work queues", "Why was this flagged?", "%(num)s suggestion"}
     assert {word.text for word in VERDICT.values()} <= said
     assert {name: found for name, found in web_catalogue.gaps(PACKAGE).items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    ("hindrance", "said"), [("", "answers"), ("subscription-refused: x", "subscription-refused: x")]
+)
+def test_health_says_what_hinders_messages(index, hindrance, said):
+    visitor = TestClient(create_app(index, FakeMedia(), types=TYPES, hindrance=lambda: hindrance))
+    assert visitor.get("/healthz").json()["broker"] == said

@@ -32,7 +32,7 @@ from ingestd.store import EvidenceReader
 from tests.conftest import STATION
 from tests.fakes.centre_station import AUTHORITY, FakeStation
 from tests.fakes.centre_world import CATALOGUE
-from tests.rig.broker import CENTRE, free_port
+from tests.rig.broker import CENTRE, GONE_WITH_US, free_port
 
 pytestmark = pytest.mark.integration
 PATIENCE_S = 30
@@ -246,7 +246,7 @@ def wait_for_pages(folder):
 @contextmanager
 def running(folder):
     """``ingestd run`` in a process of its own, gone when this ends."""
-    argv = [sys.executable, "-m", "ingestd.cli", "run", "--data-dir", str(folder)]
+    argv = [*GONE_WITH_US, sys.executable, "-m", "ingestd.cli", "run", "--data-dir", str(folder)]
     with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as process:
         try:
             yield process

@@ -18,6 +18,8 @@ from tests.rig.pki import Identity, Pki
 
 CENTRE: Final = "centre"
 """Name of the centre at the broker, hence the common name of its certificate."""
+GONE_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL")
+"""Prefix of a program that must not outlive the tests, not even when they are killed and no finaliser runs."""
 _START_S: Final = 10.0
 _ROOM_FOR_HEADERS: Final = 64 * 1024
 
@@ -43,7 +45,7 @@ class Broker:
     def start(self) -> None:
         """Returns when the broker takes connections. Raises ``BrokerError``."""
         with (self.folder / "output").open("ab") as output:
-            argv = ["mosquitto", "-c", str(self.folder / "mosquitto.conf")]
+            argv = [*GONE_WITH_US, "mosquitto", "-c", str(self.folder / "mosquitto.conf")]
             self._process = subprocess.Popen(argv, stdout=output, stderr=output, start_new_session=True)
         deadline = time.monotonic() + _START_S
         while not is_listening(self.port):
