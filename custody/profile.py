@@ -4,7 +4,8 @@ A log has one profile for life. Which one is settled where its keys are enrolled
 suites of its profile, and a verifier demands a signature of each suite among the keys it was given.
 """
 
-from collections.abc import Collection, Mapping
+import hashlib
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -36,7 +37,11 @@ def check_keys(profile: Profile, keys: Collection[VerifyKey]) -> None:
         raise ContractError(f"profile {profile} needs keys of {' and '.join(wanted)}, not of {' and '.join(found)}")
 
 
-def probe(profile: Profile) -> None:
-    """Whether this machine can work in ``profile``. Raises ``Sm2UnavailableError`` with a sentence for people."""
+def probe(profile: Profile, new: Callable[..., sm2.Hash] = hashlib.new) -> None:
+    """Whether this machine can work in ``profile``. Raises ``Sm2UnavailableError`` with a sentence for people.
+
+    ``new`` makes the hashes; the tests give one that lacks SM3.
+    """
     if profile is Profile.GM:
         sm2.libcrypto()
+        sm2.prove_sm3(new)

@@ -122,7 +122,7 @@ def generate() -> bytes:
 
 @lru_cache
 def libcrypto(name: str = LIBRARY) -> ctypes.CDLL:
-    """The system's libcrypto 3 with its functions declared, proven on the published examples.
+    """The system's libcrypto 3 with its functions declared, proven on the published example.
 
     Raises ``Sm2UnavailableError`` with a sentence for people; profile ``gm`` cannot be used then.
     """
@@ -132,7 +132,6 @@ def libcrypto(name: str = LIBRARY) -> ctypes.CDLL:
     except (OSError, AttributeError) as error:
         raise Sm2UnavailableError(f"profile gm needs OpenSSL 3 with SM2 and SM3: {error}") from error
     prove_sm2(library)
-    prove_sm3()
     return library
 
 

@@ -91,6 +91,20 @@ def test_a_snapshot_whose_sm3_half_is_wrong_is_not_used(changed):
     assert Log(files, ORIGIN, KEYS).chain == log.chain
 
 
+def test_a_snapshot_is_not_used_while_the_second_note_is_ahead():
+    log, files = filled(3)
+    log.checkpoint(*SIGNERS)
+    older = dict(files.small)
+    log.append([draft(9)], SIGNERS)
+    log.checkpoint(*SIGNERS)
+    files.small = {**older, SECOND_CHECKPOINT: files.small[SECOND_CHECKPOINT]}
+    assert Log(files, ORIGIN, KEYS).chain == log.chain
+    before, _, _ = files.small[SNAPSHOT].partition(b'"peaks_sm3"')
+    peak = b"A" * 43 + b"="
+    files.small[SNAPSHOT] = before + b'"peaks_sm3":["' + peak + b'","' + peak + b'"],"size":3}'
+    assert Log(files, ORIGIN, KEYS).chain == log.chain
+
+
 @pytest.mark.parametrize("fault", list(Fault))
 @pytest.mark.parametrize("fail_at", range(12))
 def test_after_a_power_cut_at_any_write_both_notes_are_of_this_log(fail_at, fault):

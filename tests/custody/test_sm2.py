@@ -140,4 +140,12 @@ def test_sm3_is_proven_too():
 
 
 def test_profiles_are_probed_at_start():
-    assert [probe(profile) for profile in Profile] == [None, None, None]
+    for profile in Profile:
+        probe(profile)
+
+    def without_sm3(name, data):
+        return hashlib.new(f"no-{name}", data)
+
+    probe(Profile.STD, without_sm3)
+    with pytest.raises(Sm2UnavailableError, match="no SM3"):
+        probe(Profile.GM, without_sm3)

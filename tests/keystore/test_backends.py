@@ -205,12 +205,14 @@ def test_keys_we_made_are_read_by_the_openssl_command(tmp_path):
         assert done.returncode == 0, suite
 
 
-@pytest.mark.parametrize("name", ["", "nobody", "../etc/passwd", ".."])
+@pytest.mark.parametrize("name", ["", "nobody", "../k.pem", ".."])
 def test_a_credential_that_systemd_did_not_pass_is_refused(monkeypatch, tmp_path, name):
     monkeypatch.delenv(CREDENTIALS, raising=False)
     with pytest.raises(KeystoreError):
         open_signer(f"credential:{name}")
-    monkeypatch.setenv(CREDENTIALS, str(tmp_path))
+    (tmp_path / "k.pem").write_bytes(new_pem(ED25519))
+    (tmp_path / "credentials").mkdir()
+    monkeypatch.setenv(CREDENTIALS, str(tmp_path / "credentials"))
     with pytest.raises(KeystoreError):
         open_signer(f"credential:{name}")
 
