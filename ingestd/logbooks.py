@@ -72,17 +72,21 @@ class Logbooks:
             verify(open_envelope(data), station.keys)
             entry = entry_of(data)
         except EvidenceError as error:
-            raise MirrorError(f"{station.log}: entry {seq} of its mirror cannot be used: {error}") from error
+            raise self._condemned(station, f"entry {seq} of its mirror cannot be used: {error}") from error
         if (entry.record.log, entry.seq) != (station.log, seq):
-            raise MirrorError(f"{station.log}: entry {seq} of its mirror is {entry.record.log}:{entry.seq}")
+            raise self._condemned(station, f"entry {seq} of its mirror is {entry.record.log}:{entry.seq}")
         return entry
 
     def _open_mirror(self, station: Station) -> Log:
         try:
             return self._open(station.station, station.log, station.keys)
         except StateError as error:
-            self._damaged[station.log] = MirrorError(str(error))
-            raise self._damaged[station.log] from error
+            raise self._condemned(station, str(error)) from error
+
+    def _condemned(self, station: Station, why: str) -> MirrorError:
+        """Remembered until the books are opened anew, so that the station stays set aside."""
+        self._damaged[station.log] = MirrorError(f"{station.log}: {why}")
+        return self._damaged[station.log]
 
     def _open(self, name: str, origin: str, keys: Collection[VerifyKey]) -> Log:
         try:

@@ -526,7 +526,7 @@ class _Unit:
             self._clear(CHANGED.rule_id, row["object_id"])
             if row["verdict"] != "unchecked":
                 self._judge_again(row, "verified")
-        else:
+        elif row["log"] not in self.damaged:
             row["check_ms"] = self.now_ms + _FAILED_RECHECK_MS
             why = f"the store returned {result.size} bytes with SHA-256 {result.sha256}"
             self._record_finding(row, "failed", result.sha256, why)

@@ -296,3 +296,18 @@ def test_crash_at_the_commit_clears_no_flag_twice(world, station):
     world.pipeline.start()
 
     assert [one for one in world.events() if one.startswith("flag")] == ["flag.set", "flag.cleared"]
+
+
+def test_entry_that_is_no_longer_as_signed_gives_no_receipt_and_blames_no_original(world, station):
+    station.clip()
+    world.pipeline.handle([station.message()])
+    world.restart()
+    world.pipeline.start()
+    world.files["station-01"].data[50] ^= 1
+
+    world.pipeline.record_checks(world.read_back())
+    world.pipeline.sweep()
+
+    assert "central.verified" not in world.events()
+    assert flags(world) == {("set-aside", "mirror-mismatch")}
+    assert world.events().count("flag.cleared") == 0
