@@ -297,10 +297,11 @@ def read_vkey(text: str, kinds: tuple[int, ...]) -> Key:
 
 
 class Digests(NamedTuple):
-    """SHA-256 and size of each file of the bundle, by its path in it."""
+    """SHA-256 and size of each file of the bundle, by its path in it; SM3 of the payload where it could be computed."""
 
     sha256: dict[str, str]
     size: dict[str, int]
+    sm3: dict[str, str]
 
 
 def _manifests(report: Report, folder: Path, keys: list[Key]) -> Digests:
@@ -316,7 +317,7 @@ def _manifests(report: Report, folder: Path, keys: list[Key]) -> Digests:
         if "bagit.txt" not in tags or _read(folder / "bagit.txt") != BAG_DECLARATION:
             report.find("unparsable", "bagit.txt", "not the declaration of a BagIt 1.0 bag")
         if SM3_MANIFEST in tags:
-            _check_sm3(report, folder, set(payload))
+            _check_sm3(report, folder, set(payload), digests)
     except Fault as fault:
         report.find(fault.word, "manifests", str(fault))
     return digests
@@ -325,7 +326,7 @@ def _manifests(report: Report, folder: Path, keys: list[Key]) -> Digests:
 def _digests(report: Report, folder: Path) -> Digests:
     """Read every file once."""
     paths = sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    digests = Digests({}, {})
+    digests = Digests({}, {}, {})
     with ThreadPoolExecutor() as pool:
         for path, result in zip(paths, pool.map(_digest, paths)):  # noqa: B905  # Python 3.9 has no strict
             name = path.relative_to(folder).as_posix()
@@ -376,7 +377,7 @@ def _compare(report: Report, listed: dict[str, str], found: dict[str, str], pres
         report.find("unrecorded", path, "in the bundle, but not listed")
 
 
-def _check_sm3(report: Report, folder: Path, payload: set[str]) -> None:
+def _check_sm3(report: Report, folder: Path, payload: set[str], digests: Digests) -> None:
     listed = _listing(folder, SM3_MANIFEST, SM3_LINE, (1, 2))
     if set(listed) != payload:
         report.find("unparsable", SM3_MANIFEST, "it does not list the same files as the manifest")
@@ -385,7 +386,10 @@ def _check_sm3(report: Report, folder: Path, payload: set[str]) -> None:
         return
     for path in sorted(set(listed) & payload):
         result = _digest(folder / path, "sm3")
-        if not isinstance(result, str) and result[1] != listed[path]:
+        if isinstance(result, str):
+            continue
+        digests.sm3[path] = result[1]
+        if result[1] != listed[path]:
             report.find("failed", path, f"SM3 listed {listed[path]}, found {result[1]}")
 
 
@@ -791,19 +795,27 @@ def _object(entry: Entry) -> dict[str, Any]:
 def _verdict(stored: dict[str, Any], name: str, digests: Digests) -> tuple[str, str]:
     if name not in digests.sha256:
         return "missing", "a signed entry announces it, the bundle does not hold it"
-    told = stored.get("digests")
-    signed = (stored.get("size"), told.get("sha256") if isinstance(told, dict) else None)
+    signed = (stored.get("size"), _told(stored, "sha256"))
     found = (digests.size[name], digests.sha256[name])
-    if signed == found:
-        return "verified", ""
-    return "failed", f"signed: {signed[0]} bytes, {signed[1]}; found: {found[0]} bytes, {found[1]}"
+    if signed != found:
+        return "failed", f"signed: {signed[0]} bytes, {signed[1]}; found: {found[0]} bytes, {found[1]}"
+    sm3 = _told(stored, "sm3")
+    if sm3 is not None and digests.sm3.get(name, sm3) != sm3:
+        return "failed", f"signed: SM3 {sm3}; found: {digests.sm3[name]}"
+    return "verified", ""
+
+
+def _told(stored: dict[str, Any], algorithm: str) -> Any:
+    """A digest as an entry states it, or None."""
+    digests = stored.get("digests")
+    return digests.get(algorithm) if isinstance(digests, dict) else None
 
 
 def _parents(report: Report, entry: Entry, originals: dict[Any, Entry]) -> None:
     """A derived file names its originals with their digests."""
     for parent in entry.record.get("parents", []):
         original = originals.get(parent.get("id"))
-        digest = _object(original).get("digests", {}).get("sha256") if original else None
+        digest = _told(_object(original), "sha256") if original else None
         if digest is None or parent.get("sha256") != digest:
             report.find("failed", entry.where, f"its original {parent.get('id')} is another one, or not in the bundle")
 
@@ -817,9 +829,9 @@ def _receipts(report: Report, entries: list[Entry], originals: dict[Any, Entry],
             continue
         answered.add(_object(entry).get("id"))
         place = {"log": original.log, "seq": original.seq, "leaf": original.leaf.hex()}
-        if entry.record.get("entry") != place or any(
-            _object(entry).get(field) != _object(original).get(field) for field in ("name", "size", "digests")
-        ):
+        said, copied = _object(entry), _object(original)
+        same = all(said.get(field) == copied.get(field) for field in ("name", "size"))
+        if entry.record.get("entry") != place or not same or _told(said, "sha256") != _told(copied, "sha256"):
             report.find("mirror-mismatch", entry.where, "the receipt is of another original")
     for object_id in sorted(set(map(str, originals)) - set(map(str, answered))):
         report.remarks.append(f"{object_id}: the centre has not yet confirmed that its store holds it")

@@ -1,6 +1,7 @@
 """Bundles: what is in them, what is recorded, and that neither verifier misses an alteration, be it signed anew."""
 
 import ast
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from custody.envelope import open_envelope
 from custody.errors import CustodyError
+from custody.layout import proxy_name
 from custody.record import parse_record
 from custody.signer import Ed25519Signer
 from custody.verdicts import Finding, Outcome, Verdict, outcome
@@ -207,15 +209,16 @@ def test_an_entry_without_checkpoint_waits(tmp_path):
 # Any alteration
 
 
-def test_one_flipped_bit_in_each_file_is_found(bundle, policy):
-    for path in sorted(path for path in bundle.rglob("*") if path.is_file()):
+def test_one_flipped_bit_in_each_kind_of_file_is_found(bundle, policy):
+    kinds = {(path.parent.name, path.suffix): path for path in sorted(bundle.rglob("*")) if path.is_file()}
+    for path in kinds.values():
         right = path.read_bytes()
         flip(path, len(right) // 2)
         assert verify_bundle.verify(bundle, policy).exit_code, path
         path.write_bytes(right)
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_any_flipped_bit_of_any_file_is_found(world, made, data):
     paths = sorted(path for path in made.rglob("*") if path.is_file())
@@ -333,6 +336,25 @@ def altered_cosignature(bundle):
         path.write_text(text.replace(last, last[:20] + ("A" if last[20] != "A" else "B") + last[21:]), "utf-8")
 
 
+def altered_path(bundle):
+    path = max((bundle / "proofs").rglob("station-01/*.tlog-proof"))
+    lines = path.read_text("utf-8").split("\n")
+    lines[2] = ("A" if lines[2][0] != "A" else "B") + lines[2][1:]
+    path.write_text("\n".join(lines), "utf-8")
+
+
+def foreign_proof(bundle):
+    one = next((bundle / "proofs").rglob("station-01/000000001.tlog-proof"))
+    (one.parent.parent / "centre" / one.name).write_bytes(one.read_bytes())
+
+
+def left_out_clip(bundle):
+    """Entry, proof and file of one clip are gone; all that is left is consistent."""
+    path = entries_of(bundle, "ingest.copied")[1]
+    (bundle / "data" / record_of(path).block("object")["name"]).unlink()
+    remove_entry(bundle, path)
+
+
 def other_declaration(bundle):
     (bundle / "bagit.txt").write_text("BagIt-Version: 0.97\nTag-File-Character-Encoding: UTF-8\n")
 
@@ -349,6 +371,9 @@ FORGERIES = {
     altered_entry: "unparsable",
     removed_proof: "missing",
     swapped_proofs: "seq-gap",
+    altered_path: "root-mismatch",
+    foreign_proof: "log-forked",
+    left_out_clip: "failed",
     moved_entry: "seq-gap",
     no_quorum: "key-unknown",
     altered_cosignature: "sig-bad",
@@ -396,6 +421,80 @@ def test_a_bundle_by_other_keys_holds_only_for_its_own_policy(bundle, policy, tm
     assert knowing.exit_code == 1
     assert words(knowing) >= {"sig-bad"}
     assert by_shell(theirs, policy) == 1
+
+
+# Logs that contradict themselves under good signatures
+
+
+def entry_at(log, seq, event="ingest.copied", prev="", leaf=b"", **blocks):
+    head = {"log": log, "seq": seq, "event": event, "prev": prev, "time": {"utc_ms": 0}}
+    return verify_bundle.Entry(f"{log}/{seq}", {**head, **blocks}, leaf or bytes([seq]) * 32, "")
+
+
+def object_block(sha256="ab", **more):
+    return {"id": "1", "name": "originals/1", "size": 3, "digests": {"sha256": sha256}, **more}
+
+
+def judged(function, *arguments) -> list[str]:
+    report = verify_bundle.Report()
+    function(report, *arguments)
+    return [one["finding"] for one in report.findings]
+
+
+def test_neighbours_must_follow_from_each_other():
+    good = [entry_at("c", 0), entry_at("c", 1, prev="00" * 32)]
+    wrong = [entry_at("c", 0), entry_at("c", 1, prev="01" * 32)]
+
+    assert judged(verify_bundle._places, good, "c") == []
+    assert judged(verify_bundle._places, wrong, "c") == ["prev-break"]
+
+
+def test_a_receipt_is_of_this_entry_and_these_bytes():
+    copied = entry_at("s", 1, object=object_block(digests={"sha256": "ab", "sm3": "cd"}))
+    place = {"log": "s", "seq": 1, "leaf": copied.leaf.hex()}
+    for stored, where, found in (
+        (object_block(), place, []),
+        (object_block("ac"), place, ["mirror-mismatch"]),
+        (object_block(size=4), place, ["mirror-mismatch"]),
+        (object_block(), {**place, "leaf": "00"}, ["mirror-mismatch"]),
+    ):
+        receipt = entry_at("c", 1, "central.verified", object=stored, entry=where)
+        assert judged(verify_bundle._receipts, [copied, receipt], {"1": copied}, "c") == found
+
+
+def test_what_is_announced_twice_is_announced_alike():
+    entries = [entry_at("s", 1, object=object_block()), entry_at("s", 2, object=object_block("ac"))]
+
+    assert "log-forked" in judged(verify_bundle._objects, entries, verify_bundle.Digests({}, {}, {}), "c")
+
+
+def test_a_signed_sm3_must_fit_too():
+    stored, name = object_block(digests={"sha256": "ab", "sm3": "cd"}), "data/originals/1"
+    same, other = ({"data/originals/1": sm3} for sm3 in ("cd", "ce"))
+
+    assert verify_bundle._verdict(stored, name, verify_bundle.Digests({name: "ab"}, {name: 3}, same))[0] == "verified"
+    assert verify_bundle._verdict(stored, name, verify_bundle.Digests({name: "ab"}, {name: 3}, other))[0] == "failed"
+
+
+def test_a_bundle_that_does_not_verify_gets_no_name(tmp_path):
+    """A derived file that names another original: signed so by its station, and refused at the end."""
+    (tmp_path / "world").mkdir()
+    other = bundle_world(tmp_path / "world")
+    station, object_id = other.station, other.station.uuid()
+    name = proxy_name(object_id, station.utc_ms)
+    station.store[name] = b"proxy"
+    digests = {"sha256": hashlib.sha256(b"proxy").hexdigest()}
+    stored = {"id": object_id, "name": name, "size": 5, "media_type": "video/mp4", "digests": digests}
+    station.write(
+        "proxy.created", object=stored, parents=[{"id": other.clips[1], "sha256": "00" * 32}], recipe={"program": "x"}
+    )
+    other.deliver()
+
+    with pytest.raises(NotAsRecordedError, match=r"out\.refused: failed"):
+        other.export(tmp_path / "out", other.clips[1], proxies=True)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.refused", "world"]
+    assert by_shell(tmp_path / "out.refused", other.policy(tmp_path / "policy.txt")) == 1
 
 
 # Policy
