@@ -31,7 +31,7 @@ from ingestd.rules import anchor_missing
 from ingestd.rules.anchor_missing import RULE
 
 EVENT: Final = "checkpoint.anchored"
-_EVERY_S: Final = 60.0
+EVERY_S: Final = 60.0
 
 _log = structlog.get_logger(__name__)
 
@@ -97,7 +97,7 @@ class Anchorer:
         self._plan = plan
         self._now = now
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event, every_s: float = EVERY_S) -> None:
         """Rounds until ``stop``; a passing failure is left to the next, any other is raised."""
         while not stop.is_set():
             try:
@@ -106,7 +106,7 @@ class Anchorer:
                 if not passes(error):
                     raise
                 _log.warning("anchors-wait", error=str(error))
-            stop.wait(_EVERY_S)
+            stop.wait(every_s)
 
     def round(self, *, force: bool = False) -> Round:
         """Take what was brought, ask whoever is due (everybody, with ``force``), and judge the age."""

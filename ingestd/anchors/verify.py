@@ -113,7 +113,7 @@ def verify(subject: Subject) -> Report:
         report.anchors.append(_check(report, subject, log, one, str(store.folder)))
     if not kept:
         report.note(Finding.NOTHING_CHECKED, "there is no anchor")
-    _named_are_there(report, log, [one for _, one in kept])
+    _named_are_there(report, log, subject.stores)
     _series(report, subject)
     for store in subject.stores:
         for path in store.strangers():
@@ -123,6 +123,7 @@ def verify(subject: Subject) -> Report:
 
 def _read(report: Report, subject: Subject, sizes: set[int]) -> _Log:
     log, newest_ms = _Log(), 0
+    note = subject.files.get(CHECKPOINT)  # before the entries: the log may grow meanwhile
     if 0 in sizes:
         log.roots[0], log.latest_ms[0] = log.tree.root(), 0
     try:
@@ -135,7 +136,7 @@ def _read(report: Report, subject: Subject, sizes: set[int]) -> _Log:
                 log.named[int(str(block.get("size"))), slug(str(block.get("name")))] = block
             if log.tree.size in sizes:
                 log.roots[log.tree.size], log.latest_ms[log.tree.size] = log.tree.root(), newest_ms
-        _signed(report, subject, log)
+        _signed(report, note, log)
     except (EvidenceError, ValueError) as error:
         report.note(Finding.UNPARSABLE, f"entry {log.tree.size} of the log cannot be read: {error}")
     except OSError as error:
@@ -144,9 +145,8 @@ def _read(report: Report, subject: Subject, sizes: set[int]) -> _Log:
     return log
 
 
-def _signed(report: Report, subject: Subject, log: _Log) -> None:
+def _signed(report: Report, note: bytes | None, log: _Log) -> None:
     """The log is at least as long as its own checkpoint says."""
-    note = subject.files.get(CHECKPOINT)
     if note is not None and log.tree.size < (size := parse_note(note).checkpoint.size):
         report.note(Finding.LOG_TRUNCATED, f"{log.tree.size} entries, but {size} were signed for")
 
@@ -236,8 +236,9 @@ def _failed(report: Report, one: Kept, where: str, finding: str, why: str) -> Ch
     return Checked(one.size, one.kind, one.name, verdict, reason=why, where=where)
 
 
-def _named_are_there(report: Report, log: _Log, kept: Sequence[Kept]) -> None:
-    there = {(one.size, one.name) for one in kept}
+def _named_are_there(report: Report, log: _Log, stores: Sequence[AnchorStore]) -> None:
+    """Looked up anew: an anchor may have come while the log was read."""
+    there = {(one.size, one.name) for store in stores for one in store.kept()}
     for size, name in sorted(log.named.keys() - there):
         report.note(Finding.ANCHOR_MISSING, f"{size} {name}: the log names this anchor, its file is gone")
 

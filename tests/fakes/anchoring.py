@@ -18,7 +18,7 @@ from ingestd.anchors.published import PublishedLog
 from ingestd.anchors.run import Anchorer, Plan
 from ingestd.anchors.store import AnchorStore
 from ingestd.anchors.tsa import Tsa
-from ingestd.errors import AnchorError
+from ingestd.errors import AnchorError, CentreError
 from ingestd.model import Flag
 from tests.fakes.centre_station import AUTHORITY, FakeClock
 from tests.fakes.log_files import MemoryLogFiles
@@ -42,6 +42,7 @@ class FakeCentre:
     files: MemoryLogFiles = field(default_factory=lambda: MemoryLogFiles(chunk=1 << 16))
     flags: dict[str, Flag] = field(default_factory=dict)
     dies_before_record: bool = False
+    fails_once: CentreError | None = None
 
     def __post_init__(self) -> None:
         self.log = Log(self.files, ORIGIN, [SIGNER.verify_key()])
@@ -50,6 +51,9 @@ class FakeCentre:
         self.record([("log.recovered", {"reason": f"{reason}{i}"}) for i in range(count)])
 
     def checkpoint(self) -> SignedCheckpoint:
+        error, self.fails_once = self.fails_once, None
+        if error is not None:
+            raise error
         return self.log.checkpoint(SIGNER)
 
     def record(self, facts: Sequence[tuple[str, JsonObject]]) -> None:
@@ -108,6 +112,7 @@ class Site:
     schedule: Schedule = SCHEDULE
     centre: FakeCentre = field(default_factory=FakeCentre)
     pauses: list[float] = field(default_factory=list)
+    stopping: bool = False
 
     def __post_init__(self) -> None:
         self.published = PublishedLog(self.centre.files)
@@ -119,4 +124,4 @@ class Site:
 
     def _wait(self, pause_s: float) -> bool:
         self.pauses.append(pause_s)
-        return False
+        return self.stopping

@@ -1,5 +1,6 @@
 """What is due, what a round does, and what the flag says."""
 
+import threading
 import time
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from custody.checkpoint import cosign, parse_note
 from ingestd.anchors.decide import ATTEMPTS, Anchored, Schedule, due, holes, newest, overdue, pause_s
 from ingestd.anchors.tsa import FileTsa, stated_ms
-from ingestd.errors import StateError, TokenError
+from ingestd.errors import DatabaseError, StateError, TokenError
 from ingestd.rules import anchor_missing
 from ingestd.rules.anchor_missing import RULE
 from tests.fakes.anchoring import (
@@ -261,6 +262,33 @@ def test_a_note_that_vouches_for_another_past_is_a_mismatch(site, tmp_path, entr
     with pytest.raises(TokenError, match=words) as refused:
         other.anchorer().add_witness(note, [CENTRE_KEY])
     assert refused.value.finding == "anchor-mismatch"
+
+
+def test_when_everything_stops_nobody_waits_for_an_authority(site):
+    site.tsas[0].failures = 99
+    site.stopping = True
+    assert len(site.anchorer().round().failures) == 1
+    assert len(site.tsas[0].asked) == 1
+
+
+def test_the_thread_goes_on_after_a_passing_failure_and_ends_when_told(site):
+    stop = threading.Event()
+    site.centre.fails_once = DatabaseError("away for a moment")
+    worker = threading.Thread(target=site.anchorer().run, args=(stop, 0.01))
+    worker.start()
+    give_up = time.monotonic() + 20
+    while not site.store.kept() and time.monotonic() < give_up:
+        time.sleep(0.01)
+    stop.set()
+    worker.join(20)
+    assert not worker.is_alive()
+    assert len(site.store.kept()) == 1
+
+
+def test_the_thread_ends_with_what_waiting_does_not_cure(site):
+    site.centre.fails_once = StateError("log and tables contradict each other")
+    with pytest.raises(StateError):
+        site.anchorer().run(threading.Event(), 0.01)
 
 
 def test_a_second_checkpoint_of_a_size_stops_everything(site, tmp_path):

@@ -131,6 +131,30 @@ def test_a_log_shorter_than_its_own_checkpoint_is_truncated(site):
     assert findings(verify(subject(site))) == {Finding.LOG_TRUNCATED}
 
 
+def test_a_centre_that_works_meanwhile_is_no_finding(site):
+    class Growing:
+        """The log is anchored and signed anew just before it is read."""
+
+        def get(self, name):
+            note = site.centre.files.get(name)
+            site.centre.clock.ms += 25 * HOUR_MS
+            site.anchorer().round()
+            site.centre.clock.ms -= 25 * HOUR_MS
+            site.centre.checkpoint()
+            return note
+
+        def read(self, offset):
+            data = b"".join(site.centre.files.read(offset))
+            site.centre.grow()
+            site.centre.checkpoint()
+            yield data
+
+    site.centre.grow()
+    report = verify(subject(site, files=Growing()))
+    assert len(site.store.kept()) == 3, "one more than there was at the beginning"
+    assert findings(report) - {Finding.TIME_REGRESSION} == set()
+
+
 def test_an_unreadable_entry_is_told(site):
     site.centre.files.data[5:6] = b"\x00"
     report = verify(subject(site))
