@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from custody.log import LogFiles
-from custody.signer import Ed25519Signer
+from custody.signer import Ed25519Signer, Signer
 from ingestd.catalogue import load
 from ingestd.index.database import open_engine
 from ingestd.index.queries import Queries
@@ -33,6 +33,8 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     files: dict[str, MemoryLogFiles] = field(default_factory=dict)
     wrap: Callable[[str, LogFiles], LogFiles] = lambda _name, files: files
+    second: Signer | None = None
+    """The SM2 signer of a centre log in profile gm."""
 
     def __post_init__(self) -> None:
         self.engine = open_engine(self.url)
@@ -43,7 +45,7 @@ class World:
         catalogue = load(CATALOGUE)
         settings = Settings(Policy(types=catalogue.spoken()), catalogue, Policy().zone)
         stations = {station.name: station.enrolled for station in self.stations}
-        books = Logbooks(ORIGIN, SIGNER, stations, self._files)
+        books = Logbooks(ORIGIN, SIGNER, stations, self._files, self.second)
         cosigner = Cosigner(f"{AUTHORITY}/centre-witness", WITNESS)
         places = Places.under(self.folder)
         self.pipeline = Pipeline(self.engine, books, cosigner, places, settings, self.clock)

@@ -205,6 +205,13 @@ def test_keys_we_made_are_read_by_the_openssl_command(tmp_path):
         assert done.returncode == 0, suite
 
 
+@pytest.mark.parametrize("form", [["genpkey", "-algorithm", "SM2"], ["ecparam", "-name", "SM2", "-genkey"]])
+def test_sm2_keys_made_by_the_openssl_command_are_read(tmp_path, form):
+    subprocess.run(["openssl", *form, "-out", tmp_path / "k.pem"], check=True)
+    (tmp_path / "k.pem").chmod(0o600)
+    assert open_signer(tmp_path / "k.pem").suite() == sm2.SUITE
+
+
 @pytest.mark.parametrize("name", ["", "nobody", "../k.pem", ".."])
 def test_a_credential_that_systemd_did_not_pass_is_refused(monkeypatch, tmp_path, name):
     monkeypatch.delenv(CREDENTIALS, raising=False)
