@@ -114,6 +114,12 @@ _FLAG_QUEUES: Final = (
         "shield",
     ),
     (
+        "set-aside",
+        phrase("Set aside"),
+        phrase("signed facts that contradict others, kept and not believed"),
+        "shield",
+    ),
+    (
         "anchor-missing",
         phrase("Not anchored outside"),
         phrase("nobody outside has vouched for the centre log lately"),

@@ -50,6 +50,7 @@ CODES: Final[Mapping[str, str]] = {
     "zero-byte": phrase("file has no content"),
     "unreadable-media": phrase("media cannot be opened"),
     "unknown-content": phrase("content of unknown kind"),
+    "undecidable": phrase("facts that contradict each other"),
     "moov-missing": phrase("recording was not closed (index missing)"),
     "truncated": phrase("recording is cut off"),
     "duration-implausible": phrase("length is not plausible"),
