@@ -57,7 +57,7 @@ class Sm2Signer:
     def __init__(self, private_der: bytes, where: str = "memory") -> None:
         """Raises ``ContractError`` unless ``private_der`` is an SM2 private key."""
         self._lib = libcrypto()
-        self._key = _load(self._lib.d2i_AutoPrivateKey, private_der)
+        self._key = _load(self._lib, "d2i_AutoPrivateKey", private_der)
         self._where = where
         self._public = self._encode_public()
 
@@ -176,7 +176,7 @@ def _verify(library: ctypes.CDLL, point: bytes, signature: bytes, message: bytes
     if len(point) != POINT_BYTES:
         raise ContractError(f"an SM2 point has {POINT_BYTES} bytes, not {len(point)}")
     try:
-        key = _load(library.d2i_PUBKEY, SPKI_PREFIX + point)
+        key = _load(library, "d2i_PUBKEY", SPKI_PREFIX + point)
     except ContractError:
         return False
     try:
@@ -188,10 +188,11 @@ def _verify(library: ctypes.CDLL, point: bytes, signature: bytes, message: bytes
         library.ERR_clear_error()
 
 
-def _load(reader: Callable[..., int | None], der: bytes) -> int:
+def _load(library: ctypes.CDLL, reader: str, der: bytes) -> int:
     position = c_char_p(der)
-    key = reader(None, byref(position), len(der))
+    key: int | None = getattr(library, reader)(None, byref(position), len(der))
     if not key:
+        library.ERR_clear_error()  # what stays in the queue would be taken for an error of Python's own TLS
         raise ContractError("not the DER of a key that libcrypto knows")
     return key
 

@@ -98,6 +98,15 @@ def test_a_point_off_the_curve_made_nothing_and_one_of_another_length_is_a_bug(s
         sm2.made(signer.public_key()[:-1], b"", MESSAGE)
 
 
+def test_a_refusal_leaves_no_error_behind_for_python_s_own_tls(signer):
+    assert not sm2.made(b"\x04" + b"\1" * 64, signer.sign(MESSAGE), MESSAGE)
+    assert sm2.libcrypto().ERR_peek_error() == 0
+    with pytest.raises(ContractError):
+        Sm2Signer(b"rubbish")
+    assert not sm2.made(signer.public_key(), b"rubbish", MESSAGE)
+    assert sm2.libcrypto().ERR_peek_error() == 0
+
+
 @pytest.mark.parametrize("name", ["libnot-there.so.3", "libc.so.6"])
 def test_without_a_fit_libcrypto_the_refusal_is_one_sentence(name):
     with pytest.raises(Sm2UnavailableError, match="profile gm needs OpenSSL 3 with SM2 and SM3"):
