@@ -11,14 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from custody.envelope import open_envelope
+from custody.canonical import JsonValue, canonical_bytes
+from custody.checkpoint import Checkpoint, sign_checkpoint
+from custody.envelope import open_envelope, seal
 from custody.errors import CustodyError
 from custody.layout import proxy_name
+from custody.merkle import leaf_hash
 from custody.record import parse_record
 from custody.signer import Ed25519Signer
 from custody.verdicts import Finding, Outcome, Verdict, outcome
 from ingestd import service
 from ingestd.audit import verify_bundle
+from ingestd.audit.export_proofs import tlog_proof
 from ingestd.errors import ExportError, NotAsRecordedError
 from ingestd.keys import load_signer
 from ingestd.logfiles import PosixLogFiles
@@ -245,10 +249,21 @@ def test_no_file_grows_or_shrinks(bundle, policy, name, end):
         assert by_shell(bundle, policy)
 
 
-@pytest.mark.parametrize("kind", ["file", "link", "gone", "hidden"])
-def test_files_come_and_go_only_with_a_finding(bundle, policy, kind):
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        ("file", "unrecorded"),
+        ("tag", "unrecorded"),
+        ("link", "unreadable"),
+        ("gone", "missing"),
+        ("hidden", "unrecorded"),
+    ],
+)
+def test_files_come_and_go_only_with_a_finding(bundle, policy, kind, word):
     if kind == "file":
         (bundle / "data" / "more.MP4").write_bytes(b"more")
+    if kind == "tag":
+        (bundle / "keys" / "more.pem").write_bytes(b"more")
     if kind == "hidden":
         (bundle / "custody" / ".more").write_bytes(b"more")
     if kind == "link":
@@ -256,7 +271,7 @@ def test_files_come_and_go_only_with_a_finding(bundle, policy, kind):
     if kind == "gone":
         (bundle / "README.en.txt").unlink()
 
-    assert verify_bundle.verify(bundle, policy).exit_code
+    assert word in {one["finding"] for one in verify_bundle.verify(bundle, policy).findings}
     assert by_shell(bundle, policy)
 
 
@@ -449,6 +464,26 @@ def test_neighbours_must_follow_from_each_other():
     assert judged(verify_bundle._places, wrong, "c") == ["prev-break"]
 
 
+def test_an_entry_says_the_number_it_has_in_its_log():
+    signer, log = Ed25519Signer.from_seed(b"n" * 32), "custody.example/s"
+    head: dict[str, JsonValue] = {
+        "type": "bwc.custody/v1",
+        "event": "x",
+        "log": log,
+        "prev": "00" * 32,
+        "time": {"utc_ms": 0},
+    }
+    entry = seal(canonical_bytes({**head, "seq": 5}), [signer])
+    note = sign_checkpoint(Checkpoint(log, 1, leaf_hash(entry)), signer)
+    key = verify_bundle.Key(log, 1, signer.public_key())
+    policy = verify_bundle.Policy({log: [key]}, {}, {}, "none")
+
+    name, proof, report = f"{log}/000000000.dsse.json", tlog_proof(0, [], note), verify_bundle.Report()
+    with pytest.raises(verify_bundle.Fault) as refused:
+        verify_bundle._entry(report, name, entry, proof, policy, {})
+    assert refused.value.word == "seq-gap"
+
+
 def test_a_receipt_is_of_this_entry_and_these_bytes():
     copied = entry_at("s", 1, object=object_block(digests={"sha256": "ab", "sm3": "cd"}))
     place = {"log": "s", "seq": 1, "leaf": copied.leaf.hex()}
@@ -466,6 +501,13 @@ def test_what_is_announced_twice_is_announced_alike():
     entries = [entry_at("s", 1, object=object_block()), entry_at("s", 2, object=object_block("ac"))]
 
     assert "log-forked" in judged(verify_bundle._objects, entries, verify_bundle.Digests({}, {}, {}), "c")
+
+
+def test_size_and_sha256_must_be_the_signed_ones():
+    name = "data/originals/1"
+    for sha256, size, verdict in (("ab", 3, "verified"), ("ac", 3, "failed"), ("ab", 4, "failed")):
+        digests = verify_bundle.Digests({name: sha256}, {name: size}, {})
+        assert verify_bundle._verdict(object_block(), name, digests)[0] == verdict
 
 
 def test_a_signed_sm3_must_fit_too():
