@@ -473,7 +473,7 @@ def test_an_entry_says_the_number_it_has_in_its_log():
         "prev": "00" * 32,
         "time": {"utc_ms": 0},
     }
-    entry = seal(canonical_bytes({**head, "seq": 5}), [signer])
+    entry = seal(canonical_bytes({**head, "seq": 5, "time": {"utc_ms": 0}}), [signer])
     note = sign_checkpoint(Checkpoint(log, 1, leaf_hash(entry)), signer)
     key = verify_bundle.Key(log, 1, signer.public_key())
     policy = verify_bundle.Policy({log: [key]}, {}, {}, "none")

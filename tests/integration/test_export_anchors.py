@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from custody.checkpoint import cosign, parse_note
+from custody.checkpoint import Checkpoint, cosign, parse_note, sign_checkpoint
 from ingestd import service
 from ingestd.anchors.store import RFC3161, WITNESS, AnchorStore
 from ingestd.audit import verify_bundle
@@ -81,6 +81,18 @@ def test_an_authority_nobody_named_is_no_anchor(world, bundle, tmp_path):
     report, by_shell = both(world, bundle, LocalTsa(tmp_path / "rogue").ca)
 
     assert (report.exit_code, by_shell) == (1, 1)
+    assert words(report) == {"anchor-mismatch"}
+
+
+def test_a_witness_of_another_past_is_no_anchor(world, bundle, tsa):
+    [path] = bundle.glob("anchors/*/*.note")
+    ours = parse_note(path.read_bytes()).checkpoint
+    other = parse_note(sign_checkpoint(Checkpoint(ours.origin, ours.size, b"x" * 32), OUTSIDER))
+    path.write_bytes(cosign(other, OUTSIDER_NAME, OUTSIDER, 1_795_380_000))
+    resign(bundle, load_signer(world.config.keys.custody))
+
+    report = verify_bundle.verify(bundle, world.folder / "policy.txt", tsa.ca)
+
     assert words(report) == {"anchor-mismatch"}
 
 
