@@ -59,6 +59,8 @@ _WRITTEN: Final = re.compile(
 )
 _PART: Final = re.compile(r"(?!0000)\d{4}(?:[:-]\d\d(?:[:-]\d\d)?)?|\d\d:\d\d(?::\d\d)?")
 PARTIAL: Final = "partial"
+_CALENDAR_MS: Final = (-62_104_000_000_000, 253_370_000_000_000)
+"""Years 2 to 9998: a moment in them has a date in every zone; outside of them there is no date to speak of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,8 @@ def _utc_ms(match: re.Match[str], zone: tzinfo) -> int | None:
         local = datetime(*fields, tzinfo=zone)  # type: ignore[arg-type,misc]  # six integers
         since = local - datetime.fromtimestamp(0, UTC)
     except (ValueError, OverflowError):
+        return None
+    if not _CALENDAR_MS[0] <= since.total_seconds() * 1000 <= _CALENDAR_MS[1]:
         return None
     return int(since.total_seconds()) * 1000 + int(((match["part"] or "") + "000")[:3])
 

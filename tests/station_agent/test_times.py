@@ -207,3 +207,8 @@ def test_any_readings_give_a_choice_that_a_record_can_hold(readings, duration_ms
 def test_the_start_of_a_container_is_never_moved_but_by_the_zone(early_ms):
     choice = choose(container(START_MS), times.from_mtime(START_MS + LENGTH_MS + early_ms, LENGTH_MS))
     assert start(choice)["utc_ms"] in {START_MS, START_MS - 8 * HOUR_MS}
+
+
+def test_the_first_and_the_last_year_have_no_date_in_every_zone():
+    edges = [times.read("exif", raw, SHANGHAI) for raw in ("00010101000000", "99991231235959")]
+    assert [edge.utc_ms for edge in edges] == [None, None]
