@@ -4,8 +4,10 @@ As root, ``./dev test`` has installed every program, so an absent one is a failu
 what is missing.
 """
 
+import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -61,6 +63,17 @@ def fresh_logging() -> Iterator[None]:
     """A command that a test ran must not leave its log bound to a captured, closed standard error."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def one_dock_at_a_time(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests of the group ``dock`` share one udevd, whose rules each dock changes: they take turns, in all workers."""
+    if request.node.get_closest_marker("xdist_group") is None:
+        yield
+        return
+    with (Path(tempfile.gettempdir()) / "bodycam-tests-dock.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture
