@@ -23,6 +23,7 @@ from typing import Self
 
 from tests.rig.udevd import Udevd
 
+RULE_PATIENCE = 5
 LOOP_CTL_ADD = 0x4C80  # linux/loop.h
 LOOP_CTL_REMOVE = 0x4C81
 FULL_RATE_BITS_S = "100G"  # nbdkit counts bits; its rate-file works only beside a rate=
@@ -116,6 +117,16 @@ class LoopDock:
         _run("losetup", *(["-r"] if read_only else []), self.device(bay), str(backing))
         # No partition table is fine: then partx says so, and the whole medium is the file system.
         _try("partx", "-a", self.device(bay))
+        self._announced(bay)
+
+    def _announced(self, bay: int) -> None:
+        """A daemon that had not yet read this dock's rule saw a plain loop device: let it look again."""
+        for _ in range(RULE_PATIENCE):
+            _try("udevadm", "settle", "--timeout=5")
+            if all(_has_serial(str(node)) for node in Path("/dev").glob(f"loop{self._base + bay}*")):
+                return
+            _try("udevadm", "control", "--reload")
+            _try("udevadm", "trigger", "--action=add", f"--sysname-match=loop{self._base + bay}*")
 
     def unplug(self, bay: int) -> None:
         """Orderly removal; nothing may hold the device open. Also frees the bay after ``yank``."""
@@ -298,6 +309,13 @@ def _loop_control(request: int, number: int) -> None:
         fcntl.ioctl(fd, request, number)
     finally:
         os.close(fd)
+
+
+def _has_serial(node: str) -> bool:
+    done = subprocess.run(
+        ["udevadm", "info", "--query=property", f"--name={node}"], capture_output=True, text=True, check=False
+    )
+    return "ID_SERIAL_SHORT=" in done.stdout
 
 
 def _run(*argv: str) -> None:
