@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from custody.canonical import JsonObject, JsonValue
+from custody.identifiers import station_of
 from ingestd.errors import DatabaseError
 from ingestd.index import tables as t
 from ingestd.index.database import snapshot_reads
@@ -189,6 +190,21 @@ class FlagRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file that a station saw on a recorder. ``state`` is ``pending``, ``copied`` or ``failed``."""
+
+    file_id: str
+    station: str
+    recorder: str
+    path: str
+    size: int
+    seen_ms: int
+    state: str
+    reason: str
+    """Why it could not be copied; empty unless it failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class ActionRow:
     """An action as a list shows it. The figures are parts per million, None while nothing was computed."""
 
@@ -298,6 +314,14 @@ class Queries:
         statement = select(t.flag).where(*narrowed).order_by(c.changed_ms.desc(), c.flag_id)
         return self._read(
             lambda db: _page(db, _after_flag(db, statement, after), limit, _flag_row, lambda f: f.flag_id)
+        )
+
+    def files(self, state: str, after: str | None = None, limit: int = PAGE_ROWS) -> Page[FileRow]:
+        """Files of one state that were seen on recorders, latest first."""
+        c = t.seen_file.c
+        statement = select(t.seen_file).where(c.state == state).order_by(c.seen_ms.desc(), c.file_id)
+        return self._read(
+            lambda db: _page(db, _after_file(db, statement, after), limit, _file_row, lambda row: row.file_id)
         )
 
     def actions(self, case: str = "", after: str | None = None, limit: int = PAGE_ROWS) -> Page[ActionRow]:
@@ -451,6 +475,27 @@ def _after_action(db: Connection, statement: Select[Any], after: str | None) -> 
     if last is None:
         return statement
     return statement.where(or_(c.start_ms < last, and_(c.start_ms == last, c.action_id > after)))
+
+
+def _after_file(db: Connection, statement: Select[Any], after: str | None) -> Select[Any]:
+    c = t.seen_file.c
+    last = db.execute(select(c.seen_ms).where(c.file_id == after)).scalar_one_or_none() if after else None
+    if last is None:
+        return statement
+    return statement.where(or_(c.seen_ms < last, and_(c.seen_ms == last, c.file_id > after)))
+
+
+def _file_row(row: AnyRow) -> FileRow:
+    return FileRow(
+        file_id=row["file_id"],
+        station=station_of(row["log"]),
+        recorder=row["recorder"],
+        path=row["path"],
+        size=row["size"],
+        seen_ms=row["seen_ms"],
+        state=row["state"],
+        reason=row["reason"],
+    )
 
 
 def _clip_detail(db: Connection, object_id: str) -> ClipDetail | None:

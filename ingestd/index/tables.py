@@ -71,12 +71,7 @@ seen_file = Table(
     comment="Files a station saw on a recorder: pending, copied or failed; place_id is log, recorder and path.",
 )
 Index("ix_seen_file_place_id", seen_file.c.place_id)
-Index(
-    "ix_seen_file_pending",
-    seen_file.c.seen_ms,
-    postgresql_where=text("state = 'pending'"),
-    sqlite_where=text("state = 'pending'"),
-)
+Index("ix_seen_file_state_seen_ms", seen_file.c.state, seen_file.c.seen_ms)
 
 clip = Table(
     "clip",

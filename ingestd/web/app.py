@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from ingestd.errors import CentreError, ObjectMissingError
 from ingestd.rules import TypeName
-from ingestd.web import actions, api, clips, flags, home, log, media
+from ingestd.web import actions, api, clips, files, flags, home, log, media
 from ingestd.web.assets import assets
 from ingestd.web.headers import SecurityHeaders
 from ingestd.web.language import phrase
@@ -48,7 +48,7 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     app = FastAPI(title="ingestd", docs_url=None, redoc_url=None, dependencies=[Depends(_without_nul)])
     app.state.hindrance = hindrance
     app.add_middleware(SecurityHeaders)
-    for family in (home, clips, flags, actions, media, api):
+    for family in (home, clips, files, flags, actions, media, api):
         family.add_pages(app, site)
     if published is not None:
         log.add_pages(app, published)

@@ -9,6 +9,7 @@ from ingestd.index.queries import (
     ClipDetail,
     ClipFilter,
     ClipRow,
+    FileRow,
     FlagRow,
     Page,
     Summary,
@@ -36,6 +37,10 @@ class Reads(Protocol):
         self, state: str = "open", rule: str = "", action_id: str = "", after: str | None = None, limit: int = PAGE_ROWS
     ) -> Page[FlagRow]:
         """Flags, newest first."""
+        ...
+
+    def files(self, state: str, after: str | None = None, limit: int = PAGE_ROWS) -> Page[FileRow]:
+        """Files of one state that were seen on recorders, latest first."""
         ...
 
     def actions(self, case: str = "", after: str | None = None, limit: int = PAGE_ROWS) -> Page[ActionRow]:

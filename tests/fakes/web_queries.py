@@ -23,6 +23,7 @@ from ingestd.index.queries import (
     ClipFilter,
     ClipRow,
     CustodyEvent,
+    FileRow,
     FlagRow,
     LinkRow,
     LogState,
@@ -78,6 +79,7 @@ class FakeQueries:
     asked: list[ClipFilter] = field(default_factory=list)
     messages_quarantined: int = 0
     found_more: int = 0
+    seen: list[FileRow] = field(default_factory=list)
 
     def summary(self) -> Summary:
         self._check()
@@ -85,9 +87,9 @@ class FakeQueries:
         linkable = [row for row in rows if row.status == "indexed" and row.kind in _LINKABLE]
         linked = sum(1 for row in linkable if row.links)
         counts = ClipCounts(
-            found=len(rows) + self.found_more,
+            found=len(rows) + self.found_more + len(self.seen),
             offloaded=len(rows),
-            failed=0,
+            failed=sum(file.state == "failed" for file in self.seen),
             verified=sum(row.verdict == "verified" for row in rows),
             indexed=sum(row.status == "indexed" for row in rows),
             linked=linked,
@@ -121,6 +123,10 @@ class FakeQueries:
             if state in {"", flag.state} and rule in {"", flag.rule} and action_id in {"", flag.action_id}
         ]
         return page_of(rows, lambda row: row.flag_id, after, limit)
+
+    def files(self, state: str, after: str | None = None, limit: int = PAGE_ROWS) -> Page[FileRow]:
+        self._check()
+        return page_of([row for row in self.seen if row.state == state], lambda row: row.file_id, after, limit)
 
     def actions(self, case: str = "", after: str | None = None, limit: int = PAGE_ROWS) -> Page[ActionRow]:
         self._check()

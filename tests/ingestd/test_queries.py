@@ -159,3 +159,20 @@ def test_database_that_is_gone_is_an_error_of_ours(tmp_path):
 
     with pytest.raises(DatabaseError):
         Queries(connect(f"sqlite:///{tmp_path / 'empty.db'}")).summary()
+
+
+def test_files_that_did_not_arrive_are_listed_by_name_a_page_at_a_time(world):
+    station = world.stations[0]
+    station.seen("awaited.mp4", *(f"{number}.mp4" for number in range(3)))
+    for number in range(3):
+        station.failed(f"{number}.mp4")
+    world.pipeline.handle([station.message()])
+
+    first = world.queries.files("failed", limit=2)
+    rest = world.queries.files("failed", first.next, limit=2)
+
+    assert {row.path for row in (*first.rows, *rest.rows)} == {"0.mp4", "1.mp4", "2.mp4"}
+    assert rest.next is None
+    assert {(row.reason, row.station, row.recorder) for row in rest.rows} == {("read-error", station.name, "REC1")}
+    assert [row.path for row in world.queries.files("pending").rows] == ["awaited.mp4"]
+    assert world.queries.summary().clips.failed == 3

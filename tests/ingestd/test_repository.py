@@ -150,7 +150,7 @@ def test_more_values_than_one_statement_holds(repository):
     [
         ("SELECT object_id FROM clip WHERE verdict <> 'verified' AND check_ms <= 5", "ix_clip_unchecked"),
         ("SELECT object_id FROM clip WHERE clip.links = 0 ORDER BY object_id DESC LIMIT 50", "ix_clip_unlinked"),
-        ("SELECT * FROM seen_file WHERE state = 'pending' AND seen_ms < 5", "ix_seen_file_pending"),
+        ("SELECT * FROM seen_file WHERE state = 'pending' AND seen_ms < 5", "ix_seen_file_state_seen_ms"),
         ("SELECT * FROM entry WHERE object_id = 'x'", "ix_entry_object_id"),
         ("SELECT * FROM clip WHERE officer = 'x' AND start_ms BETWEEN 1 AND 2", "ix_clip_officer_start_ms"),
     ],

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from custody.canonical import JsonValue
 from ingestd.errors import DatabaseError
-from ingestd.index.queries import ClipFilter
+from ingestd.index.queries import ClipFilter, FileRow
 from ingestd.link import NO_LINK
 from ingestd.rules.wording import REASONS
 from ingestd.web import create_app
@@ -34,6 +34,9 @@ PAGES = [
     "/flags",
     "/flags?state=all",
     "/actions",
+    "/files",
+    "/files?state=pending",
+    "/files?state=copied",
     "/actions/XZ-2026-0117-01",
     "/actions/XZ-2026-0121-01",
     "/clips?officer=nobody",
@@ -332,3 +335,19 @@ def test_the_chinese_catalogue_is_complete():
 def test_health_says_what_hinders_messages(index, hindrance, said):
     visitor = TestClient(create_app(index, FakeMedia(), types=TYPES, hindrance=lambda: hindrance))
     assert visitor.get("/healthz").json()["broker"] == said
+
+
+def test_files_that_could_not_be_copied_are_named_with_their_reason(visitor, index):
+    index.seen.append(
+        FileRow("f1", "station-07", "REC1", "DCIM/<b>1.MP4", 7, at("20 18:05:00"), "failed", "read-error")
+    )
+    index.seen.append(FileRow("f2", "st-07", "REC1", "DCIM/2.MP4", 7, at("20 18:05:00"), "pending", ""))
+
+    assert '<a href="/files?state=failed">1</a>' in text_of(visitor.get("/"))
+    failed, pending = text_of(visitor.get("/files")), text_of(visitor.get("/files?state=pending"))
+
+    assert "DCIM/&lt;b&gt;1.MP4" in failed
+    assert "执法记录仪读取失败" in failed
+    assert "2.MP4" not in failed
+    assert "2.MP4" in pending
+    assert "1.MP4" not in pending

@@ -278,14 +278,8 @@ def upgrade() -> None:
         comment="Files a station saw on a recorder: pending, copied or failed; place_id is log, recorder and path.",
     )
     with op.batch_alter_table("seen_file", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_seen_file_pending",
-            ["seen_ms"],
-            unique=False,
-            postgresql_where=sa.text("state = 'pending'"),
-            sqlite_where=sa.text("state = 'pending'"),
-        )
         batch_op.create_index("ix_seen_file_place_id", ["place_id"], unique=False)
+        batch_op.create_index("ix_seen_file_state_seen_ms", ["state", "seen_ms"], unique=False)
 
     op.create_table(
         "state",
@@ -316,12 +310,8 @@ def downgrade() -> None:
     op.drop_table("suggestion")
     op.drop_table("state")
     with op.batch_alter_table("seen_file", schema=None) as batch_op:
+        batch_op.drop_index("ix_seen_file_state_seen_ms")
         batch_op.drop_index("ix_seen_file_place_id")
-        batch_op.drop_index(
-            "ix_seen_file_pending",
-            postgresql_where=sa.text("state = 'pending'"),
-            sqlite_where=sa.text("state = 'pending'"),
-        )
 
     op.drop_table("seen_file")
     op.drop_table("recorder")
