@@ -44,8 +44,8 @@ class Udevd:
         with _gate():
             if _is_last(self._shared) and _STARTED.exists():
                 subprocess.run(["udevadm", "control", "--exit"], check=False, capture_output=True)
-                _wait_until_it_is_gone()
-                _STARTED.unlink()
+                if _is_gone_soon():
+                    _STARTED.unlink()  # otherwise the next last user asks it again
             self._shared.close()
             if _is_last(self._local) and _BOUND.exists():
                 subprocess.run(["umount", str(RUNTIME)], check=False, capture_output=True)
@@ -128,12 +128,13 @@ def _is_ours(runtime: Path) -> bool:
         return False  # the process ended while we looked
 
 
-def _wait_until_it_is_gone() -> None:
+def _is_gone_soon() -> bool:
     """Told to end, a daemon still finishes what it is at; until then it would answer events beside the next one."""
     for _ in range(100):
         if not any(_is_ours(runtime) for runtime in _runtimes()):
-            return
+            return True
         time.sleep(0.05)
+    return False
 
 
 def _bind(runtime: Path) -> bool:
