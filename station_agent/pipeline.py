@@ -135,6 +135,8 @@ class Summary:
     failed: int = 0
     open: int = 0
     """Files that are still to be copied: the recorder was pulled, the spool is full, or the station stops."""
+    waiting: int = 0
+    """Sealed files of this recorder, of whatever docking, whose upload or receipt is outstanding."""
     reason: str = ""
 
     @property
@@ -466,6 +468,7 @@ class Pipeline:
             refused=sum(clip.reason in QUIET_REFUSALS for clip in failed),
             failed=sum(clip.reason not in QUIET_REFUSALS for clip in failed),
             open=len(unread),
+            waiting=self._journal.open_for(docking.key),
             reason="no-space" if docking.no_space else "",
         )
 
@@ -568,7 +571,7 @@ def final_state(summary: Summary, clock: ClockReading) -> tuple[BayState, list[s
         return BayState.ERROR, warnings
     if warnings:
         return BayState.SAFE_WITH_WARNINGS, warnings
-    return (BayState.WAITING_UPLOAD if summary.new else BayState.NO_NEW_DATA), warnings
+    return (BayState.WAITING_UPLOAD if summary.new or summary.waiting else BayState.NO_NEW_DATA), warnings
 
 
 def _warnings(summary: Summary, clock: ClockReading) -> list[str]:

@@ -77,6 +77,7 @@ BAY_TRANSITIONS: Final[Mapping[BayState, tuple[BayState, ...]]] = {
         BayState.VERIFYING,
         BayState.NO_SPACE,
         BayState.UNREGISTERED,
+        BayState.WAITING_UPLOAD,
         BayState.NO_NEW_DATA,
         BayState.SAFE_WITH_WARNINGS,
         BayState.ERROR,

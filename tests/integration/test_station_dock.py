@@ -195,11 +195,12 @@ def test_killed_while_a_recorder_is_docked(agent, dock, medium):
     agent.wait(lambda: agent.bay()["state"] == "idle")
     agent.stop()
     dock.plug(1, medium.image, "EC2300471")
-    dock.slow(1, CLIP_BYTES * 2)
+    dock.slow(1, CLIP_BYTES // 2)
     agent.start()
     agent.wait(lambda: agent.bay()["state"] in ("reading", "verifying") and agent.bay()["bytes_done"] > 0)
     agent.process.kill()
     agent.process.wait()
+    assert len(sealed(agent)) < CLIPS
     dock.heal(1)
     agent.start()
     agent.wait(lambda: agent.bay()["state"] == "waiting-upload")

@@ -73,8 +73,26 @@ def test_docking_again_copies_nothing_twice(world):
     world.copier.copied.clear()
     station.pipeline.docked(station.event())
     assert world.copier.copied == []
-    assert station.board.tiles()[0].state is BayState.NO_NEW_DATA
+    assert station.board.tiles()[0].state is BayState.WAITING_UPLOAD
     check_invariants(station, NAMES)
+
+
+def test_docking_again_has_no_new_data_only_when_the_centre_has_it_all(world):
+    station = world.start()
+    station.pipeline.docked(station.event())
+    everything_arrives(station)
+    station.pipeline.undocked(RecorderUndocked(str(world.card), 0))
+    station.pipeline.docked(station.event())
+    assert station.board.tiles()[0].state is BayState.NO_NEW_DATA
+
+
+def everything_arrives(station: Station) -> None:
+    """Every upload done, every receipt in hand."""
+    for clip in station.journal.in_state(ClipState.SEALED):
+        station.journal.receipted(clip.object_id, b"receipt")
+        job = station.journal.due_job("upload", 2**52, 0)
+        assert job is not None
+        station.journal.finish(job)
 
 
 def test_a_failed_file_is_said_and_tried_again_at_the_next_docking(world):
@@ -300,6 +318,7 @@ def test_a_log_that_was_cut_stops_the_station(world):
     [
         (Summary(found=1, new=1, sealed=1), BayState.WAITING_UPLOAD),
         (Summary(found=1, new=0, sealed=1), BayState.NO_NEW_DATA),
+        (Summary(found=1, new=0, sealed=1, waiting=1), BayState.WAITING_UPLOAD),
         (Summary(found=2, new=1, sealed=1, refused=1), BayState.SAFE_WITH_WARNINGS),
         (Summary(found=2, new=1, sealed=1, failed=1), BayState.ERROR),
     ],
@@ -340,7 +359,7 @@ def test_a_known_name_is_compared_and_nothing_is_said_when_it_is_the_same(world)
     assert (summary.new, summary.sealed, summary.open) == (0, 3, 0)
     assert sorted(world.copier.compared) == [b"a.MP4", b"b.MP4", b"c.mp4"]
     [tile] = station.board.tiles()
-    assert (tile.state, tile.files_done, tile.files_total) == (BayState.NO_NEW_DATA, 3, 3)
+    assert (tile.state, tile.files_done, tile.files_total) == (BayState.WAITING_UPLOAD, 3, 3)
 
 
 def test_other_content_under_a_known_name_is_another_clip(world):
