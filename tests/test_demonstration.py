@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -78,3 +80,15 @@ def test_the_registers_of_the_story_are_imported_without_a_word(now: datetime):
     assert len(told.shots) >= 6
     assert all(shot.start + shot.length < now for shot in told.shots)
     assert all(action.interval.end_ms + 24 * 3600_000 < now.timestamp() * 1000 for action in read.actions)
+
+
+def test_a_child_that_nobody_knows_of_ends_with_the_demonstration():
+    """What Ctrl-C leaves when it comes between the birth of a program and the first word about it."""
+    code = (
+        "import subprocess, fixtures.demo as demo\n"
+        "child = subprocess.Popen(['sleep', '1000'])\n"
+        "demo._end_children()\n"
+        "print(child.poll())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=20)
+    assert done.stdout.strip() != "None"
