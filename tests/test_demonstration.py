@@ -90,5 +90,7 @@ def test_a_child_that_nobody_knows_of_ends_with_the_demonstration():
         "demo._end_children()\n"
         "print(child.poll())"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=20)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=20
+    )
     assert done.stdout.strip() != "None"
