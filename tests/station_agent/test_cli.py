@@ -46,7 +46,7 @@ def test_ingest_status_verify(agent, data):
     code, out, _ = agent("ingest", str(data / "card"), "--offload-only", "--json")
     assert code == 0
     assert json.loads(out)["files"] == {
-        "found": 1, "new": 1, "sealed": 1, "refused": 0, "failed": 0, "open": 0, "reason": "",
+        "found": 1, "new": 1, "sealed": 1, "refused": 0, "failed": 0, "open": 0, "waiting": 1, "reason": "",
     }  # fmt: skip
     code, out, _ = agent("status", "--json")
     assert (code, json.loads(out)["state"]) == (0, "stopped")
