@@ -137,6 +137,9 @@ def _of_memory(log: Log, memory: Remembered, keys: Sequence[NoteKey]) -> Iterato
         yield Finding.LOG_TRUNCATED, f"{log.origin}: {log.size} entries, the journal knows {memory.applied}"
     elif memory.applied and next(log.entries(memory.applied - 1)).leaf.hex() != memory.last_leaf:
         yield Finding.LOG_FORKED, f"{log.origin}: entry {memory.applied - 1} is not the one the journal knows"
+    if memory.alarm:
+        finding, _, why = memory.alarm.partition(": ")
+        yield Finding(finding), f"the centre's last answer: {why}"
     if memory.cosigned:
         try:
             _check_cosigned(log, parse_note(memory.cosigned), keys)

@@ -118,6 +118,8 @@ class Remembered:
     """Store names of copies that are being made and have no entry yet."""
     deriving: frozenset[str] = frozenset()
     """Object ids whose proxy is being made."""
+    alarm: str = ""
+    """``finding: reason`` of an answer of the centre's that speaks against the log; empty when none does."""
 
 
 def remembered(path: Path) -> Remembered:
@@ -138,6 +140,7 @@ def remembered(path: Path) -> Remembered:
         facts.get("cosigned", "").encode(),
         frozenset(str(name) for (name,) in names),
         frozenset(str(parent) for (parent,) in parents),
+        facts.get("alarm", ""),
     )
 
 
@@ -302,7 +305,7 @@ class Journal:
             _set_fact(db, "cosigned_s", str(signed_s))
 
     def alarm(self, sentence: str) -> None:
-        """Something a person must look into, shown until it is taken back with an empty sentence."""
+        """Something a person must look into (``finding: reason``), until it is taken back with an empty sentence."""
         if sentence != self.fact("alarm"):
             self.set_fact("alarm", sentence)
 

@@ -396,6 +396,9 @@ def _check_sm3(report: Report, folder: Path, payload: set[str], digests: Digests
 def _check_signatures(report: Report, folder: Path, keys: list[Key]) -> None:
     keys = [key for key in keys if key.suite == ED25519]
     manifest = _read(folder / TAG_MANIFEST)
+    for name in (RAW_SIGNATURE, SSH_SIGNATURE):
+        if not (folder / name).exists():
+            raise Fault("missing", f"{name}: a bundle has one")
     raw, armoured = _read(folder / RAW_SIGNATURE), _read(folder / SSH_SIGNATURE)
     key = next((key for key in keys if made(key, raw, manifest)), None)
     if key is None:
