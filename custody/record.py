@@ -44,6 +44,7 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "flag.cleared": ("flag", "reason"),
     "access.exported": ("export", "actors", "reason"),
     "checkpoint.anchored": ("anchor",),
+    "audit.done": ("audit", "actors"),
 }
 """Each event and the blocks it needs besides the head. Later events join this table; unknown ones are kept."""
 

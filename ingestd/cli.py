@@ -16,18 +16,13 @@ import typer
 from ingestd import service
 from ingestd.anchors import setup as anchors
 from ingestd.anchors.commands import anchors_app, witness
-from ingestd.audit import export_commands
-from ingestd.audit.applied import applied
-from ingestd.audit.verify import Applied, Report, Subject, audit
-from ingestd.config import Config
+from ingestd.audit import export_commands, verify_commands
 from ingestd.console import ConfigOption, DataOption, JsonOption
 from ingestd.console import load_config as _load
 from ingestd.console import show as _print
-from ingestd.errors import CentreError, DatabaseError, ImportFileError
+from ingestd.errors import CentreError, ImportFileError
 from ingestd.index.queries import ClipFilter, ClipRow, FlagRow, Page
-from ingestd.logfiles import PosixLogFiles
 from ingestd.model import Import, RowFinding
-from ingestd.store import EvidenceReader
 
 _PAGE: Final = 500
 
@@ -49,7 +44,8 @@ for name, group in (
 ):
     app.add_typer(group, name=name)
 app.command("witness")(witness)
-export_commands.add_to(audit_app)
+for commands in (verify_commands, export_commands):
+    commands.add_to(audit_app)
 
 
 def main() -> None:
@@ -151,46 +147,6 @@ def list_flags(
     _print(facts, as_json, lambda: _table(("rule", "state", "case", "action_id", "detail"), rows))
 
 
-@audit_app.command("verify")
-def verify(
-    config: ConfigOption = None,
-    data_dir: DataOption = None,
-    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
-) -> None:
-    """Re-read every original and every log; exit 0 all verified, 1 not as recorded, 2 could not check."""
-    report = audit(_subject(_load(config, data_dir)), _show_progress)
-    _print(report.as_json(), as_json, lambda: _report_lines(report))
-    raise typer.Exit(int(report.outcome))
-
-
-def _subject(config: Config) -> Subject:
-    stations = list(service.stations(config).values())
-    known = {station.station for station in stations}
-    mirrors = config.paths.data / "mirrors"
-    found = sorted(path.name for path in mirrors.iterdir() if path.is_dir()) if mirrors.is_dir() else []
-    return Subject(
-        centre=service.centre_key(config),
-        stations=stations,
-        files=lambda name: PosixLogFiles(service.log_folder(config, name)),
-        strangers=[one for one in found if one not in known],
-        store=EvidenceReader(config.store.url),
-        now_ms=service.SystemClock().now_ms(),
-        patience_ms=config.store.missing_after_s * 1000,
-        readers=config.store.readers,
-        centre_second=service.second_key(config),
-        applied=_applied(config.database.url),
-    )
-
-
-def _applied(url: str) -> Applied | None:
-    """What the database has seen of the centre log; one that cannot be read is said and does not stop the audit."""
-    try:
-        return applied(url)
-    except DatabaseError as error:
-        print(f"the centre log was not compared with the database: {error}", file=sys.stderr)  # noqa: T201  # complaints go to standard error
-        return None
-
-
 def _all(page: Callable[[str | None], Page[Any]]) -> list[Any]:
     rows: list[Any] = []
     after: str | None = None
@@ -224,20 +180,6 @@ def _sentence(file: Path, finding: RowFinding) -> str:
     place = f"{file}:{finding.line}" if finding.line else str(file)
     cell = f" {finding.column}={finding.value!r}:" if finding.column else ""
     return f"{place}:{cell} {finding.reason}"
-
-
-def _report_lines(report: Report) -> list[str]:
-    counts = report.as_json()
-    lines = [f"{counts[name]:>8} {name}" for name in ("verified", "failed", "missing", "unchecked", "unrecorded")]
-    lines += [f"{log.origin}: {log.size} entries, root {log.root}" for log in report.logs]
-    lines += ["  ".join(f"{key}={value}" for key, value in bad.as_json().items()) for bad in report.findings]
-    return lines
-
-
-def _show_progress(done: int, of: int) -> None:
-    if sys.stderr.isatty() and (done == of or not done % 10):
-        end = "\n" if done == of else ""
-        print(f"\r{done}/{of}", end=end, file=sys.stderr, flush=True)  # noqa: T201  # progress
 
 
 def _table(columns: Sequence[str], rows: Sequence[ClipRow | FlagRow]) -> list[str]:

@@ -16,6 +16,7 @@
     ├── TokenError              exit 65  what it answered does not vouch for our checkpoint    policy retry
     ├── ExportError             exit 2   a bundle of evidence could not be made; nothing left the house     policy stop
     │   └── NotAsRecordedError  exit 1   what should have left is not as recorded                policy stop
+    ├── AuditError              exit 2   an audit could not be made as asked                     policy stop
     └── BusyError               exit 75  another process holds the centre's lock               policy retry
 
 ``policy`` says what the caller does: ``stop`` (a person must look), ``retry`` (it may pass), ``quarantine`` (keep the
@@ -117,6 +118,12 @@ class TokenError(CentreError):
     def __init__(self, message: str, finding: str = "anchor-mismatch") -> None:
         super().__init__(message)
         self.finding = finding
+
+
+class AuditError(CentreError):
+    """An audit, a proof or a report could not be made as asked. The code is that of a check that checked nothing."""
+
+    exit_code = 2
 
 
 class BusyError(CentreError):

@@ -95,9 +95,9 @@ class EvidenceReader:
 
 
 def _digest_file(path: Path) -> tuple[int, str]:
-    """Size and SHA-256 of a regular file, through one buffer; hashlib lets go of the GIL, so threads hash side by side."""
+    """Size and SHA-256 of a regular file, through one buffer; hashlib lets other threads hash meanwhile."""
     try:
-        with open(path, "rb", buffering=0, opener=lambda name, _: os.open(name, _OPEN_FLAGS)) as file:  # noqa: PTH123  # pathlib has no opener
+        with open(path, "rb", buffering=0, opener=_open) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise StoreError(f"store cannot read {path}: not a regular file")
@@ -106,6 +106,10 @@ def _digest_file(path: Path) -> tuple[int, str]:
         raise ObjectMissingError(f"store has no {path}") from error
     except OSError as error:
         raise StoreError(f"store cannot read {path}: {error.strerror}") from error
+
+
+def _open(path: str, _flags: int) -> int:
+    return os.open(path, _OPEN_FLAGS)
 
 
 def _digest(file: RawIOBase, buffer_bytes: int) -> tuple[int, str]:

@@ -71,6 +71,7 @@ BLOCKS = {
     "flag.changed": ("flag", "reason"),
     "flag.cleared": ("flag", "reason"),
     "checkpoint.anchored": ("anchor",),
+    "audit.done": ("audit", "actors"),
 }
 
 

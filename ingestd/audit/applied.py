@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sqlalchemy import make_url, select
+from sqlalchemy import URL, make_url, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ingestd.audit.verify import Applied
@@ -16,8 +16,7 @@ def applied(url: str) -> Applied | None:
 
     Raises ``DatabaseError`` when there is one and it cannot be read.
     """
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite" and not (parsed.database and Path(parsed.database).is_file()):
+    if not is_there(make_url(url)):
         return None
     engine = connect(url)
     try:
@@ -28,3 +27,8 @@ def applied(url: str) -> Applied | None:
     finally:
         engine.dispose()
     return None if row is None else Applied(row.applied_seq, row.applied_root)
+
+
+def is_there(url: URL) -> bool:
+    """Whether there is an index to ask; a file of SQLite's is not made by asking for it."""
+    return url.get_backend_name() != "sqlite" or bool(url.database and Path(url.database).is_file())

@@ -1,4 +1,4 @@
-"""Re-reads every original and proxy from the store and compares it with the *signed entry*, not with a row.
+"""Re-reads originals and proxies from the store and compares them with the *signed entry*, not with a row.
 
 Needs neither the database nor a running service: only logs, keys and the store. Steps:
 
@@ -6,117 +6,38 @@ Needs neither the database nor a running service: only logs, keys and the store.
    database is at hand, the entries it knows of, and the root there;
 2. every mirror the same way, and leaf by leaf against what the centre log says was mirrored: what one names and the
    other lacks is a finding, and so is a log that only one of centre log and configuration names;
-3. every object that ``ingest.copied`` or ``proxy.created`` announces: size and SHA-256 of what the store returns;
-4. every object in the store that no entry announces.
+3. the times in the logs against their order (``clocks``), and the centre log against those checkpoints of it that
+   stations say they had seen;
+4. every object that ``ingest.copied`` or ``proxy.created`` announces and the selection wants: size and SHA-256 of what
+   the store returns (``reread``);
+5. every object in the store that no entry announces.
 
-An original announced only a moment ago and not in the store yet is ``unchecked``, not ``missing``. A derived object of
-a moment ago that is only in the log, or only in the store, is on its way and counts as nothing. What was announced
-later than now is not on its way: a clock that runs ahead excuses nothing.
+Logs are always verified whole. An original announced only a moment ago and not in the store yet is ``unchecked``, not
+``missing``. A derived object of a moment ago that is only in the log, or only in the store, is on its way and counts as
+nothing. What was announced later than now is not on its way: a clock that runs ahead excuses nothing.
 """
 
 import base64
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, Protocol
 
 from custody.canonical import JsonObject
-from custody.chain import EMPTY_SM3_TREE, Chain, Entry
+from custody.chain import EMPTY_SM3_TREE, EMPTY_TREE, Chain, Entry
 from custody.checkpoint import NoteKey, SignedCheckpoint, parse_note
 from custody.errors import EvidenceError
-from custody.identifiers import is_uuid7
-from custody.layout import PROXIES
 from custody.log import CHECKPOINT, SECOND_CHECKPOINT, LogFiles
-from custody.verdicts import Finding, Outcome, Verdict, outcome
-from ingestd.errors import ObjectMissingError, StoreError
+from custody.merkle import leaf_hash
+from custody.verdicts import Finding
+from ingestd.audit.clocks import MOST, CentreSeen, Mirrored, Order, centre_seen
+from ingestd.audit.found import ORIGINAL, PROXY, LogReport, Report, Stored
+from ingestd.audit.reread import Keep, Progress, Reading, Result, Store, fresh, reread, unrecorded
+from ingestd.audit.selection import Said, Selection, choose, unknown
 from ingestd.index.repository import mirrored
 from ingestd.index.rows import integer_in, list_in, object_in, text_in
+from ingestd.index.stations import described
 from ingestd.verify import Station
-
-ORIGINAL: Final = "original"
-PROXY: Final = "proxy"
-
-
-class Store(Protocol):
-    """What the audit asks of the evidence store (``ingestd.store.EvidenceReader``)."""
-
-    def digest(self, name: str) -> tuple[int, str]:
-        """Size and SHA-256 of what the store returns; raises ``ObjectMissingError`` or ``StoreError``."""
-        ...
-
-    def list(self) -> Iterator[tuple[str, int]]:
-        """Name and size of every object; raises ``StoreError``."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An object as a signed entry announces it."""
-
-    kind: str
-    object_id: str
-    name: str
-    size: int
-    sha256: str
-    station: str
-    path: str
-    announced_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Bad:
-    """One thing that is not right: an object's verdict or a log's finding, and why."""
-
-    verdict: str
-    reason: str
-    object_id: str = ""
-    kind: str = ""
-    path: str = ""
-    name: str = ""
-    log: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        """Fields that say something."""
-        return {key: value for key in self.__slots__ if (value := getattr(self, key))}
-
-
-@dataclass(frozen=True, slots=True)
-class LogReport:
-    """One log that was read from its first entry to its last."""
-
-    origin: str
-    size: int
-    root: str
-
-
-@dataclass(slots=True)
-class Report:
-    """What the audit found. Counts are of originals; proxies are counted apart."""
-
-    originals: dict[Verdict, int] = field(default_factory=dict)
-    proxies: dict[Verdict, int] = field(default_factory=dict)
-    logs: list[LogReport] = field(default_factory=list)
-    findings: list[Bad] = field(default_factory=list)
-    log_findings: list[Finding] = field(default_factory=list)
-
-    @property
-    def outcome(self) -> Outcome:
-        """0 only when at least one original was verified and nothing is wrong."""
-        verdicts = [*self.originals, *self.proxies]
-        nothing = [] if self.originals else [Finding.NOTHING_CHECKED]
-        return outcome(verdicts, [*self.log_findings, *nothing])
-
-    def as_json(self) -> dict[str, Any]:
-        """The object that ``audit verify --json`` prints."""
-        return {
-            "ok": self.outcome is Outcome.OK,
-            "outcome": int(self.outcome),
-            **_counts(self.originals),
-            "proxies": _counts(self.proxies),
-            "logs": [{"origin": log.origin, "size": log.size, "root": log.root} for log in self.logs],
-            "findings": [bad.as_json() for bad in self.findings],
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +67,11 @@ class Subject:
     """The SM2 key of a centre log in profile ``gm``."""
     applied: Applied | None = None
     """What a database says of the centre log; None when there is none to ask. Read it before the logs."""
+    selection: Selection = field(default_factory=Selection)
+    """Which objects are read back."""
+    earlier: Callable[[Stored], Result | None] = lambda _stored: None
+    """What an interrupted run found of an object that is announced as it was then."""
+    keep: Keep = lambda _stored, _result: None
 
 
 @dataclass(slots=True)
@@ -158,38 +84,68 @@ class Centre:
     """Per station log the leaves that were mirrored, by their number."""
     enrolled: dict[str, str] = field(default_factory=dict)
     """Station by log."""
+    said: Said = field(default_factory=Said)
+    """What a selection asks about."""
+    times: "array[int]" = field(default_factory=lambda: array("q"))
+    """Time of each entry, by its number."""
+    mirrored: dict[str, Mirrored] = field(default_factory=dict)
+    """When the entries of each station log were taken in."""
+    seen: dict[tuple[int, str], str] = field(default_factory=dict)
+    """Checkpoints of this log, size and root, that stations say they had seen, and the first entry that says so."""
 
 
-Progress = Callable[[int, int], None]
-"""Called with objects done and objects in all."""
-
-
-def audit(subject: Subject, progress: Progress = lambda _done, _all: None) -> Report:
+def audit(subject: Subject, progress: Progress = lambda _count: None) -> Report:
     """Check everything; never raises for what is wrong with the evidence, only reports it."""
-    report = Report()
+    report = Report(selection=subject.selection.as_json())
     centre = _centre(report, subject)
     unnamed: dict[str, dict[int, str]] = {}
     expected = [stored for station in subject.stations for stored in _mirror(report, subject, station, centre, unnamed)]
     _strangers(report, subject, centre)
-    _objects(report, subject, _once(report, expected), centre.verified, progress)
-    _unrecorded(report, subject, {stored.name for stored in expected})
+    _seen_by_stations(report, subject, centre)
+    announced = _once(report, expected)
+    wanted = _wanted(report, subject, announced, centre.said)
+    reading = _reading(subject, wanted, progress)
+    reread(report, reading, wanted, centre.verified)
+    unrecorded(report, reading, {stored.name for stored in announced})
     _unmirrored(report, subject, unnamed)
     return report
+
+
+def _wanted(report: Report, subject: Subject, announced: Sequence[Stored], said: Said) -> Sequence[Stored]:
+    """What the selection leaves of the announced objects: originals, and what was derived from them."""
+    originals = [stored for stored in announced if stored.kind == ORIGINAL]
+    report.announced = report.selected = len(originals)
+    if subject.selection.everything:
+        return announced
+    chosen = choose(subject.selection, originals, said)
+    report.selected, ids = len(chosen), {stored.object_id for stored in chosen}
+    for object_id in unknown(subject.selection, originals):
+        report.note(Finding.NOTHING_CHECKED, f"no signed entry announces a clip {object_id}", "")
+    if not chosen:
+        reason = f"nothing fits the selection: none of {len(originals)} originals was re-read"
+        report.note(Finding.NOTHING_CHECKED, reason, "")
+    return [*chosen, *(stored for stored in announced if stored.kind == PROXY and not ids.isdisjoint(stored.parents))]
+
+
+def _reading(subject: Subject, wanted: Iterable[Stored], progress: Progress) -> Reading:
+    earlier = {stored.name: result for stored in wanted if (result := subject.earlier(stored)) is not None}
+    return Reading(subject.store, subject.now_ms, subject.patience_ms, subject.readers, earlier, subject.keep, progress)
 
 
 def _centre(report: Report, subject: Subject) -> Centre:
     """What the centre log says; one that says nothing, or that nobody signed for, vouches for nothing."""
     said, files = Centre(), subject.files("centre")
     roots = {subject.applied.size: subject.applied.root} if subject.applied else {}
-    size = 0
+    origin, complain = subject.centre.name, _Complaints(report, subject.centre.name)
+    order = Order()
     for entry in _entries(report, files, subject.centre, subject.centre_second, roots):
         _hear(said, entry)
-        size = entry.seq + 1
-    origin = subject.centre.name
-    if not size:
-        _note(report, Finding.NOTHING_CHECKED, "the centre log is empty: nothing says what was mirrored", origin)
+        said.times.append(entry.record.utc_ms)
+        complain.of("order", order.step(entry))
+    if not said.times:
+        report.note(Finding.NOTHING_CHECKED, "the centre log is empty: nothing says what was mirrored", origin)
     elif not _has_checkpoint(files):
-        _note(report, Finding.NOTHING_CHECKED, "the centre log has no checkpoint: its end may be gone", origin)
+        report.note(Finding.NOTHING_CHECKED, "the centre log has no checkpoint: its end may be gone", origin)
     return said
 
 
@@ -212,6 +168,13 @@ def _hear(said: Centre, entry: Entry) -> None:
         start = integer_in(object_in(payload, "mirror"), "from") or 0
         named = list_in(object_in(payload, "mirror"), "leaves")
         said.leaves.setdefault(log, {}).update({start + i: str(leaf) for i, leaf in enumerate(named)})
+        said.mirrored.setdefault(log, Mirrored()).add(start, len(named), entry.record.utc_ms)
+    if entry.record.event in {"case.linked", "case.unlinked"}:
+        link = object_in(payload, "link")
+        one = text_in(link, "object"), text_in(link, "action")
+        said.said.links.pop(one, None)
+        if entry.record.event == "case.linked":
+            said.said.links[one] = text_in(link, "case")
 
 
 def _mirror(
@@ -222,28 +185,111 @@ def _mirror(
     Entries that are not a moment old and that the centre log does not name go into ``unnamed``.
     """
     named = dict(centre.leaves.get(station.log, {}))
+    clocks = _StationClocks(_Complaints(report, station.log), centre, subject.centre.name, station.log)
     for entry in _entries(report, subject.files(station.station), station.note_key, station.second_key):
         leaf = named.pop(entry.seq, None)
         if leaf is not None and leaf != entry.leaf.hex():
-            _note(report, Finding.MIRROR_MISMATCH, f"entry {entry.seq} is not the one the centre mirrored", station.log)
-        if leaf is None and not _fresh(entry.record.utc_ms, subject):
+            report.note(Finding.MIRROR_MISMATCH, f"entry {entry.seq} is not the one the centre mirrored", station.log)
+        if leaf is None and not fresh(entry.record.utc_ms, subject.now_ms, subject.patience_ms):
             unnamed.setdefault(station.log, {})[entry.seq] = entry.leaf.hex()
+        clocks.check(entry)
+        if subject.selection.days and entry.record.event == "media.described":
+            _started(centre.said, entry, station.station)
         stored = _announced(entry, station.station)
         if stored is not None:
             yield stored
     if named:
-        _note(report, Finding.LOG_TRUNCATED, f"{len(named)} mirrored entries are gone, from {min(named)}", station.log)
+        report.note(Finding.LOG_TRUNCATED, f"{len(named)} mirrored entries are gone, from {min(named)}", station.log)
+
+
+@dataclass(slots=True)
+class _Complaints:
+    """Complaints about the times of one log: the first few of each kind, then that there are more."""
+
+    report: Report
+    log: str
+    counted: dict[str, int] = field(default_factory=dict)
+
+    def of(self, kind: str, reason: str) -> None:
+        """Note a reason; an empty one is none."""
+        if not reason:
+            return
+        self.counted[kind] = self.counted.get(kind, 0) + 1
+        if self.counted[kind] < MOST:
+            self.report.note(Finding.TIME_REGRESSION, reason, self.log)
+        elif self.counted[kind] == MOST:
+            self.report.note(Finding.TIME_REGRESSION, f"{reason}; there are more like it", self.log)
+
+
+@dataclass(slots=True)
+class _StationClocks:
+    """The times of one station's entries against their order and against the centre log."""
+
+    complain: _Complaints
+    centre: Centre
+    origin: str
+    """Of the centre log."""
+    log: str
+    order: Order = field(default_factory=Order)
+    strange: bool = False
+    """Whether a claim that nobody can use was noted."""
+
+    def check(self, entry: Entry) -> None:
+        self.complain.of("order", self.order.step(entry))
+        mirrored_at = self.centre.mirrored.get(self.log)
+        if mirrored_at:
+            self.complain.of("mirrored", mirrored_at.ahead(entry))
+        try:
+            seen = centre_seen(entry)
+        except ValueError as error:
+            self._note(Finding.UNPARSABLE, str(error))
+        else:
+            if seen is not None:
+                self._check_seen(entry, seen)
+
+    def _check_seen(self, entry: Entry, seen: CentreSeen) -> None:
+        if seen.origin != self.origin:
+            self._note(Finding.LOG_FORKED, f"entry {entry.seq} has seen a centre {seen.origin}")
+            return
+        self.centre.seen.setdefault((seen.size, seen.root), f"{self.log}:{entry.seq}")
+        if seen.size <= len(self.centre.times):
+            self.complain.of("seen", seen.behind(entry, self.centre.times[seen.size - 1]))
+
+    def _note(self, finding: Finding, reason: str) -> None:
+        if not self.strange:
+            self.complain.report.note(finding, reason, self.log)
+        self.strange = True
+
+
+def _seen_by_stations(report: Report, subject: Subject, centre: Centre) -> None:
+    """The centre log is still the one whose checkpoints stations have seen: whoever rewrote it cannot rewrite those."""
+    wanted = {size for size, _ in centre.seen}
+    roots, tree = dict[int, str](), EMPTY_TREE
+    try:
+        for line in _lines(subject.files("centre")) if wanted else ():
+            tree = tree.extend([leaf_hash(line)])
+            if tree.size in wanted:
+                roots[tree.size] = base64.b64encode(tree.root()).decode()
+    except OSError:
+        return  # noted already, when the log was read
+    for (size, root), where in sorted(centre.seen.items()):
+        if size > tree.size:
+            reason = f"{tree.size} entries, but {where} has seen a checkpoint at {size}"
+            report.note(Finding.LOG_TRUNCATED, reason, subject.centre.name)
+        elif roots[size] != root:
+            reason = f"the root at {size} is not the one that {where} has seen signed"
+            report.note(Finding.ROOT_MISMATCH, reason, subject.centre.name)
 
 
 def _strangers(report: Report, subject: Subject, centre: Centre) -> None:
     """Mirrors without a station, and logs of the centre's that no station is configured for."""
     for name in subject.strangers:
-        _note(report, Finding.KEY_UNKNOWN, f"mirrors/{name}: no such station is enrolled", name)
+        report.note(Finding.KEY_UNKNOWN, f"mirrors/{name}: no such station is enrolled", name)
     configured = {station.log for station in subject.stations}
     for log in sorted((centre.leaves.keys() | centre.enrolled.keys()) - configured):
         count, name = len(centre.leaves.get(log, {})), centre.enrolled.get(log, "?")
         reason = f"the centre log names {count} entries of station {name}, which is not configured: put it back"
-        _note(report, Finding.KEY_UNKNOWN, reason, log)
+        report.note(Finding.KEY_UNKNOWN, reason, log)
 
 
 def _unmirrored(report: Report, subject: Subject, unnamed: Mapping[str, Mapping[int, str]]) -> None:
@@ -258,7 +304,7 @@ def _unmirrored(report: Report, subject: Subject, unnamed: Mapping[str, Mapping[
         strange = [seq for seq, leaf in leaves.items() if named.get(seq) != leaf]
         if strange:
             reason = f"the centre log does not name {len(strange)} entries of the mirror, from {min(strange)}"
-            _note(report, Finding.MIRROR_MISMATCH, reason, log)
+            report.note(Finding.MIRROR_MISMATCH, reason, log)
 
 
 def _entries(
@@ -279,29 +325,29 @@ def _entries(
         signed = _checkpoint(files, key)
         gm = _checkpoint(files, second, SECOND_CHECKPOINT) if second else None
         if second and signed and gm is None:
-            _note(report, Finding.LOG_TRUNCATED, "its SM3 checkpoint is gone", second.name)
+            report.note(Finding.LOG_TRUNCATED, "its SM3 checkpoint is gone", second.name)
         for data in _lines(files):
             entry, chain = chain.follow(data, keys)
             _check_second(report, chain, gm)
             if signed and chain.size == signed.checkpoint.size and chain.root() != signed.checkpoint.root:
-                _note(report, Finding.ROOT_MISMATCH, f"the root at {chain.size} is not the signed one", key.name)
+                report.note(Finding.ROOT_MISMATCH, f"the root at {chain.size} is not the signed one", key.name)
             if roots.get(chain.size) and roots[chain.size] != _root(chain):
                 reason = f"the root at {chain.size} is not the one the database has"
-                _note(report, Finding.PROJECTION_MISMATCH, reason, key.name)
+                report.note(Finding.PROJECTION_MISMATCH, reason, key.name)
             yield entry
         if signed and chain.size < signed.checkpoint.size:
             reason = f"{chain.size} entries, but {signed.checkpoint.size} were signed for"
-            _note(report, Finding.LOG_TRUNCATED, reason, key.name)
+            report.note(Finding.LOG_TRUNCATED, reason, key.name)
         if gm and chain.size < gm.checkpoint.size:
             reason = f"{chain.size} entries, but {gm.checkpoint.size} were signed for"
-            _note(report, Finding.LOG_TRUNCATED, reason, gm.checkpoint.origin)
+            report.note(Finding.LOG_TRUNCATED, reason, gm.checkpoint.origin)
         if max(roots, default=0) > chain.size:
             reason = f"{chain.size} entries, but the database has seen {max(roots)}"
-            _note(report, Finding.LOG_TRUNCATED, reason, key.name)
+            report.note(Finding.LOG_TRUNCATED, reason, key.name)
     except EvidenceError as error:
-        _note(report, Finding(error.finding), str(error), key.name)
+        report.note(Finding(error.finding), str(error), key.name)
     except OSError as error:
-        _note(report, Finding.UNPARSABLE, f"the log cannot be read: {error}", key.name)
+        report.note(Finding.UNPARSABLE, f"the log cannot be read: {error}", key.name)
     report.logs.append(LogReport(key.name, chain.size, _root(chain)))
 
 
@@ -309,7 +355,7 @@ def _check_second(report: Report, chain: Chain, gm: SignedCheckpoint | None) -> 
     """In profile ``gm`` the SM3 tree must lead to the root of the second note."""
     if gm and chain.second and chain.size == gm.checkpoint.size and chain.second.root() != gm.checkpoint.root:
         reason = f"the SM3 root at {chain.size} is not the signed one"
-        _note(report, Finding.ROOT_MISMATCH, reason, gm.checkpoint.origin)
+        report.note(Finding.ROOT_MISMATCH, reason, gm.checkpoint.origin)
 
 
 def _root(chain: Chain) -> str:
@@ -345,7 +391,19 @@ def _stored(kind: str, entry: Entry, station: str, path: str) -> Stored:
     stored: JsonObject = entry.record.block("object")
     sha256 = text_in(object_in(stored, "digests"), "sha256")
     size, name = integer_in(stored, "size") or 0, text_in(stored, "name")
-    return Stored(kind, text_in(stored, "id"), name, size, sha256, station, path, entry.record.utc_ms)
+    parents = tuple(text_in(parent, "id") for parent in list_in(entry.record.payload, "parents"))
+    place = station, path, entry.record.utc_ms
+    return Stored(kind, text_in(stored, "id"), name, size, sha256, *place, entry.leaf.hex(), parents)
+
+
+def _started(said: Said, entry: Entry, station: str) -> None:
+    """When a recording began, as the index understands the signed description."""
+    start_ms = described(object_in(entry.record.payload, "media"), 0)["start_ms"]
+    object_id = text_in(object_in(entry.record.payload, "object"), "id")
+    if start_ms is None:
+        said.starts.pop((station, object_id), None)
+    else:
+        said.starts[station, object_id] = start_ms
 
 
 def _once(report: Report, expected: Iterable[Stored]) -> list[Stored]:
@@ -354,83 +412,5 @@ def _once(report: Report, expected: Iterable[Stored]) -> list[Stored]:
     for stored in expected:
         first = known.setdefault(stored.name, stored)
         if (first.size, first.sha256) != (stored.size, stored.sha256):
-            _note(
-                report, Finding.LOG_FORKED, f"{stored.name} is announced twice with different digests", stored.station
-            )
+            report.note(Finding.LOG_FORKED, f"{stored.name} is announced twice with different digests", stored.station)
     return list(known.values())
-
-
-def _objects(
-    report: Report, subject: Subject, expected: Sequence[Stored], receipts: set[str], progress: Progress
-) -> None:
-    """Read back, largest first so that no reader is left with a long tail."""
-    ordered = sorted(expected, key=lambda stored: -stored.size)
-    with ThreadPoolExecutor(subject.readers, "audit") as pool:
-        results = pool.map(lambda stored: _check(subject, stored, receipts), ordered)
-        for number, (stored, (verdict, reason)) in enumerate(zip(ordered, results, strict=True), 1):
-            if verdict is not None:
-                _count(report, stored, verdict, reason)
-            progress(number, len(ordered))
-
-
-def _count(report: Report, stored: Stored, verdict: Verdict, reason: str) -> None:
-    counts = report.originals if stored.kind == ORIGINAL else report.proxies
-    counts[verdict] = counts.get(verdict, 0) + 1
-    if verdict is not Verdict.VERIFIED:
-        bad = Bad(verdict, reason, stored.object_id, stored.kind, stored.path, stored.name, stored.station)
-        report.findings.append(bad)
-
-
-def _check(subject: Subject, stored: Stored, receipts: set[str]) -> tuple[Verdict | None, str]:
-    """Verdict and reason; no verdict for a derived object that is on its way."""
-    try:
-        size, sha256 = subject.store.digest(stored.name)
-    except ObjectMissingError as error:
-        fresh = _fresh(stored.announced_ms, subject)
-        if fresh and stored.kind == PROXY:
-            return None, "on its way"
-        if fresh and stored.object_id not in receipts:
-            return Verdict.UNCHECKED, "announced a moment ago and not in the store yet"
-        return Verdict.MISSING, str(error)
-    except StoreError as error:
-        return Verdict.UNREADABLE, str(error)
-    if (size, sha256) == (stored.size, stored.sha256):
-        return Verdict.VERIFIED, ""
-    return Verdict.FAILED, f"signed: {stored.size} bytes, {stored.sha256}; stored: {size} bytes, {sha256}"
-
-
-def _unrecorded(report: Report, subject: Subject, names: set[str]) -> None:
-    try:
-        for name, size in subject.store.list():
-            if name not in names and not _on_its_way(name, subject):
-                counts = report.proxies if name.startswith(PROXIES) else report.originals
-                counts[Verdict.UNRECORDED] = counts.get(Verdict.UNRECORDED, 0) + 1
-                report.findings.append(Bad(Verdict.UNRECORDED, f"{size} bytes that no entry announces", name=name))
-    except StoreError as error:
-        report.originals[Verdict.UNREADABLE] = report.originals.get(Verdict.UNREADABLE, 0) + 1
-        report.findings.append(Bad(Verdict.UNREADABLE, str(error)))
-
-
-def _on_its_way(name: str, subject: Subject) -> bool:
-    """Whether a derived object was made so recently that its entry may still be on its way (its id tells the time)."""
-    object_id = name.rpartition("/")[2].partition(".")[0]
-    if not name.startswith(PROXIES) or not is_uuid7(object_id):
-        return False
-    return _fresh(int(object_id.replace("-", "")[:12], 16), subject)
-
-
-def _fresh(at_ms: int, subject: Subject) -> bool:
-    """Whether this was a moment ago; what has not happened yet was not."""
-    return 0 <= subject.now_ms - at_ms < subject.patience_ms
-
-
-def _note(report: Report, finding: Finding, reason: str, log: str) -> None:
-    report.log_findings.append(finding)
-    report.findings.append(Bad(finding, reason, log=log))
-
-
-def _counts(verdicts: Mapping[Verdict, int]) -> dict[str, int]:
-    """Unreadable objects count as unchecked too: nobody knows what they hold."""
-    counts = {verdict.value: verdicts.get(verdict, 0) for verdict in Verdict}
-    counts["unchecked"] += counts["unreadable"]
-    return counts

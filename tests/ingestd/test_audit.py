@@ -404,5 +404,5 @@ def test_store_that_does_not_answer_is_not_ok_and_not_guilty(subject):
 
 def test_progress_counts_every_object(subject):
     seen = []
-    audit(subject, lambda done, of: seen.append((done, of)))
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    audit(subject, lambda count: seen.append((count.done, count.of)))
+    assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
