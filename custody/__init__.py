@@ -4,5 +4,5 @@ Bytes in, values out: nothing here opens a file, a socket or a clock, so an audi
 know what every signature, log and receipt means. ``FORMAT.md`` beside this file is the same contract in prose.
 
 Reading order: ``canonical`` → ``record`` → ``envelope`` → ``merkle`` → ``log`` → ``checkpoint`` → ``receipt`` →
-``messages``.
+``messages``; then ``keyring``, ``enrolment`` and ``authority``: how keys come in, follow each other and go.
 """

@@ -82,17 +82,22 @@ def open_envelope(entry: bytes) -> Envelope:
     return Envelope(payload_type, _decode(payload), tuple(_signature(s) for s in signatures))
 
 
-def verify(envelope: Envelope, keys: Collection[VerifyKey], suites: Collection[str] | None = None) -> VerifyKey:
+def verify(
+    envelope: Envelope,
+    keys: Collection[VerifyKey],
+    suites: Collection[str] | None = None,
+    payload_type: str = PAYLOAD_TYPE,
+) -> VerifyKey:
     """Return the first of ``keys`` that signed the envelope.
 
     One key of each of ``suites`` must have signed; by default of each suite among ``keys``, which are those of the
     log's profile (``custody.profile``). Further signatures by unknown keys are ignored. The keyid only chooses which
     key to try; the key decides. Raises ``UnknownKeyError`` when no signature names one of ``keys``, and
     ``SignatureError`` when one is named but does not fit, when a suite is missing, or when the payload type is not
-    ours.
+    ``payload_type``.
     """
-    if envelope.payload_type != PAYLOAD_TYPE:
-        raise SignatureError(f"payload type {envelope.payload_type[:80]!r} is not {PAYLOAD_TYPE}")
+    if envelope.payload_type != payload_type:
+        raise SignatureError(f"payload type {envelope.payload_type[:80]!r} is not {payload_type}")
     by_id = {key.keyid: key for key in keys}
     message = pae(envelope.payload_type, envelope.payload)
     named = [(by_id[s.keyid], s) for s in envelope.signatures if s.keyid in by_id]

@@ -13,7 +13,8 @@ kept. A log shorter than its own checkpoint, or another than it, never opens.
 """
 
 import base64
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Protocol
 
@@ -24,9 +25,10 @@ from custody.checkpoint import Checkpoint, NoteKey, SignedCheckpoint, parse_note
 from custody.envelope import MAX_ENTRY_BYTES, open_envelope, seal
 from custody.errors import CheckpointError, ContractError, CustodyError, LogError, UnparsableError
 from custody.identifiers import SECOND, second_origin
+from custody.keyring import KeyHistory, LogKeys, keys_in
 from custody.merkle import CompactRange, leaf_hash, sm3
 from custody.record import Draft, compose, parse_record
-from custody.signer import Signer, VerifyKey
+from custody.signer import Signer, VerifyKey, verify_key
 
 HOLE = b"\0"
 """No entry holds a NUL; a crash can leave pages of them where an append was under way."""
@@ -65,17 +67,19 @@ class Log:
     Not thread-safe: one writer. ``size``, ``root`` and ``prev`` describe what is durable.
     """
 
-    def __init__(self, files: LogFiles, origin: str, keys: Collection[VerifyKey]) -> None:
-        """Open the log. Raises ``LogError`` or ``CheckpointError`` when it contradicts itself.
+    def __init__(
+        self, files: LogFiles, origin: str, keys: Collection[VerifyKey], approved: Iterable[LogKeys] = ()
+    ) -> None:
+        """Open the log. Raises ``LogError``, ``CheckpointError`` or ``UnknownKeyError`` when it contradicts itself.
 
-        ``keys`` are the keys whose entries this log holds; the newest checkpoint must be signed by one of them. An SM2
-        key among them makes it a log of profile ``gm``, with a second tree and a second note.
+        ``keys`` signed its first entry, ``approved`` may succeed them (``custody.keyring``); the newest checkpoint must
+        be signed by the keys of its time. An SM2 key among them makes it a log of profile ``gm``, with a second tree
+        and a second note.
         """
         self._files = files
-        self._keys = tuple(keys)
-        self._note_keys = [NoteKey(origin, key) for key in keys if key.suite != sm2.SUITE]
-        self._second_keys = [NoteKey(second_origin(origin), key) for key in keys if key.suite == sm2.SUITE]
-        self._chain = Chain(origin, second=EMPTY_SM3_TREE if self._second_keys else None)
+        first = LogKeys.of(origin, keys)
+        self._history = KeyHistory.begin(first, approved)
+        self._chain = Chain(origin, second=EMPTY_SM3_TREE if first.second else None)
         self._offset = 0
         self.torn_bytes = 0
         self.latest: SignedCheckpoint | None = None
@@ -98,23 +102,41 @@ class Log:
         """The state after the last durable entry."""
         return self._chain
 
+    @property
+    def history(self) -> KeyHistory:
+        """Whose keys signed what so far, and whose sign next."""
+        return self._history
+
+    def approve(self, approved: Iterable[LogKeys]) -> None:
+        """From now on these keys may succeed, and no others."""
+        self._history = self._history.approving(approved)
+
     def append(self, drafts: Sequence[Draft], signers: Sequence[Signer]) -> list[Entry]:
-        """Seal drafts as the next entries with one durable write; all or, after a crash, a prefix of them."""
-        chain, entries = self._chain, []
+        """Seal drafts as the next entries with one durable write; all or, after a crash, a prefix of them.
+
+        Raises ``ContractError`` when the signers are not those whose signatures the log needs: a reader would refuse
+        it. An entry that hands over to other keys is therefore the last of its write.
+        """
+        chain, history, entries = self._chain, self._history, []
+        keys = {verify_key(signer) for signer in signers}
         for draft in drafts:
+            if keys != {*history.current.keys}:
+                raise ContractError(f"{chain.origin}: entry {chain.size} is to be signed by {history.current.keyid}")
             payload = compose(draft, chain.origin, chain.size, chain.prev)
+            record = parse_record(payload)
+            history = history.after(record)
             data = seal(payload, signers)
             after = chain.push(data)
-            entries.append(Entry(chain.size, after.last_leaf, data, parse_record(payload)))
+            entries.append(Entry(chain.size, after.last_leaf, data, record))
             chain = after
-        self._write(entries, chain)
+        self._write(entries, chain, history)
         return entries
 
     def verify_next(self, data: Iterable[bytes]) -> tuple[list[Entry], Chain]:
-        """Check that ``data`` continue this log, without writing; raises what ``Chain.follow`` raises."""
-        chain, entries = self._chain, []
+        """Check that ``data`` continue this log, without writing; raises what ``KeyHistory.follow`` raises."""
+        chain, history, entries = self._chain, self._history, []
         for item in data:
-            entry, chain = chain.follow(item, self._keys)
+            entry, chain, history = history.follow(chain, item)
             entries.append(entry)
         return entries, chain
 
@@ -122,7 +144,10 @@ class Log:
         """Append what ``verify_next`` returned, byte for byte, with one durable write."""
         if chain.size != self.size + len(entries):
             raise LogError("these entries were verified against another state of the log", "prev-break")
-        self._write(entries, chain)
+        history = self._history
+        for entry in entries:
+            history = history.after(entry.record)
+        self._write(entries, chain, history)
 
     def checkpoint(self, *signers: Signer) -> SignedCheckpoint:
         """Sign the present state, durably; returns the old checkpoint when nothing was appended since.
@@ -142,15 +167,16 @@ class Log:
         Raises ``CheckpointError`` unless they are of this log as it is now.
         """
         claims = self._claims()
-        _check_claim(signed, claims[0], self._note_keys)
-        if self._second_keys:
+        keys = self._history.of_checkpoint(self.size)
+        _check_claim(signed, claims[0], _firsts(keys))
+        if self._is_gm:
             if second is None:
                 raise CheckpointError(f"{self.origin}: its SM3 checkpoint is missing")
-            _check_claim(second, claims[1], self._second_keys)
+            _check_claim(second, claims[1], _seconds(keys))
             self._files.put(SECOND_CHECKPOINT, second.note)
             self.latest_second = second
         self._files.put(CHECKPOINT, signed.note)
-        self._files.put(SNAPSHOT, canonical_bytes(_snapshot(self._chain, self._offset)))
+        self._files.put(SNAPSHOT, canonical_bytes(_snapshot(self._chain, self._offset, self._history)))
         self.latest = signed
 
     def entries(self, start: int = 0) -> Iterator[Entry]:
@@ -162,12 +188,16 @@ class Log:
         """Read what another process appended since; for programs that share a log under a lock."""
         self._replay()
 
-    def _write(self, entries: Sequence[Entry], chain: Chain) -> None:
+    @property
+    def _is_gm(self) -> bool:
+        return self._chain.second is not None
+
+    def _write(self, entries: Sequence[Entry], chain: Chain, history: KeyHistory) -> None:
         if not entries:
             return
         data = b"".join(entry.data + b"\n" for entry in entries)
         self._files.append(data)
-        self._chain, self._offset = chain, self._offset + len(data)
+        self._chain, self._offset, self._history = chain, self._offset + len(data), history
 
     def _claims(self) -> list[Checkpoint]:
         """What this log says of itself now: one checkpoint, in profile ``gm`` two."""
@@ -182,16 +212,18 @@ class Log:
         return len(sizes) < 2  # noqa: PLR2004  # two sizes are no pair
 
     def _open(self) -> None:
-        self.latest = self._stored_note(CHECKPOINT, self.origin, self._note_keys)
-        if self._second_keys:
-            self.latest_second = self._stored_note(SECOND_CHECKPOINT, second_origin(self.origin), self._second_keys)
+        candidates = self._history.candidates()
+        self.latest = self._stored_note(CHECKPOINT, self.origin, _firsts(candidates))
+        if self._is_gm:
+            second_name = second_origin(self.origin)
+            self.latest_second = self._stored_note(SECOND_CHECKPOINT, second_name, _seconds(candidates))
         size = self.latest.checkpoint.size if self.latest else 0
         second = self.latest_second.checkpoint.size if self.latest_second else 0
-        if self.latest and self._second_keys and (self.latest_second is None or second < size):
+        if self.latest and self._is_gm and (self.latest_second is None or second < size):
             raise LogError(f"{self.origin}: its SM3 checkpoint of size {size} is gone", "log-truncated")
         if self.latest and self._paired():
             self._restore(self.latest.checkpoint)
-        self._check_root(self._chain)
+        self._check_note(self._chain, self._history)
         self._replay()
         if self.size < max(size, second):
             raise LogError(
@@ -214,11 +246,14 @@ class Log:
         if data is None:
             return
         try:
-            chain, offset = _unsnapshot(parse_object(data), self._chain)
+            fields = parse_object(data)
+            chain, offset = _unsnapshot(fields, self._chain)
+            history = _unsnapshot_keys(fields, self._history)
+            self._check_note(chain, history)
         except CustodyError:
             return
-        if chain.size == signed.size and self._fits(chain) and self._ends_with(chain.last_leaf, offset):
-            self._chain, self._offset = chain, offset
+        if chain.size == signed.size and self._ends_with(chain.last_leaf, offset):
+            self._chain, self._offset, self._history = chain, offset, history
 
     def _ends_with(self, leaf: bytes, offset: int) -> bool:
         """Whether the last entry before ``offset`` is there and has ``leaf``."""
@@ -234,24 +269,28 @@ class Log:
 
     def _replay(self) -> None:
         torn: list[int] = []
-        chain, offset = self._chain, self._offset
+        chain, offset, history = self._chain, self._offset, self._history
         lines = _split(self._files.read(offset), torn)
         for data in lines:
             if HOLE in data:
                 torn = [len(data) + 1 + sum(len(line) + 1 for line in lines) + sum(torn)]
                 break
-            _, chain = chain.follow(data, self._keys)
+            _, chain, history = history.follow(chain, data)
             offset += len(data) + 1
-            self._check_root(chain)
-        self._chain, self._offset = chain, offset
+            self._check_note(chain, history)
+        self._chain, self._offset, self._history = chain, offset, history
         if torn:
             self.torn_bytes = torn[0]
             self._files.truncate(offset)
 
-    def _check_root(self, chain: Chain) -> None:
-        """At the size of the newest checkpoint the entries must lead to the signed root."""
+    def _check_note(self, chain: Chain, history: KeyHistory) -> None:
+        """At the size of the newest checkpoint the entries must lead to the signed root, by the keys of that time."""
         if not self._fits(chain):
             raise CheckpointError(f"{self.origin}: the entries do not lead to the signed root at {chain.size}")
+        keys = history.of_checkpoint(chain.size)
+        for note, known in ((self.latest, _firsts(keys)), (self.latest_second, _seconds(keys))):
+            if note and note.checkpoint.size == chain.size:
+                note.verify(known)
 
     def _fits(self, chain: Chain) -> bool:
         """Whether no checkpoint of the chain's size says otherwise."""
@@ -264,6 +303,14 @@ def entry_of(data: bytes) -> Entry:
     """An entry from its bytes, taken as verified before. Raises ``UnparsableError``."""
     record = parse_record(open_envelope(data).payload)
     return Entry(record.seq, leaf_hash(data), data, record)
+
+
+def _firsts(keys: Iterable[LogKeys]) -> list[NoteKey]:
+    return [one.note for one in keys]
+
+
+def _seconds(keys: Iterable[LogKeys]) -> list[NoteKey]:
+    return [one.second for one in keys if one.second]
 
 
 def _signer_of(claim: Checkpoint, signers: Sequence[Signer]) -> Signer:
@@ -294,9 +341,11 @@ def _split(chunks: Iterable[bytes], torn: list[int]) -> Iterator[bytes]:
         torn.append(length)
 
 
-def _snapshot(chain: Chain, offset: int) -> JsonObject:
+def _snapshot(chain: Chain, offset: int, history: KeyHistory) -> JsonObject:
     fields: JsonObject = {"size": chain.size, "offset": offset, "last_leaf": chain.prev, "peaks": _peaks(chain.tree)}
-    return {**fields, "peaks_sm3": _peaks(chain.second)} if chain.second is not None else fields
+    second: JsonObject = {"peaks_sm3": _peaks(chain.second)} if chain.second is not None else {}
+    spans: list[JsonValue] = [{"from": start, "key": keys.block()} for start, keys in history.spans[1:]]
+    return {**fields, **second, **({"keys": spans} if spans else {})}
 
 
 def _peaks(tree: CompactRange) -> list[JsonValue]:
@@ -314,6 +363,19 @@ def _unsnapshot(fields: JsonObject, empty: Chain) -> tuple[Chain, int]:
         return Chain(empty.origin, tree, bytes.fromhex(last_leaf), second), offset
     except ValueError as error:
         raise UnparsableError(f"a snapshot holds base64 and hex: {error}") from error
+
+
+def _unsnapshot_keys(fields: JsonObject, opened: KeyHistory) -> KeyHistory:
+    """The history that a snapshot tells; only approved keys count, whatever it says."""
+    spans, listed = list(opened.spans), fields.get("keys", [])
+    for one in listed if isinstance(listed, list) else [listed]:
+        start, block = (one.get("from"), one.get("key")) if isinstance(one, Mapping) else (None, None)
+        if not isinstance(start, int) or start <= spans[-1][0] or not isinstance(block, Mapping):
+            raise UnparsableError("a snapshot names keys with the entries from which they sign, ascending")
+        spans.append((start, keys_in(block)))
+    if not {keys for _, keys in spans[1:]} <= opened.approved:
+        raise UnparsableError("a snapshot names keys that are not approved")
+    return replace(opened, spans=tuple(spans))
 
 
 def _nodes(peaks: JsonValue, size: int) -> tuple[bytes, ...]:

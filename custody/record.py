@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from custody.canonical import JsonObject, JsonValue, canonical_bytes, parse_object
+from custody.checkpoint import COSIGNATURE, NoteKey
 from custody.errors import ContractError, UnparsableError
 from custody.identifiers import is_origin, is_uuid7
 from custody.layout import is_store_name
@@ -28,8 +29,9 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "proxy.created": ("object", "parents", "recipe"),
     "proxy.failed": ("parents", "reason"),
     "camera.erased": ("camera", "objects", "receipts", "reason", "actors"),
-    # Written by either, about its own log.
+    # Written by either.
     "log.recovered": ("reason",),
+    "key.enrolled": ("key",),
     # Written by the centre.
     "station.enrolled": ("station", "key"),
     "station.entries": ("mirror",),
@@ -45,6 +47,7 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "access.exported": ("export", "actors", "reason"),
     "checkpoint.anchored": ("anchor",),
     "audit.done": ("audit", "actors"),
+    "key.revoked": ("key", "revocation", "reason", "actors"),
 }
 """Each event and the blocks it needs besides the head. Later events join this table; unknown ones are kept."""
 
@@ -188,6 +191,15 @@ def _origin(value: JsonValue, where: str) -> None:
     _need(isinstance(value, str) and is_origin(value), where, "the origin of a log")
 
 
+def _vkey(value: JsonValue, where: str) -> None:
+    _need(isinstance(value, str) and NoteKey.parse(value).kind != COSIGNATURE, where, "the vkey of a log")
+
+
+def _vkey_if_any(value: JsonValue, where: str) -> None:
+    if value is not None:
+        _vkey(value, where)
+
+
 def _reread(value: JsonValue, where: str) -> None:
     _need(isinstance(value, str) and value in REREAD, where, " or ".join(sorted(REREAD)))
 
@@ -220,5 +232,7 @@ _BLOCKS: Final[Mapping[str, Mapping[str, Callable[[JsonValue, str], None]]]] = {
     "entry": {"log": _origin, "seq": _size, "leaf": _sha256},
     "link": {"object": _uuid, "action": _text},
     "flag": {"id": _text, "rule": _text},
+    "key": {"vkey": _vkey, "vkey_sm3": _vkey_if_any, "keyid": _text},
+    "revocation": {"invalid_from_ms": _size},
 }
 """Blocks whose fields are checked. A block not named here need only be present."""

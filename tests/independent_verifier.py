@@ -33,6 +33,8 @@ RAW_KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 DIGEST_BYTES = 32
 KEY_HASH_BYTES = 4
+POINT_BYTES = 65
+OTHER_SUITES = (b"sm2-sm3", b"ecdsa-p256-sha256")
 
 RECORD_TYPE = "bwc.custody/v1"
 PAYLOAD_TYPE = "application/vnd.bwc.custody.v1+json"
@@ -72,6 +74,8 @@ BLOCKS = {
     "flag.cleared": ("flag", "reason"),
     "checkpoint.anchored": ("anchor",),
     "audit.done": ("audit", "actors"),
+    "key.enrolled": ("key",),
+    "key.revoked": ("key", "revocation", "reason", "actors"),
 }
 
 
@@ -252,6 +256,31 @@ def _check_flag(block: dict[str, Any]) -> None:
     _need(_is_filled(block.get("id")) and _is_filled(block.get("rule")), "flag")
 
 
+def _is_log_vkey(value: Any) -> bool:
+    """Whether ``value`` is the vkey of a log, of any suite."""
+    parts = value.split("+", 2) if isinstance(value, str) else []
+    if len(parts) != len(("name", "hash", "key")) or not _is_origin(parts[0]):
+        return False
+    body = read_base64(parts[2])
+    suite = next((name for name in OTHER_SUITES if body[1:].startswith(name)), b"")
+    right = len(body) == 1 + RAW_KEY_BYTES and body[:1] == bytes([NOTE_KEY])
+    point = body[1 + len(suite) :]
+    right = right or (body[:1] == b"\xff" and bool(suite) and len(point) == POINT_BYTES and point[:1] == b"\x04")
+    return right and hashlib.sha256(parts[0].encode() + b"\n" + body).digest()[:KEY_HASH_BYTES].hex() == parts[1]
+
+
+def _check_key(block: dict[str, Any]) -> None:
+    """Block `key`. Reading: `vkey_sm3` that is null is not there."""
+    _need(_is_log_vkey(block.get("vkey")), "key.vkey")
+    _need(block.get("vkey_sm3") is None or _is_log_vkey(block["vkey_sm3"]), "key.vkey_sm3")
+    _need(_is_filled(block.get("keyid")), "key.keyid")
+
+
+def _check_revocation(block: dict[str, Any]) -> None:
+    """Block `revocation`."""
+    _need(_is_count(block.get("invalid_from_ms")), "revocation.invalid_from_ms")
+
+
 CHECKS: dict[str, Callable[[Any], None]] = {
     "object": _check_object,
     "source": _check_source,
@@ -261,6 +290,8 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "entry": _check_entry,
     "link": _check_link,
     "flag": _check_flag,
+    "key": _check_key,
+    "revocation": _check_revocation,
 }
 
 
@@ -482,37 +513,102 @@ def _check_root(leaves: Sequence[bytes], claim: dict[str, Any] | None) -> None:
         raise Refused("root-mismatch", "checkpoint")
 
 
-def _log_leaves(lines: bytes, origin: str, keys: Sequence[bytes], claim: dict[str, Any] | None) -> list[bytes]:
+def _successor(record: dict[str, Any], used: Sequence[bytes], approved: Iterable[bytes]) -> bytes | None:
+    """The raw key that signs from the next entry on (§12), if this entry says so."""
+    if record["event"] != "key.enrolled" or record["key"]["vkey"].split("+")[0] != record["log"]:
+        return None
+    key = read_base64(record["key"]["vkey"].split("+", 2)[2])
+    if record["key"].get("vkey_sm3") is not None or key[:1] != bytes([NOTE_KEY]):
+        raise Refused("key-unknown", "of another profile")
+    if key[1:] not in set(approved):
+        raise Refused("key-unknown", "not approved")
+    if key[1:] in used:
+        raise Refused("key-unknown", "signed before")
+    return key[1:]
+
+
+def _log_leaves(  # §4 and §12 of one log
+    lines: bytes, origin: str, keys: Sequence[bytes], claim: dict[str, Any] | None, approved: Iterable[bytes]
+) -> list[bytes]:
     """The leaf hashes of a log's complete lines, each checked, and their root once the checkpoint's size is reached."""
     leaves: list[bytes] = []
+    spans = [(0, key) for key in keys]
     _check_root(leaves, claim)
+    _check_signer(leaves, claim, spans)
     for entry in _complete(lines):
         try:
-            _check_place(verify_entry(entry, keys), origin, leaves)
+            record = verify_entry(entry, [spans[-1][1]] if len(spans) > len(keys) else keys)
+            _check_place(record, origin, leaves)
+            following = _successor(record, [key for _, key in spans], approved)
         except Refused as refused:
             refused.index = len(leaves)
             raise
         leaves.append(leaf_hash(entry))
+        spans += [(len(leaves), following)] if following else []
         _check_root(leaves, claim)
+        _check_signer(leaves, claim, spans)
     return leaves
 
 
+def _check_signer(leaves: Sequence[bytes], claim: dict[str, Any] | None, spans: Sequence[tuple[int, bytes]]) -> None:
+    """The checkpoint of just these leaves is signed by the key of the last entry or by that of the next."""
+    if not claim or claim["size"] != len(leaves):
+        return
+    size = len(leaves)
+    last = [key for start, key in spans if start <= max(size - 1, 0)][-1]
+    if not {last, spans[-1][1]} & claim["by"]:
+        raise Refused("key-unknown", "checkpoint by a key of another time")
+
+
 def verify_log(
-    lines: bytes, origin: str, keys: Sequence[bytes], checkpoint: str | bytes | None = None
+    lines: bytes,
+    origin: str,
+    keys: Sequence[bytes],
+    checkpoint: str | bytes | None = None,
+    approved: Sequence[bytes] = (),
 ) -> dict[str, Any]:
     """Size and hex root of a log, given as the bytes of its file, that also agrees with ``checkpoint``.
 
-    Reading: what is wrong with the checkpoint itself, its signatures before its origin, is found before the entries.
+    ``approved`` are the raw keys that may succeed (§12). Reading: what is wrong with the checkpoint itself, its
+    signatures before its origin, is found before the entries.
     """
     claim = None
     if checkpoint is not None:
-        claim = verify_checkpoint(checkpoint, [write_vkey(origin, NOTE_KEY, raw) for raw in keys])
+        every = [*keys, *approved]
+        claim = verify_checkpoint(checkpoint, [write_vkey(origin, NOTE_KEY, raw) for raw in every])
         if claim["origin"] != origin:
             raise Refused("log-forked", claim["origin"])
-    leaves = _log_leaves(lines, origin, keys, claim)
+        claim["by"] = {raw for raw in every if _signed_by(checkpoint, origin, raw)}
+    leaves = _log_leaves(lines, origin, keys, claim, approved)
     if claim and claim["size"] > len(leaves):
         raise Refused("log-truncated", f"{len(leaves)} of {claim['size']}")
     return {"size": len(leaves), "root": tree_root(leaves).hex()}
+
+
+def _signed_by(note: str | bytes, origin: str, raw: bytes) -> bool:
+    try:
+        verify_checkpoint(note, [write_vkey(origin, NOTE_KEY, raw)])
+    except Refused:
+        return False
+    return True
+
+
+def needs_review(centre: Iterable[dict[str, Any]], log: str, seq: int, keyid: str) -> bool:
+    """Whether entry ``seq`` of ``log`` is `key-review`: the centre's log first named it when its key was revoked.
+
+    ``centre`` are the verified records of the centre's log, in order. Reading: of several revocations the earliest time
+    counts, wherever in the log it stands; an entry not named yet is not judged here.
+    """
+    seen, since = None, None
+    for record in centre:
+        if record["event"] == "key.revoked" and record["key"]["keyid"] == keyid:
+            at = record["revocation"]["invalid_from_ms"]
+            since = at if since is None else min(since, at)
+        if record["event"] == "station.entries" and record["mirror"]["log"] == log and seen is None:
+            first = record["mirror"]["from"]
+            if first <= seq < first + len(record["mirror"]["leaves"]):
+                seen = record["time"]["utc_ms"]
+    return seen is not None and since is not None and seen >= since
 
 
 # ---------------------------------------------------------------------------------------------------------------------

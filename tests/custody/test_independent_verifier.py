@@ -21,15 +21,18 @@ from hypothesis import strategies as st
 from custody import merkle
 from custody.canonical import canonical_bytes, parse_object
 from custody.chain import Chain
-from custody.checkpoint import NoteKey, parse_note
+from custody.checkpoint import Checkpoint, NoteKey, parse_note, sign_checkpoint
 from custody.envelope import open_envelope, verify
 from custody.errors import EvidenceError
+from custody.keyring import LogKeys
 from custody.log import CHECKPOINT, Log
 from custody.messages import RECEIPTS_TYPE, decode_receipts, decode_records
 from custody.receipt import read_receipt
 from custody.record import parse_record
 from custody.signer import VerifyKey
 from tests import independent_verifier as independent
+from tests.custody.test_keyring import FIRST, NEXT, THIRD, rotated
+from tests.custody.test_keyring import STRANGER as STRANGER_SIGNER
 from tests.fakes.log_files import MemoryLogFiles
 from tests.independent_verifier import COSIGNER_KEY, NOTE_KEY, PAYLOAD_TYPE, Refused
 
@@ -1044,3 +1047,82 @@ def vkey_spellings(vkey: str) -> list[str]:
 @pytest.mark.parametrize("vkey", [spelling for vkey in VKEYS for spelling in vkey_spellings(vkey)])
 def test_a_vkey_is_read_the_same(vkey):
     agree((ask(lambda: independent.read_vkey(vkey).hash), ask(lambda: NoteKey.parse(vkey).key_hash())))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# §12: a log whose keys change
+
+
+def rotated_log() -> tuple[bytes, dict[str, bytes]]:
+    """Both halves of a log's life, and its checkpoint, from the same signers that the keyring's tests use."""
+    _, files = rotated()
+    return bytes(files.data), dict(files.small)
+
+
+ROTATED, ROTATED_SMALL = rotated_log()
+OLD, NEW, OTHER = (FIRST.public_key(), NEXT.public_key(), THIRD.public_key())
+
+
+def ask_rotated(lines: bytes, checkpoint: bytes | None, approved: list[bytes]) -> Both:
+    def theirs() -> Any:
+        small = {} if checkpoint is None else {CHECKPOINT: checkpoint}
+        keys = [LogKeys.of(ORIGIN, [VerifyKey(one)]) for one in approved]
+        log = Log(MemoryLogFiles(bytearray(lines), small, chunk=4096), ORIGIN, [VerifyKey(OLD)], keys)
+        return {"size": log.size, "root": log.chain.root().hex()}
+
+    ours = ask(lambda: independent.verify_log(lines, ORIGIN, [OLD], checkpoint, approved))
+    return (replace(ours, value=None) if ours.finding else ours), ask(theirs)
+
+
+def noted_at(size: int, signer: Any) -> bytes:
+    root = merkle.root([merkle.leaf_hash(line) for line in ROTATED.split(b"\n")[:size]])
+    return sign_checkpoint(Checkpoint(ORIGIN, size, root), signer)
+
+
+@pytest.mark.parametrize(
+    ("size", "signer", "finding"),
+    [
+        (2, FIRST, ""),
+        (2, NEXT, "key-unknown"),
+        (3, FIRST, ""),
+        (3, NEXT, ""),
+        (3, THIRD, "key-unknown"),
+        (4, FIRST, "key-unknown"),
+        (5, NEXT, ""),
+        (5, STRANGER_SIGNER, "key-unknown"),
+    ],
+)
+def test_both_know_which_key_signs_the_checkpoint_of_which_size(size, signer, finding):
+    ours, theirs = ask_rotated(ROTATED, noted_at(size, signer), [NEW, OTHER])
+    assert (ours.finding, ours.value) == (theirs.finding, theirs.value)
+    assert ours.finding == finding
+
+
+@pytest.mark.parametrize("approved", [[], [OTHER], [NEW], [OLD, NEW]])
+def test_both_follow_only_keys_that_are_approved(approved):
+    ours, theirs = ask_rotated(ROTATED, None, approved)
+    assert (ours.finding, ours.value) == (theirs.finding, theirs.value)
+    assert ours.finding == ("" if NEW in approved else "key-unknown")
+
+
+@given(st.integers(0, len(ROTATED) - 1), st.integers(1, 255))
+@settings(max_examples=300)
+def test_both_refuse_a_rotated_log_with_one_other_byte(place, difference):
+    spoiled = bytearray(ROTATED)
+    spoiled[place] ^= difference
+    ours, theirs = ask_rotated(bytes(spoiled), ROTATED_SMALL[CHECKPOINT], [NEW])
+    assert (ours.finding, ours.value) == (theirs.finding, theirs.value)
+    assert ours.finding
+
+
+def test_both_judge_a_revoked_key_by_when_the_centre_saw_the_entry():
+    from tests.custody import test_authority as told  # noqa: PLC0415  # its builders alone
+
+    records = [told.mirrored(0, 0, 3, 399), told.revoked(1, 400), told.mirrored(2, 3, 2, 400)]
+    authority = told.heard(*records)
+    payloads = [dict(record.payload) for record in records]
+    for seq in range(5):
+        seen = authority.seen(told.ORIGIN, seq)
+        assert seen is not None
+        theirs = authority.doubtful(told.keys_of(FIRST), seen.utc_ms)
+        assert independent.needs_review(payloads, told.ORIGIN, seq, told.keys_of(FIRST).keyid) == theirs == (seq >= 3)

@@ -5,7 +5,7 @@ from custody.log import Log
 from custody.messages import Receipts, decode_records
 from custody.receipt import EVENT, body
 from custody.record import Draft
-from custody.signer import Signer, VerifyKey
+from custody.signer import Signer, VerifyKey, verify_key
 from station_agent.seal import new_id
 from tests.fakes.log_files import MemoryLogFiles
 from tests.fakes.station_world import CENTRE, ORIGIN, SIGNER, START_MS, WITNESS
@@ -26,6 +26,11 @@ class FakeCentre:
         self.give_receipts = True
         self.signers: list[Signer] = [CENTRE]
         self.time_s = START_MS // 1000
+
+    def sign_with(self, *signers: Signer) -> None:
+        """A log anew, of other keys."""
+        self.signers = list(signers)
+        self.log = Log(MemoryLogFiles(chunk=65536), CENTRE_LOG, [verify_key(signer) for signer in signers])
 
     def receive(self, data: bytes) -> bytes:
         message = decode_records(data)

@@ -112,7 +112,7 @@ def test_a_centre_of_profile_gm_must_sign_its_receipts_twice(station):
     with pytest.raises(EvidenceError, match="sm2-sm3"):
         outbox.answered(answer)
     assert station.journal.waiting().receipts == 2
-    centre.signers.append(sm2)
+    centre.sign_with(*centre.signers, sm2)
     station.world.clock.utc_ms += int(RESEND_S * 1000) + 1000
     for again in send(outbox, centre):
         outbox.answered(again)
