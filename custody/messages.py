@@ -45,17 +45,20 @@ class Receipts:
 
     ``size`` entries of ``log`` are stored and mirrored; ``cosigned`` is the station's checkpoint with the centre's
     cosignature, or empty. ``entries`` are ``central.verified`` entries of the centre log: the receipts themselves.
+    ``centre`` is the newest signed checkpoint of the centre log, or empty: what the station writes as ``centre_seen``.
     """
 
     log: str
     size: int
     entries: tuple[bytes, ...]
     cosigned: bytes = b""
+    centre: bytes = b""
 
     def encode(self) -> bytes:
         """Bytes to publish. Raises ``ContractError`` beyond the bounds."""
         header: JsonObject = {"log": self.log, "size": self.size, "cosigned": self.cosigned.decode()}
-        return _join({"type": RECEIPTS_TYPE, **header}, self.entries)
+        centre: JsonObject = {"centre": self.centre.decode()} if self.centre else {}
+        return _join({"type": RECEIPTS_TYPE, **header, **centre}, self.entries)
 
 
 def decode_records(data: bytes) -> Records:
@@ -68,7 +71,8 @@ def decode_records(data: bytes) -> Records:
 def decode_receipts(data: bytes) -> Receipts:
     """Read a ``Receipts`` message. Raises ``UnparsableError``."""
     header, entries = _part(data, RECEIPTS_TYPE)
-    return Receipts(_origin(header), _count(header, "size"), entries, _text(header, "cosigned"))
+    notes = _text(header, "cosigned"), _text(header, "centre")
+    return Receipts(_origin(header), _count(header, "size"), entries, *notes)
 
 
 def _join(header: JsonObject, entries: Sequence[bytes]) -> bytes:

@@ -703,13 +703,15 @@ class _Unit:
             compare_flags(self.flags, self.repository.arrived_flags(self.arrived, NOT_ARRIVED.rule_id), [])
 
     def release(self, cosigner: Cosigner) -> None:
-        """After the commit: what stations may now rely on."""
+        """After the commit: what stations may now rely on, and how far our own log is signed."""
+        latest = self.books.centre.latest
+        centre = latest.note if latest else b""
         for log, receipts in self.receipts.items():
             station = self.books.by_log[log]
             mirror = self.books.mirror(station)
             cosigned = cosigner.cosigned(mirror, self.now_ms)
             self.ready.extend(
-                Answer(station.station, Receipts(log, mirror.size, part, cosigned)) for part in _parts(receipts)
+                Answer(station.station, Receipts(log, mirror.size, part, cosigned, centre)) for part in _parts(receipts)
             )
 
     def answers(self) -> list[Answer]:

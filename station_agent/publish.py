@@ -98,7 +98,7 @@ class Outbox:
         answer = decode_receipts(data)
         if answer.log != self._seal.origin:
             raise EvidenceError(f"an answer for {answer.log} came to {self._seal.origin}", "log-forked")
-        refused = list(self._refused_receipts(answer))
+        refused = [*self._refused_receipts(answer), *self._refused_checkpoint(answer)]
         self._take_cosignature(answer)
         if refused:
             raise refused[0]
@@ -155,6 +155,27 @@ class Outbox:
             raise EvidenceError(
                 f"{checkpoint.origin}: the first {size} entries here are not those the centre saw", "log-forked"
             )
+
+    def _refused_checkpoint(self, answer: Receipts) -> Iterator[EvidenceError]:
+        """Takes in how far the centre has signed its own log; yields why that does not count."""
+        if not answer.centre or self._trust.centre is None:
+            return
+        try:
+            self._take_checkpoint(parse_note(answer.centre), self._trust.centre)
+        except EvidenceError as error:
+            _log.warning("centre-checkpoint-refused", finding=error.finding, reason=str(error))
+            yield error
+
+    def _take_checkpoint(self, note: SignedCheckpoint, centre: NoteKey) -> None:
+        """The newest one that verified; entries written from now on say that they were written after it."""
+        note.verify([centre])
+        seen, known = note.checkpoint, self._seal.centre_seen
+        if seen.origin != centre.name:
+            raise EvidenceError(f"a checkpoint of {seen.origin} is none of {centre.name}", "log-forked")
+        if known and known.size == seen.size and known.root != seen.root:
+            raise EvidenceError(f"{seen.origin} signed two roots for its first {seen.size} entries", "log-forked")
+        if seen.size > (known.size if known else 0):
+            self._seal.see(seen)
 
     def _refused_receipts(self, answer: Receipts) -> Iterator[EvidenceError]:
         """Takes the receipts in; yields why one does not count."""

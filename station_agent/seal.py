@@ -5,6 +5,8 @@ wait. The order inside the log is therefore the order of that one writer. Each w
 transaction, so an entry that is announced to anybody is durable in both.
 """
 
+import base64
+import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -14,7 +16,7 @@ from typing import Final
 
 from custody.canonical import JsonObject
 from custody.chain import Entry
-from custody.checkpoint import SignedCheckpoint
+from custody.checkpoint import Checkpoint, SignedCheckpoint
 from custody.errors import ContractError, CustodyError
 from custody.identifiers import station_of, uuid7
 from custody.log import Log, LogFiles
@@ -46,6 +48,8 @@ def agent_version() -> str:
 
 
 _AGENT: Final = agent_version()
+_SEEN: Final = "centre_seen"
+"""Name of the block in entries, and of the journal's fact."""
 
 
 @dataclass(slots=True)
@@ -82,6 +86,7 @@ class Seal:
         self._waiting_lock = threading.Lock()
         self._writer = threading.Lock()
         self._broken = ""
+        self._centre_seen = _remembered(journal.fact(_SEEN))
         self._log = Log(files, origin, [verify_key(one) for one in self._signers])
         self._replay()
         if self._log.torn_bytes:
@@ -118,6 +123,16 @@ class Seal:
             if not request.done:
                 self._write_waiting()
         return request.entries
+
+    @property
+    def centre_seen(self) -> Checkpoint | None:
+        """The newest checkpoint of the centre's log that was verified here, or None before the first."""
+        return self._centre_seen
+
+    def see(self, checkpoint: Checkpoint) -> None:
+        """Remember a checkpoint of the centre's log, durably; entries from now on name it, so they are no older."""
+        self._journal.set_fact(_SEEN, json.dumps(_seen_block(checkpoint)))
+        self._centre_seen = checkpoint
 
     def require_fit(self, event: str, body: JsonObject) -> None:
         """Raise ``ContractError`` when ``append`` would."""
@@ -192,9 +207,22 @@ class Seal:
     def _draft(self, event: str, body: JsonObject) -> Draft:
         now = self._clock.now()
         station = {"id": station_of(self._log.origin), "agent": _AGENT}
-        draft = Draft(event, new_id(now.utc_ms), dict(now.block()), {"station": station, **body})
+        seen: JsonObject = {"centre_seen": _seen_block(self._centre_seen)} if self._centre_seen else {}
+        draft = Draft(event, new_id(now.utc_ms), dict(now.block()), {"station": station, **seen, **body})
         # Tried alone first, so that one bad body cannot spoil the write it would share with others.
         size = len(compose(draft, self.origin, 0, ""))
         if size > MAX_PAYLOAD_BYTES:
             raise ContractError(f"{event}: a payload of {size} bytes exceeds {MAX_PAYLOAD_BYTES}")
         return draft
+
+
+def _seen_block(checkpoint: Checkpoint) -> JsonObject:
+    root = base64.b64encode(checkpoint.root).decode()
+    return {"origin": checkpoint.origin, "size": checkpoint.size, "root": root}
+
+
+def _remembered(fact: str) -> Checkpoint | None:
+    if not fact:
+        return None
+    block = json.loads(fact)
+    return Checkpoint(block["origin"], block["size"], base64.b64decode(block["root"]))

@@ -24,6 +24,21 @@ def test_receipts_travel_byte_for_byte(log):
     message = Receipts(ORIGIN, 6, tuple(e.data for e in log.entries()), b"note\n")
     assert decode_receipts(message.encode()) == message
     assert decode_receipts(Receipts(ORIGIN, 0, ()).encode()) == Receipts(ORIGIN, 0, ())
+    with_centre = Receipts(ORIGIN, 6, (), b"note\n", b"centre\n")
+    assert decode_receipts(with_centre.encode()) == with_centre
+
+
+def test_a_reader_without_the_centre_checkpoint_reads_the_rest():
+    header = json.loads(Receipts(ORIGIN, 6, (), b"note\n", b"centre\n").encode())
+    assert header == {
+        "type": "bwc.receipts/v1",
+        "log": ORIGIN,
+        "size": 6,
+        "cosigned": "note\n",
+        "centre": "centre\n",
+    }
+    with pytest.raises(UnparsableError):
+        decode_receipts(json.dumps({**header, "centre": 5}).encode())
 
 
 @pytest.mark.parametrize(

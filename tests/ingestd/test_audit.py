@@ -1,12 +1,14 @@
 """The audit over real folders: every attack of the list that this form of the audit can see."""
 
+import base64
 import hashlib
 from dataclasses import replace
 
 import pytest
 
 from custody.checkpoint import NoteKey, parse_note, sign_checkpoint
-from custody.log import CHECKPOINT, SNAPSHOT
+from custody.log import CHECKPOINT, SNAPSHOT, Log
+from custody.record import Draft
 from custody.signer import Ed25519Signer
 from custody.verdicts import Finding, Outcome, Verdict
 from ingestd.audit.applied import applied
@@ -16,6 +18,8 @@ from ingestd.store import EvidenceReader
 from tests.fakes.centre_station import FakeStation
 from tests.fakes.centre_world import ORIGIN, SIGNER, World
 from tests.fakes.log_files import MemoryLogFiles
+
+HEAD = {"type", "event", "record_id", "log", "seq", "prev", "time"}
 
 
 @pytest.fixture
@@ -406,3 +410,147 @@ def test_progress_counts_every_object(subject):
     seen = []
     audit(subject, lambda count: seen.append((count.done, count.of)))
     assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+# Clocks
+
+
+def times(world, subject):
+    """What the audit says of the times in the logs."""
+    world.pipeline.checkpoint()
+    report = audit(subject)
+    return [bad.reason for bad in report.findings if bad.verdict is Finding.TIME_REGRESSION]
+
+
+def arrive(world):
+    [station] = world.stations
+    world.pipeline.handle([station.message()])
+    for name, data in station.store.items():
+        path = world.folder / "store" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+@pytest.mark.parametrize(("back_ms", "count"), [(120_000, 0), (121_000, 1), (48 * 3_600_000, 1)])
+def test_station_clock_that_runs_backwards_is_a_time_regression(subject, world, back_ms, count):
+    [station] = world.stations
+    station.utc_ms -= back_ms
+    station.clip()
+    station.clip()
+    arrive(world)
+
+    found = times(world, subject)
+
+    assert len(found) == count
+    assert all("entry 7 is dated" in reason for reason in found)
+    assert audit(subject).outcome is (Outcome.NOT_AS_RECORDED if count else Outcome.OK)
+
+
+@pytest.mark.parametrize(("ahead_ms", "count"), [(119_000, 0), (125_000, 2)])
+def test_entry_dated_after_the_centre_had_it_is_a_time_regression(subject, world, ahead_ms, count):
+    [station] = world.stations
+    station.utc_ms = world.clock.ms + ahead_ms
+    station.clip()
+    arrive(world)
+    late = replace(subject, now_ms=world.clock.ms + 3 * 7_200_000)
+
+    found = times(world, late)
+
+    assert len(found) == count
+    assert all("after the centre had it" in reason for reason in found)
+
+
+@pytest.mark.parametrize(("back_ms", "count"), [(119_000, 0), (121_000, 1)])
+def test_centre_clock_that_runs_backwards_is_a_time_regression(subject, world, back_ms, count):
+    world.clock.ms -= back_ms
+    world.pipeline.record([("log.recovered", {"reason": "x"})])
+
+    assert len(times(world, subject)) == count
+
+
+def test_a_clock_that_jumps_about_is_not_a_thousand_findings(subject, world):
+    [station] = world.stations
+    for number in range(40):
+        station.utc_ms += 10_000_000 if number % 2 else -10_000_000
+        station.write("device.undocked", camera={}, reason="x")
+    arrive(world)
+
+    found = [reason for reason in times(world, subject) if "before entry" in reason]
+
+    assert len(found) == 10
+    assert found[-1].endswith("there are more like it")
+
+
+def seen(world, size=None, root=None, origin=ORIGIN):
+    """What a station saw of the centre log."""
+    signed = world.pipeline.checkpoint().checkpoint
+    right = base64.b64encode(signed.root).decode()
+    return {"origin": origin, "size": signed.size if size is None else size, "root": root or right}
+
+
+def test_station_that_saw_the_centre_checkpoint_is_a_witness_of_it(subject, world):
+    [station] = world.stations
+    station.utc_ms = world.clock.ms
+    station.write("device.undocked", camera={}, reason="x", centre_seen=seen(world))
+    arrive(world)
+
+    assert times(world, subject) == []
+    assert audit(subject).outcome is Outcome.OK
+
+
+@pytest.mark.parametrize(
+    ("claim", "finding", "log"),
+    [
+        ({"root": base64.b64encode(b"x" * 32).decode()}, Finding.ROOT_MISMATCH, ORIGIN),
+        ({"size": 99}, Finding.LOG_TRUNCATED, ORIGIN),
+        ({"origin": "elsewhere.example/centre"}, Finding.LOG_FORKED, "custody.example/station-01"),
+        ({"size": 0}, Finding.UNPARSABLE, "custody.example/station-01"),
+        ({"root": "%"}, Finding.UNPARSABLE, "custody.example/station-01"),
+        ({"root": base64.b64encode(b"x" * 31).decode()}, Finding.UNPARSABLE, "custody.example/station-01"),
+    ],
+)
+def test_another_centre_log_than_the_one_a_station_saw_is_found(subject, world, claim, finding, log):
+    [station] = world.stations
+    station.utc_ms = world.clock.ms
+    for _ in range(2):
+        station.write("device.undocked", camera={}, reason="x", centre_seen={**seen(world), **claim})
+    arrive(world)
+
+    found = [bad for bad in audit(subject).findings if bad.verdict is finding]
+
+    assert [(bad.log, "station-01:7" in bad.reason or "entry 7" in bad.reason) for bad in found] == [(log, True)]
+
+
+def test_entry_older_than_the_checkpoint_it_saw_is_a_time_regression(subject, world):
+    [station] = world.stations
+    station.write("device.undocked", camera={}, reason="x", centre_seen=seen(world))
+    arrive(world)
+
+    [reason] = times(world, subject)
+
+    assert "before the centre checkpoint at" in reason
+
+
+def test_centre_log_rewritten_with_the_stolen_centre_key_is_seen_by_a_station(subject, world):
+    """The centre's own key signs the new history and its checkpoint; mirror and station are as they were."""
+    [station] = world.stations
+    station.utc_ms = world.clock.ms
+    station.write("device.undocked", camera={}, reason="x", centre_seen=seen(world))
+    arrive(world)
+    world.pipeline.checkpoint()
+    assert audit(subject).outcome is Outcome.OK
+    honest = list(Log(world.files["centre"], ORIGIN, [SIGNER.verify_key()]).entries())
+    forged = Log(MemoryLogFiles(chunk=1 << 16), ORIGIN, [SIGNER.verify_key()])
+    for entry in honest:
+        told = {key: value for key, value in entry.record.payload.items() if key not in HEAD}
+        again = Draft(
+            entry.record.event, entry.record.record_id, entry.record.payload["time"], {**told, "forged": "yes"}
+        )
+        forged.append([again], [SIGNER])
+    forged.checkpoint(SIGNER)
+    world.files["centre"] = forged._files
+
+    report = audit(subject)
+
+    assert {(bad.verdict, bad.log) for bad in report.findings} == {(Finding.ROOT_MISMATCH, ORIGIN)}
+    assert report.outcome is Outcome.NOT_AS_RECORDED

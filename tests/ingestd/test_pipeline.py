@@ -71,6 +71,16 @@ def flags(world, state="open"):
     return {flag.flag_id: flag for flag in world.queries.flags(state).rows}
 
 
+def test_answer_carries_the_newest_checkpoint_of_the_centre_log(world, station):
+    station.clip(START)
+    [first] = world.pipeline.handle([station.message()])
+    signed = world.pipeline.checkpoint()
+    station.clip(START)
+    [later] = world.pipeline.handle([station.message(2)])
+
+    assert (first.receipts.centre, later.receipts.centre) == (b"", signed.note)
+
+
 def test_clip_is_indexed_and_answered(world, station):
     object_id = station.clip(START)
 

@@ -1,3 +1,4 @@
+import base64
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,13 +8,13 @@ from custody.checkpoint import Checkpoint, NoteKey, cosign, parse_note, sign_che
 from custody.errors import EvidenceError
 from custody.identifiers import second_origin
 from custody.messages import MAX_MESSAGE_BYTES, Receipts, decode_receipts
-from custody.signer import verify_key
+from custody.signer import Signer, verify_key
 from custody.sm2 import Sm2Signer
 from station_agent import publish
 from station_agent.publish import Outbox, Trust, rewind, root_at, runs
 from station_agent.status import CentreLink, LogHead, status_of
-from tests.fakes.station_centre import CENTRE_KEY, WITNESS_KEY, WITNESS_NAME, FakeCentre
-from tests.fakes.station_world import ORIGIN, SIGNER, START_MS, WITNESS, Station, World
+from tests.fakes.station_centre import CENTRE_KEY, CENTRE_LOG, WITNESS_KEY, WITNESS_NAME, FakeCentre
+from tests.fakes.station_world import CENTRE, ORIGIN, SIGNER, START_MS, WITNESS, Station, World
 
 RESEND_S = 30.0
 TRUST = Trust(NoteKey(ORIGIN, SIGNER.verify_key()), CENTRE_KEY, WITNESS_KEY)
@@ -223,3 +224,70 @@ def test_runs_have_no_gap_and_fit():
     for run in made:
         assert [seq for seq, _ in run] == list(range(run[0][0], run[0][0] + len(run)))
         assert sum(len(data) + 1 for _, data in run) <= MAX_MESSAGE_BYTES
+
+
+# What the station has seen of the centre's own log
+
+
+def centre_note(size: int = 3, root: bytes = b"r" * 32, origin: str = CENTRE_LOG, signer: Signer = CENTRE) -> bytes:
+    return sign_checkpoint(Checkpoint(origin, size, root), signer)
+
+
+def told(note: bytes) -> bytes:
+    return Receipts(ORIGIN, 0, (), b"", note).encode()
+
+
+def seen_in_next_entry(station: Station) -> object:
+    return station.seal.append("log.recovered", {"reason": "test"}).record.payload.get("centre_seen")
+
+
+def test_entries_name_the_newest_centre_checkpoint_that_verified(station):
+    outbox = outbox_of(station)
+    assert seen_in_next_entry(station) is None
+
+    outbox.answered(told(centre_note(3)))
+    outbox.answered(told(centre_note(2)))
+    outbox.answered(told(b""))
+
+    root = base64.b64encode(b"r" * 32).decode()
+    assert seen_in_next_entry(station) == {"origin": CENTRE_LOG, "size": 3, "root": root}
+    outbox.answered(told(centre_note(9)))
+    assert seen_in_next_entry(station)["size"] == 9
+
+
+def test_what_was_seen_survives_a_restart(station):
+    outbox_of(station).answered(told(centre_note(3)))
+    again = station.world.start()
+    assert again.seal.centre_seen == Checkpoint(CENTRE_LOG, 3, b"r" * 32)
+    assert seen_in_next_entry(again)["size"] == 3
+
+
+@pytest.mark.parametrize(
+    ("note", "finding"),
+    [
+        (centre_note(3, b"x" * 32), "log-forked"),
+        (centre_note(9, origin=ORIGIN, signer=SIGNER), "key-unknown"),
+        (centre_note(9, signer=WITNESS), "key-unknown"),
+        (centre_note(9).replace(b"\n9\n", b"\n8\n"), "sig-bad"),
+        (b"rubbish", "unparsable"),
+    ],
+)
+def test_centre_checkpoint_that_is_not_what_it_claims_is_refused(station, note, finding):
+    outbox = outbox_of(station)
+    outbox.answered(told(centre_note(3)))
+
+    with pytest.raises(EvidenceError) as caught:
+        outbox.answered(told(note))
+
+    assert caught.value.finding == finding
+    assert station.seal.centre_seen == Checkpoint(CENTRE_LOG, 3, b"r" * 32)
+
+
+def test_empty_centre_log_is_nothing_to_have_seen(station):
+    outbox_of(station).answered(told(centre_note(0)))
+    assert station.seal.centre_seen is None
+
+
+def test_without_the_centre_key_its_checkpoint_is_nobodys_word(station):
+    outbox_of(station, replace(TRUST, centre=None)).answered(told(centre_note(3)))
+    assert station.seal.centre_seen is None
