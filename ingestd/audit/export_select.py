@@ -12,7 +12,7 @@ from typing import Final
 from custody.canonical import JsonObject, JsonValue
 from custody.chain import Entry
 
-_KEYS: Final = ("station.enrolled", "key.", "checkpoint.anchored")
+KEYS: Final = ("station.enrolled", "key.", "checkpoint.anchored")
 """Beginnings of events that concern every bundle."""
 
 
@@ -68,6 +68,8 @@ class CentreChoice:
     wanted: Collection[str]
     leaves: Mapping[str, Collection[int]]
     """Chosen entries by station log."""
+    keys: tuple[str, ...] = KEYS
+    """Beginnings of events that are wanted whatever they are about."""
     _chosen: set[int] = field(default_factory=set)
     _actions: set[str] = field(default_factory=set)
     _flags: list[tuple[int, str]] = field(default_factory=list)
@@ -82,7 +84,7 @@ class CentreChoice:
         if flag:
             self._flags.append((entry.seq, _text(flag, "action")))
         if (
-            event.startswith(_KEYS)
+            event.startswith(self.keys)
             or link.get("object") in self.wanted
             or _text(_object(record, "object"), "id") in self.wanted
             or _text(flag, "key") in self.wanted

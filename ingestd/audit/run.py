@@ -99,7 +99,7 @@ def run(config: Config, asked: Asked, say: Say, progress: Callable[[Count], None
         if state is not None:
             state.begin({"selection": selection.as_json(), "started_ms": started_ms}, resume=asked.resume)
         try:
-            report = audit(_subject(config, asked, selection, state, say), watch)
+            report = audit(subject_of(config, asked, selection, state, say), watch)
         except KeyboardInterrupt as error:
             kept = "; --resume goes on from there 可用 --resume 继续" if state is not None else ""
             raise AuditError(f"interrupted 已中断: {last[0].done} of {last[0].of} objects{kept}") from error
@@ -181,12 +181,8 @@ def entry_of_run(done: Run) -> JsonObject:
     return {"audit": block, "actors": [{"role": "auditor", "id": done.actor}]}
 
 
-def cores() -> int:
-    """Processors that we may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def _subject(config: Config, asked: Asked, selection: Selection, state: State | None, say: Say) -> Subject:
+def subject_of(config: Config, asked: Asked, selection: Selection, state: State | None, say: Say) -> Subject:
+    """What is audited, from the configuration."""
     stations = list(service.stations(config).values())
     known = {station.station for station in stations}
     mirrors = config.paths.data / "mirrors"
@@ -205,6 +201,11 @@ def _subject(config: Config, asked: Asked, selection: Selection, state: State | 
         selection=selection,
     )
     return subject if state is None else replace(subject, earlier=state.earlier, keep=state.keep)
+
+
+def cores() -> int:
+    """Processors that we may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def _applied(url: str, say: Say) -> Applied | None:

@@ -111,6 +111,16 @@ def audit(subject: Subject, progress: Progress = lambda _count: None) -> Report:
     return report
 
 
+def centre_log(report: Report, subject: Subject) -> Iterator[Entry]:
+    """The centre's entries as far as they hold; what is wrong is noted."""
+    return _entries(report, subject.files("centre"), subject.centre, subject.centre_second)
+
+
+def station_log(report: Report, subject: Subject, station: Station) -> Iterator[Entry]:
+    """A station's entries in our mirror, as far as they hold; what is wrong is noted."""
+    return _entries(report, subject.files(station.station), station.note_key, station.second_key)
+
+
 def _wanted(report: Report, subject: Subject, announced: Sequence[Stored], said: Said) -> Sequence[Stored]:
     """What the selection leaves of the announced objects: originals, and what was derived from them."""
     originals = [stored for stored in announced if stored.kind == ORIGINAL]

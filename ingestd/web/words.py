@@ -154,4 +154,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "flag.set": phrase("Flag set"),
     "flag.changed": phrase("Flag changed"),
     "flag.cleared": phrase("Flag cleared"),
+    "station.entries": phrase("Taken into the centre log"),
+    "access.exported": phrase("Left the house in a bundle"),
+    "checkpoint.anchored": phrase("Anchored outside"),
+    "audit.done": phrase("Audited"),
 }
