@@ -354,6 +354,9 @@ def _check_stations(config: Config, path: Path) -> None:
             raise ConfigError(f"{path}: stations.{number}.vkey_sm3: must be the key of {second_origin(expected)}")
     if len(set(ids)) != len(ids):
         raise ConfigError(f"{path}: stations: each id once")
+    keys = [key.key.raw for station in config.stations for key in station.note_keys()]
+    if len(set(keys)) != len(keys):
+        raise ConfigError(f"{path}: stations: each key once: whoever holds one for two could speak for the other")
 
 
 def _resolved(config: Config, folder: Path) -> Config:

@@ -3,11 +3,14 @@
 A durable replacement is: write a temporary file, fsync it, rename it over the old one, fsync the folder.
 """
 
+import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +33,7 @@ class PosixLogFiles:
         """Bytes of the entries from ``offset`` to the end."""
         if not self._entries.exists():
             return
-        with self._entries.open("rb") as file:
+        with open_regular(self._entries) as file:
             file.seek(offset)
             while chunk := file.read(_CHUNK_BYTES):
                 yield chunk
@@ -54,13 +57,26 @@ class PosixLogFiles:
     def get(self, name: str) -> bytes | None:
         """Content of a small file, or None."""
         try:
-            return (self._folder / name).read_bytes()
+            with open_regular(self._folder / name) as file:
+                return file.read()
         except FileNotFoundError:
             return None
 
     def put(self, name: str, data: bytes) -> None:
         """Replace a small file as a whole."""
         replace_file(self._folder / name, data)
+
+
+def open_regular(path: Path, flags: int = 0) -> FileIO:
+    """Open a regular file for reading, unbuffered. Raises ``OSError``, also where a pipe or a device is in its place.
+
+    Whoever put that there would have the reader wait for ever.
+    """
+    file = FileIO(path, opener=lambda name, mode: os.open(name, mode | os.O_NONBLOCK | flags))
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -5,7 +5,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -65,8 +65,7 @@ def build(config: Config) -> Centre:
     """Open database and keys; the first unit of work opens the logs. Raises ``ConfigError`` or ``DatabaseError``."""
     catalogue = load_catalogue(config)
     (signer, *second), witness = signers(config), load_signer(config.witness_key)
-    if signer.public_key() == witness.public_key():
-        raise ConfigError("keys.witness: must be another key than keys.custody")
+    _check_apart(config, [signer, *second], witness)
     books = Logbooks(
         config.origin, signer, stations(config), lambda name: PosixLogFiles(log_folder(config, name)), *second
     )
@@ -82,6 +81,16 @@ def build(config: Config) -> Centre:
     cosigner = Cosigner(config.cosigner, witness)
     pipeline = Pipeline(engine, books, cosigner, Places.under(config.paths.data), settings, SystemClock())
     return Centre(config, engine, catalogue, pipeline, Queries(engine))
+
+
+def _check_apart(config: Config, custody: Sequence[Signer], witness: Signer) -> None:
+    """Nobody's key is somebody else's: a station that held the centre's could write its log. Raises ``ConfigError``."""
+    ours = [signer.public_key() for signer in custody]
+    if witness.public_key() in ours:
+        raise ConfigError("keys.witness: must be another key than keys.custody")
+    for station in config.stations:
+        if {key.key.raw for key in station.note_keys()} & {*ours, witness.public_key()}:
+            raise ConfigError(f"stations: {station.id}: this is the centre's own key, not a station's")
 
 
 def signers(config: Config) -> list[Signer]:

@@ -6,9 +6,9 @@ is not asked twice, and its files are hashed without obstore in between, which i
 
 import hashlib
 import os
-import stat
 from collections.abc import Iterator
-from io import RawIOBase
+from contextlib import contextmanager
+from io import FileIO, RawIOBase
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,13 +18,12 @@ from obstore.store import LocalStore, from_url
 
 from custody.layout import ORIGINALS, PROXIES, is_store_name
 from ingestd.errors import ObjectMissingError, StoreError
+from ingestd.logfiles import open_regular
 
 PIECE_BYTES: Final = 4 << 20
 """Objects are streamed in pieces of this size, whatever theirs."""
 _READ_BYTES: Final = 1 << 20
 """A local file is hashed through one buffer of this size (custody paper §15: larger ones are no faster)."""
-_OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-"""A link in the place of an object is not followed, and a pipe does not hold the reader up."""
 
 
 class EvidenceReader:
@@ -56,6 +55,9 @@ class EvidenceReader:
     def pieces(self, name: str) -> Iterator[bytes]:
         """The object's bytes in pieces; raises like ``digest``."""
         _check_name(name)
+        if self._folder is not None:
+            yield from _pieces_of(self._folder / name)
+            return
         try:
             yield from obstore.get(self._store, name).stream(min_chunk_size=PIECE_BYTES)
         except (NotFoundError, FileNotFoundError) as error:
@@ -96,20 +98,26 @@ class EvidenceReader:
 
 def _digest_file(path: Path) -> tuple[int, str]:
     """Size and SHA-256 of a regular file, through one buffer; hashlib lets other threads hash meanwhile."""
+    with _opened(path) as file:
+        return _digest(file, min(max(os.fstat(file.fileno()).st_size, 1), _READ_BYTES))
+
+
+def _pieces_of(path: Path) -> Iterator[bytes]:
+    with _opened(path) as file:
+        while piece := file.read(PIECE_BYTES):
+            yield piece
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[FileIO]:
+    """A stored file for reading: neither a link nor a pipe nor a folder. Failures are said in the store's words."""
     try:
-        with open(path, "rb", buffering=0, opener=_open) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise StoreError(f"store cannot read {path}: not a regular file")
-            return _digest(file, min(max(found.st_size, 1), _READ_BYTES))
+        with open_regular(path, os.O_NOFOLLOW) as file:
+            yield file
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ObjectMissingError(f"store has no {path}") from error
     except OSError as error:
         raise StoreError(f"store cannot read {path}: {error.strerror}") from error
-
-
-def _open(path: str, _flags: int) -> int:
-    return os.open(path, _OPEN_FLAGS)
 
 
 def _digest(file: RawIOBase, buffer_bytes: int) -> tuple[int, str]:

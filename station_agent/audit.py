@@ -25,11 +25,10 @@ from custody.log import Log, LogFiles
 from custody.record import Record
 from custody.signer import VerifyKey
 from custody.verdicts import Finding, Outcome, Verdict, outcome
+from station_agent.durable import open_regular
 from station_agent.errors import LogFilesError
 from station_agent.followup import PART, proxy_identity
-from station_agent.journal import Remembered, remembered
-
-_SEALING = frozenset({"ingest.copied", "proxy.created"})
+from station_agent.journal import STORED_BY, Remembered, remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +170,7 @@ def _proxy_of(parent_id: str) -> str:
 
 def _verdicts(log: Log, spool: Path) -> Iterator[tuple[str, Verdict]]:
     for entry in log.entries():
-        if entry.record.event in _SEALING:
+        if entry.record.event in STORED_BY:
             stored = entry.record.block("object")
             yield str(stored["name"]), _verdict(entry.record, spool / _safe(str(stored["name"])))
 
@@ -184,11 +183,12 @@ def _verdict(record: Record, path: Path) -> Verdict:
     stored = record.block("object")
     digests = stored["digests"]
     try:
-        with path.open("rb") as file:
+        with open_regular(path, os.O_NOFOLLOW) as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
+            size = os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         return Verdict.MISSING
     except OSError:
         return Verdict.UNREADABLE
-    right = isinstance(digests, dict) and digests.get("sha256") == found and path.stat().st_size == stored["size"]
+    right = isinstance(digests, dict) and digests.get("sha256") == found and size == stored["size"]
     return Verdict.VERIFIED if right else Verdict.FAILED

@@ -1,12 +1,15 @@
-"""Writes, renames and folders that survive loss of power.
+"""Writes, renames and folders that survive loss of power, and reads that nothing can hold up.
 
 System calls of ``replace_file``: open(O_EXCL) → write → fsync(file) → close → rename → fsync(folder).
 System calls of ``make_dirs``: mkdir → fsync(parent), from the first existing ancestor downwards.
 Without the last fsync a name that was seen once may be gone after a power cut; without the first, its content.
 """
 
+import errno
 import os
+import stat
 import tempfile
+from io import FileIO
 from pathlib import Path
 
 
@@ -36,6 +39,18 @@ def replace_file(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     fsync_dir(path.parent)
+
+
+def open_regular(path: Path, flags: int = 0) -> FileIO:
+    """Open a regular file for reading, unbuffered. Raises ``OSError``, also where a pipe or a device is in its place.
+
+    Whoever put that there would have the reader wait for ever.
+    """
+    file = FileIO(path, opener=lambda name, mode: os.open(name, mode | os.O_NONBLOCK | flags))
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file
 
 
 def rename_file(source: Path, target: Path) -> None:

@@ -29,6 +29,8 @@ from station_agent.states import ClipState, clip_after
 DESCRIBE: Final = "describe"
 TRANSCODE: Final = "transcode"
 UPLOAD: Final = "upload"
+STORED_BY: Final = frozenset({"ingest.copied", "proxy.created"})
+"""Events whose object is to be in the evidence store."""
 _VERSION: Final = 2
 _BUSY_S: Final = 30.0
 """How long to wait for another process's lock; ``status`` only ever reads for milliseconds."""
@@ -315,10 +317,15 @@ class Journal:
             db.execute("DELETE FROM outbox WHERE object_id IS NULL AND seq < ?", (cosigned_size,))
 
     def rewind(self, entries: Sequence[Entry]) -> None:
-        """The centre lacks these entries of the log: send them again, at once."""
+        """The centre lacks these entries of the log: send them again, at once.
+
+        It may have lost the files with them, so those are offered to the store again; one that has them keeps them.
+        """
         with self._transaction() as db:
             for entry in entries:
                 _post(db, entry)
+                if entry.record.event in STORED_BY:
+                    _ask(db, UPLOAD, str(entry.record.block("object")["id"]), entry.record)
             if entries:
                 db.execute("UPDATE outbox SET due_ms = 0 WHERE seq >= ?", (entries[0].seq,))
 

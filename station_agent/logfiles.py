@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from custody.log import SNAPSHOT
-from station_agent.durable import fsync_dir, make_dirs, replace_file
+from station_agent.durable import fsync_dir, make_dirs, open_regular, replace_file
 from station_agent.errors import LogFilesError
 
 ENTRIES: Final = "entries.jsonl"
@@ -34,7 +34,7 @@ class PosixLogFiles:
     def read(self, offset: int) -> Iterator[bytes]:
         """Bytes of the entries from ``offset`` on."""
         try:
-            with self._entries.open("rb") as file:
+            with open_regular(self._entries) as file:
                 file.seek(offset)
                 while chunk := file.read(_CHUNK_BYTES):
                     yield chunk
@@ -65,7 +65,8 @@ class PosixLogFiles:
     def get(self, name: str) -> bytes | None:
         """Content of a small file, or None when it does not exist."""
         try:
-            return (self._folder / name).read_bytes()
+            with open_regular(self._folder / name) as file:
+                return file.read()
         except FileNotFoundError:
             return None
         except OSError as error:

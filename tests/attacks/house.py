@@ -144,14 +144,17 @@ class House:
         """Take in the recorder, describe, derive, upload, send, read back, receipt; until nothing waits."""
         with self.station() as rooms:
             ingest_folder(rooms, self.card)
-            rooms.followup.drain(rooms.stop)
         self.sync()
 
     def sync(self) -> list[str]:
-        """Carry everything between station and centre; what the station refused of the answers is returned."""
+        """What waits at the station is done, and everything carried to the centre and back.
+
+        Returns what the station refused of the answers.
+        """
         refused: list[str] = []
         with self.station() as rooms, self.centre() as centre:
-            outbox = Outbox(rooms.clock, rooms.journal, rooms.seal, trust_of(rooms.config), 600)
+            rooms.followup.drain(rooms.stop)
+            outbox = self.outbox(rooms)
             messages = list(outbox.messages())
             received = [Received(topics.records(STATION), data) for data, _ in messages]
             for _, seqs in messages:
@@ -167,6 +170,20 @@ class House:
                     refused.append(getattr(error, "finding", type(error).__name__))
             centre.pipeline.checkpoint()
         return refused
+
+    def outbox(self, rooms: Rooms) -> Outbox:
+        return Outbox(rooms.clock, rooms.journal, rooms.seal, trust_of(rooms.config), 600)
+
+    def enrol(self, station: str, key: Signer) -> None:
+        """Name ``key`` in the centre's configuration, in the place of another or beside the others."""
+        toml = self.folder / "ingestd.toml"
+        vkey = NoteKey(log_origin(AUTHORITY, station), verify_key(key)).vkey()
+        head, *blocks = toml.read_text().split("[[stations]]\n")
+        kept = [block for block in blocks if f'id = "{station}"' not in block]
+        rest = blocks[0].partition("[store]")
+        ours = f'id = "{station}"\nvkey = "{vkey}"\n'
+        others = [block.partition("[store]")[0] for block in kept]
+        toml.write_text("[[stations]]\n".join([head, *others, ours]) + rest[1] + rest[2])
 
     @contextmanager
     def station(self) -> Iterator[Rooms]:
