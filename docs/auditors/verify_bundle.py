@@ -1,6 +1,7 @@
 """Checks an evidence bundle (离线证据包) without our programs, network or database.
 
     python3 verify_bundle.py DIR --policy policy.txt [--tsa-ca ca.pem] [--json]
+    python3 verify_bundle.py DIR --proof [--file FILE] --policy policy.txt ...       the proof of one file, without it
 
 Needs Python 3.9 or later and the ``openssl`` command (1.1.1 or later; 3 for SM3), nothing else. Read it from top to
 bottom: the steps stand in ``verify`` in the order in which trust is built.
@@ -43,6 +44,7 @@ PAYLOAD_MANIFEST = "manifest-sha256.txt"
 SM3_MANIFEST = "SM3SUMS"
 POLICY = "policy.txt"
 EXPORT = "export.json"
+PROOF = "proof.json"
 UNSIGNED = frozenset({TAG_MANIFEST, RAW_SIGNATURE, SSH_SIGNATURE})
 """Files that the tag manifest does not list; each of them is checked by itself."""
 
@@ -170,6 +172,8 @@ class Report:
         self.logs: dict[str, dict[str, Any]] = {}
         self.entries = 0
         self.files = 0
+        self.without_file = False
+        """Whether a proof was checked without the file that it is about: then entries alone are enough."""
 
     def find(self, word: str, where: str, why: str) -> None:
         """Note one thing that is not right."""
@@ -186,7 +190,7 @@ class Report:
         bad = (seen - {"verified"}) | {one["finding"] for one in self.findings}
         if bad - COULD_NOT_CHECK:
             return 1
-        return 2 if bad or not seen or not self.entries else 0
+        return 2 if bad or not (seen or self.without_file) or not self.entries else 0
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for machines."""
@@ -207,18 +211,10 @@ class Report:
 def verify(folder: Path, policy: Path | None, tsa_ca: Path | None = None) -> Report:
     """Check the bundle in ``folder``. Without ``policy`` the bundle's own is taken, and the report says so."""
     report = Report()
-    try:
-        _probe_openssl()
-        trusted = read_policy(_read(policy or folder / POLICY))
-        centre = trusted.centre()
-    except Fault as fault:
-        report.find(fault.word, "policy", str(fault))
+    trusted = _trusted(report, folder, policy)
+    if trusted is None:
         return report
-    if policy is None:
-        report.remarks.append(
-            "the policy was taken from the bundle itself (--trust-bag): whoever made the bundle chose the keys"
-            " 策略取自证据包本身，未经独立核对"
-        )
+    centre = trusted.centre()
     digests = _manifests(report, folder, trusted.logs[centre])
     entries = _entries(report, folder, trusted)
     _places(report, entries, centre)
@@ -228,6 +224,52 @@ def verify(folder: Path, policy: Path | None, tsa_ca: Path | None = None) -> Rep
     if not report.objects:
         report.find("nothing-checked", str(folder), "no original was checked")
     return report
+
+
+def verify_proof(folder: Path, policy: Path | None, tsa_ca: Path | None = None, file: Path | None = None) -> Report:
+    """Check the proof in ``folder`` (made by ``ingestd audit prove``), and ``file`` against it, where there is one.
+
+    Without the file it says that these entries were signed and stand in their logs, and nothing of any file.
+    """
+    report = Report()
+    trusted = _trusted(report, folder, policy)
+    if trusted is None:
+        return report
+    centre = trusted.centre()
+    digests = _digests(report, folder)
+    report.files = len(digests.sha256)
+    try:
+        _check_signatures(report, folder, trusted.logs[centre])
+        _compare(
+            report,
+            _listing(folder, TAG_MANIFEST, MANIFEST_LINE, (2, 1)),
+            digests.sha256,
+            set(digests.sha256) - UNSIGNED,
+        )
+    except Fault as fault:
+        report.find(fault.word, "manifests", str(fault))
+    entries = _entries(report, folder, trusted)
+    _places(report, entries, centre)
+    _anchors(report, folder, entries, trusted, tsa_ca)
+    _proven(report, folder, entries, file, centre)
+    return report
+
+
+def _trusted(report: Report, folder: Path, policy: Path | None) -> Policy | None:
+    """Step 0; None after it was noted why there is no policy."""
+    try:
+        _probe_openssl()
+        trusted = read_policy(_read(policy or folder / POLICY))
+        trusted.centre()
+    except Fault as fault:
+        report.find(fault.word, "policy", str(fault))
+        return None
+    if policy is None:
+        report.remarks.append(
+            "the policy was taken from the bundle itself (--trust-bag): whoever made the bundle chose the keys"
+            " 策略取自证据包本身，未经独立核对"
+        )
+    return trusted
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -790,6 +832,35 @@ def _objects(report: Report, entries: list[Entry], digests: Digests, centre: str
     _receipts(report, entries, originals, centre)
 
 
+def _proven(report: Report, folder: Path, entries: list[Entry], file: Path | None, centre: str) -> None:
+    """The entry that brought the clip is there, the receipt is of it, and the file, if there is one, is that clip."""
+    try:
+        clip = _json(_read(folder / PROOF)).get("object")
+    except Fault as fault:
+        report.find(fault.word, PROOF, str(fault))
+        return
+    brought = [e for e in entries if e.log != centre and e.event == "ingest.copied" and _object(e).get("id") == clip]
+    if len(brought) != 1:
+        report.find("nothing-checked", PROOF, f"{len(brought)} entries bring the clip {clip!r}, and not one")
+        return
+    _receipts(report, entries, {clip: brought[0]}, centre)
+    stored = _object(brought[0])
+    if file is None:
+        report.without_file = True
+        report.remarks.append(
+            f"no file was compared: these entries prove what was recorded, SHA-256 {_told(stored, 'sha256')}"
+            " 未比对文件：仅证明记录本身"
+        )
+        return
+    result = _digest(file)
+    if isinstance(result, str):
+        report.judge("unreadable", str(file), result)
+        return
+    size, sha256 = result
+    verdict, why = _verdict(stored, "", Digests({"": sha256}, {"": size}, {}))
+    report.judge(verdict, str(file), why, entry=brought[0].where, utc_ms=brought[0].record["time"]["utc_ms"])
+
+
 def _object(entry: Entry) -> dict[str, Any]:
     block = entry.record.get("object")
     return block if isinstance(block, dict) else {}
@@ -961,11 +1032,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--policy", type=Path, help="keys you trust, NOT from the bundle")
     parser.add_argument("--trust-bag", action="store_true", help="take the policy from the bundle; the report says so")
     parser.add_argument("--tsa-ca", type=Path, help="certificate of the time-stamp authority's CA (PEM)")
+    parser.add_argument("--proof", action="store_true", help="DIR is the proof of one file, not a bundle")
+    parser.add_argument("--file", type=Path, help="with --proof: the file that it should be about")
     parser.add_argument("--json", action="store_true", dest="as_json")
     asked = parser.parse_args(arguments)
     if (asked.policy is None) is not asked.trust_bag:
         parser.error("give --policy FILE, or --trust-bag, one of them")
-    report = verify(asked.folder, asked.policy, asked.tsa_ca)
+    if asked.file is not None and not asked.proof:
+        parser.error("--file goes with --proof")
+    if asked.proof:
+        report = verify_proof(asked.folder, asked.policy, asked.tsa_ca, asked.file)
+    else:
+        report = verify(asked.folder, asked.policy, asked.tsa_ca)
     facts = [json.dumps(report.as_json(), ensure_ascii=False)] if asked.as_json else lines(report)
     sys.stdout.write("\n".join(facts) + "\n")
     return report.exit_code

@@ -140,8 +140,8 @@ def export(order: Order, house: House, out: Path) -> Exported:
     or the finished bundle is not as recorded, ``StoreError`` when the store does not answer. Then ``out`` does not
     exist; an attempt that was verified and found wanting lies beside it as ``<out>.refused``.
     """
-    _check(order, house, out)
-    choices, logs = _read_stations(house, order)
+    check(order, house, out)
+    choices, logs = read_stations(house, order)
     expected = _expected(order, choices)
     digest = hashlib.sha256(manifest({f"data/{name}": sha256 for name, (_, sha256) in expected.items()})).hexdigest()
     for body in _bodies(order, digest):
@@ -150,22 +150,16 @@ def export(order: Order, house: House, out: Path) -> Exported:
         bag = Bag(Path(folder) / "bundle")
         bag.folder.mkdir()
         _copy(bag, house.store, expected, c4=order.mhl)
-        centre = _read_centre(house, order, logs)
+        centre = read_centre(house, order, logs)
         _write_tags(bag, order, house, [centre, *logs], choices, digest)
         _sign(bag, order, house)
-        report = _verified(bag.folder, house)
-        bag.sync()
-        if report.exit_code:
-            bag.folder.rename(out.with_name(f"{out.name}.refused"))
-            worst = "; ".join(f"{one['finding']} {one['where']}: {one['reason']}" for one in report.findings[:3])
-            kind = NotAsRecordedError if report.exit_code == 1 else ExportError
-            raise kind(f"{out}: the finished bundle does not verify, kept as {out.name}.refused: {worst}")
-        bag.folder.rename(out)
-    fsync_dir(out.parent)
+        report = checked(house, lambda policy, roots: verify_bundle.verify(bag.folder, policy, roots))
+        name(bag, out, report)
     return Exported(out, order.export_id, digest, report)
 
 
-def _check(order: Order, house: House, out: Path) -> None:
+def check(order: Order, house: House, out: Path) -> None:
+    """Raises ``ExportError`` when this cannot be made here."""
     if not order.objects:
         raise ExportError("nothing chosen: there is no such clip 未选中任何片段")
     if out.exists() or not out.parent.is_dir() or not out.name:
@@ -177,7 +171,7 @@ def _check(order: Order, house: House, out: Path) -> None:
 # Logs
 
 
-def _read_stations(house: House, order: Order) -> tuple[list[StationChoice], list[Covered]]:
+def read_stations(house: House, order: Order) -> tuple[list[StationChoice], list[Covered]]:
     """What stations signed about the clips, from every log that tells of one."""
     choices, logs = [], []
     for station in house.stations:
@@ -189,7 +183,7 @@ def _read_stations(house: House, order: Order) -> tuple[list[StationChoice], lis
     return choices, logs
 
 
-def _read_centre(house: House, order: Order, logs: Sequence[Covered]) -> Covered:
+def read_centre(house: House, order: Order, logs: Sequence[Covered]) -> Covered:
     leaves = {log.origin: frozenset(entry.seq for entry in log.entries) for log in logs}
     choice = CentreChoice(frozenset(order.objects), leaves)
     covered = _read(house, house.files("centre"), house.centre, choice.see, choice.chosen, order)
@@ -298,9 +292,9 @@ def _write_tags(  # noqa: PLR0913  # what a bundle is made of
     bag: Bag, order: Order, house: House, logs: Sequence[Covered], choices: Sequence[StationChoice], digest: str
 ) -> None:
     for log in logs:
-        _write_log(bag, log)
-    _write_anchors(bag, house, logs[0])
-    _write_keys(bag, house)
+        write_log(bag, log)
+    write_anchors(bag, house, logs[0])
+    write_keys(bag, house)
     facts = _facts(order, house, logs, choices, bag, digest)
     bag.add_tag(verify_bundle.EXPORT, canonical_bytes(facts) + b"\n")
     for name, page in export_pages.pages(facts, order.zone).items():
@@ -314,7 +308,7 @@ def _write_tags(  # noqa: PLR0913  # what a bundle is made of
             bag.add_tag(name, data)
 
 
-def _write_log(bag: Bag, log: Covered) -> None:
+def write_log(bag: Bag, log: Covered) -> None:
     bag.add_tag(f"checkpoints/{log.origin}", log.note)
     for entry in log.entries:
         name = f"{log.origin}/{entry.seq:09d}"
@@ -323,7 +317,7 @@ def _write_log(bag: Bag, log: Covered) -> None:
         bag.add_tag(f"proofs/{name}.tlog-proof", proof)
 
 
-def _write_anchors(bag: Bag, house: House, centre: Covered) -> None:
+def write_anchors(bag: Bag, house: House, centre: Covered) -> None:
     """What others vouch for, each with the proof that our checkpoint continues it."""
     size = len(centre.tree.leaves)
     for folder in sorted(house.anchors.iterdir()) if house.anchors.is_dir() else []:
@@ -337,7 +331,7 @@ def _write_anchors(bag: Bag, house: House, centre: Covered) -> None:
             bag.add_tag(f"anchors/{folder.name}/consistency", export_proofs.hash_lines(proof).encode())
 
 
-def _write_keys(bag: Bag, house: House) -> None:
+def write_keys(bag: Bag, house: House) -> None:
     cosigner = NoteKey(house.cosigner, VerifyKey(house.witness.public_key()), COSIGNATURE)
     logs = (house.centre, *(station.note_key for station in house.stations), *house.seconds)
     keys = [*logs, cosigner, *house.witnesses]
@@ -421,18 +415,37 @@ def _sign(bag: Bag, order: Order, house: House) -> None:
         "Bagging-Date": export_pages.day(order.now_ms),
         "Bag-Software-Agent": f"ingestd {order.version}",
     }
-    tag_manifest = bag.close(facts)
+    sign_tags(bag, house, bag.close(facts))
+
+
+def sign_tags(bag: Bag, house: House, tag_manifest: bytes) -> None:
+    """Sign the list of the files, in the two forms that other people's tools read."""
     bag.add_loose(verify_bundle.RAW_SIGNATURE, house.signer.sign(tag_manifest))
     bag.add_loose(verify_bundle.SSH_SIGNATURE, export_sign.sshsig(house.signer, tag_manifest))
 
 
-def _verified(folder: Path, house: House) -> verify_bundle.Report:
-    """The independent path, with our policy and authorities, not with the bundle's."""
+def checked(house: House, verify: Callable[[Path, Path | None], verify_bundle.Report]) -> verify_bundle.Report:
+    """What the independent path says with our policy and authorities, not with those that leave the house."""
     with TemporaryDirectory(prefix="ingestd-policy-") as outside:
         policy, roots = Path(outside, "policy.txt"), Path(outside, "roots.pem")
         policy.write_text(policy_text(house))
         roots.write_bytes(b"\n".join(authority.ca.read_bytes() for authority in house.authorities))
-        return verify_bundle.verify(folder, policy, roots if house.authorities else None)
+        return verify(policy, roots if house.authorities else None)
+
+
+def name(bag: Bag, out: Path, report: verify_bundle.Report) -> None:
+    """Give the finished folder its name, durably; one that was found wanting gets another.
+
+    Raises ``NotAsRecordedError`` or ``ExportError`` then.
+    """
+    bag.sync()
+    if report.exit_code:
+        bag.folder.rename(out.with_name(f"{out.name}.refused"))
+        worst = "; ".join(f"{one['finding']} {one['where']}: {one['reason']}" for one in report.findings[:3])
+        kind = NotAsRecordedError if report.exit_code == 1 else ExportError
+        raise kind(f"{out}: what was made does not verify, kept as {out.name}.refused: {worst}")
+    bag.folder.rename(out)
+    fsync_dir(out.parent)
 
 
 __all__ = ["EVENT", "MANIFEST", "TAG_MANIFEST", "Exported", "House", "Order", "export", "policy_text"]

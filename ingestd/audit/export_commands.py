@@ -48,17 +48,24 @@ def print_policy(config: ConfigOption = None, data_dir: DataOption = None) -> No
     print(policy_text(house_of(loaded, service.build(loaded).pipeline)), end="")  # noqa: T201  # facts go to standard output
 
 
-def check_bundle(
+def check_bundle(  # noqa: PLR0913  # options of one command
     folder: Path,
     policy: Annotated[Path | None, typer.Option("--policy", help="Keys you trust, not from the bundle.")] = None,
     trust_bag: Annotated[bool, typer.Option("--trust-bag", help="Take the bundle's own policy; said aloud.")] = False,  # noqa: FBT002  # typer's form of a switch
     tsa_ca: Annotated[Path | None, typer.Option("--tsa-ca", help="CA of time-stamping authorities (PEM).")] = None,
+    proof: Annotated[bool, typer.Option("--proof", help="The folder is the proof of one clip.")] = False,  # noqa: FBT002  # typer's form of a switch
+    file: Annotated[Path | None, typer.Option("--file", help="With --proof: the file it should be about.")] = None,
     as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
 ) -> None:
-    """Check a bundle: no database, no network, no configuration; exit 0 as recorded, 1 not, 2 could not check."""
+    """Check a bundle or a proof without database, network, configuration; exit 0 as recorded, 1 not, 2 could not."""
     if (policy is None) is not trust_bag:
         raise typer.BadParameter("give --policy FILE, or --trust-bag, one of them")
-    report = verify_bundle.verify(folder, policy, tsa_ca)
+    if file is not None and not proof:
+        raise typer.BadParameter("--file goes with --proof")
+    if proof:
+        report = verify_bundle.verify_proof(folder, policy, tsa_ca, file)
+    else:
+        report = verify_bundle.verify(folder, policy, tsa_ca)
     show(report.as_json(), as_json, lambda: verify_bundle.lines(report))
     raise typer.Exit(report.exit_code)
 

@@ -1,0 +1,38 @@
+"""``ingestd audit prove``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingestd import service
+from ingestd.audit import verify_bundle
+from ingestd.audit.export_house import house_of, order_of
+from ingestd.audit.prove import prove
+from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, show
+
+
+def add_to(group: typer.Typer) -> None:
+    """Put the command into ``ingestd audit``."""
+    group.command("prove")(prove_clip)
+
+
+def prove_clip(
+    clip: str,
+    out: Annotated[Path, typer.Option("--out", help="Folder to make; it must not be there yet.")],
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+) -> None:
+    """Write the proof of one clip: its signed entries, that they stand in their logs, and how to check all that."""
+    loaded = load_config(config, data_dir)
+    centre = service.build(loaded)
+    try:
+        centre.pipeline.start()
+        centre.pipeline.checkpoint()  # so that the newest entries are under a signed head
+        order = order_of(loaded, [clip], "", "", mhl=False, proxies=False)
+        done = prove(order, house_of(loaded, centre.pipeline), out.absolute())
+    finally:
+        centre.engine.dispose()
+    facts = {"folder": str(done.folder), "clip": done.clip, **done.report.as_json()}
+    show(facts, as_json, lambda: [*verify_bundle.lines(done.report), f"proved 已证明: {done.folder}"])
