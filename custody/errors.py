@@ -10,7 +10,8 @@ Two families, kept apart because they need different answers::
         ├── UnknownKeyError      no enrolled key signed it                         finding "key-unknown"
         ├── LogError             an entry does not continue its log                finding given by the raiser
         ├── CheckpointError      a checkpoint contradicts the entries              finding given by the raiser
-        └── ProofError           an inclusion or consistency proof does not hold   finding "root-mismatch"
+        ├── ProofError           an inclusion or consistency proof does not hold   finding "root-mismatch"
+        └── StaleIndexError      the index beside a log is not that of its entries finding "root-mismatch"
 
 Every ``EvidenceError`` carries ``finding``, one of the words of ``custody.verdicts.FINDINGS``.
 """
@@ -65,5 +66,14 @@ class CheckpointError(EvidenceError):
 
 class ProofError(EvidenceError):
     """An inclusion or consistency proof does not hold."""
+
+    finding = "root-mismatch"
+
+
+class StaleIndexError(EvidenceError):
+    """The index beside a log is not that of its entries; it is derived anew, and only what remains wrong is a finding.
+
+    Readers of a log see it when the entries themselves are not what they were.
+    """
 
     finding = "root-mismatch"

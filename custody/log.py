@@ -6,7 +6,9 @@ The port's promises are the only I/O this module relies on, so every crash can b
 * ``checkpoint``: the newest signed checkpoint;
 * ``snapshot``: the chain state at that checkpoint and its byte offset, so that opening need not read the whole log.
   It is a cache: it is used only when it leads to the root of the signed checkpoint;
-* in profile ``gm``, ``checkpoint.sm3``: the second note. It is written first, so it is never behind ``checkpoint``.
+* in profile ``gm``, ``checkpoint.sm3``: the second note. It is written first, so it is never behind ``checkpoint``;
+* the index of ``custody.index``: leaf hashes, nodes of the SHA-256 tree, and where entries end. A cache as well; proofs
+  in the SM3 tree are made from the entries.
 
 Crash rules: half an entry at the end is cut off and reported (``torn_bytes``); whole entries after the checkpoint are
 kept. A log shorter than its own checkpoint, or another than it, never opens.
@@ -15,7 +17,7 @@ kept. A log shorter than its own checkpoint, or another than it, never opens.
 import base64
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Protocol
 
 from custody import sm2
@@ -23,8 +25,9 @@ from custody.canonical import JsonObject, JsonValue, canonical_bytes, parse_obje
 from custody.chain import EMPTY_SM3_TREE, Chain, Entry
 from custody.checkpoint import Checkpoint, NoteKey, SignedCheckpoint, parse_note, sign_checkpoint
 from custody.envelope import MAX_ENTRY_BYTES, open_envelope, seal
-from custody.errors import CheckpointError, ContractError, CustodyError, LogError, UnparsableError
+from custody.errors import CheckpointError, ContractError, CustodyError, LogError, StaleIndexError, UnparsableError
 from custody.identifiers import SECOND, second_origin
+from custody.index import Index, IndexFiles, Proofs, split_lines
 from custody.keyring import KeyHistory, LogKeys, keys_in
 from custody.merkle import CompactRange, leaf_hash, sm3
 from custody.record import Draft, compose, parse_record
@@ -37,12 +40,8 @@ SECOND_CHECKPOINT = "checkpoint.sm3"
 SNAPSHOT = "snapshot"
 
 
-class LogFiles(Protocol):
+class LogFiles(IndexFiles, Protocol):
     """Where a log lives. Errors of the medium pass through unchanged; after one, the log must be opened anew."""
-
-    def read(self, offset: int) -> Iterator[bytes]:
-        """Bytes of ``entries`` from ``offset`` to the end, in chunks of any size."""
-        ...
 
     def append(self, data: bytes) -> None:
         """Add ``data`` to ``entries``; durable when this returns, possibly torn when it does not."""
@@ -77,6 +76,7 @@ class Log:
         and a second note.
         """
         self._files = files
+        self._index = Index(files)
         first = LogKeys.of(origin, keys)
         self._history = KeyHistory.begin(first, approved)
         self._chain = Chain(origin, second=EMPTY_SM3_TREE if first.second else None)
@@ -179,10 +179,39 @@ class Log:
         self._files.put(SNAPSHOT, canonical_bytes(_snapshot(self._chain, self._offset, self._history)))
         self.latest = signed
 
+    def entry(self, seq: int) -> Entry:
+        """Entry ``seq``, re-read from the medium in a time that does not depend on the log; not checked against keys.
+
+        Raises ``LogError`` when the log has no such entry, ``StaleIndexError`` when another stands in its place.
+        """
+        if not 0 <= seq < self.size:
+            raise LogError(f"{self.origin}: there is no entry {seq} among {self.size}", "log-truncated")
+        try:
+            return self._indexed(seq)
+        except StaleIndexError:
+            self._index.rebuild(self.size)
+            return self._indexed(seq)
+
     def entries(self, start: int = 0) -> Iterator[Entry]:
-        """Entries from ``start`` on, re-read from the medium and checked against each other, not against keys."""
-        for data in islice(_split(self._files.read(0), []), start, self.size):
+        """Entries from ``start`` on, re-read from the medium, not checked against keys; raises like ``entry``."""
+        if start >= self.size:
+            return
+        first = self._index.start(self.entry(start).seq) if start else 0
+        for data in islice(split_lines(self._files.read(first), []), self.size - start):
             yield entry_of(data)
+
+    def root_at(self, size: int) -> bytes:
+        """Root when this log had ``size`` entries; it is proved that what is here now continues that.
+
+        Raises ``ContractError`` for more entries than there are.
+        """
+        return Proofs(self._files, self._claims()[0]).root_at(size)
+
+    def _indexed(self, seq: int) -> Entry:
+        entry = entry_of(self._index.line(seq))
+        if (entry.record.log, entry.seq) != (self.origin, seq):
+            raise StaleIndexError(f"{self.origin}: entry {entry.seq} of {entry.record.log} in the place of {seq}")
+        return entry
 
     def refresh(self) -> None:
         """Read what another process appended since; for programs that share a log under a lock."""
@@ -197,6 +226,8 @@ class Log:
             return
         data = b"".join(entry.data + b"\n" for entry in entries)
         self._files.append(data)
+        ends = accumulate((len(entry.data) + 1 for entry in entries), initial=self._offset)
+        self._index.extend(self._chain.size, [entry.leaf for entry in entries], list(ends)[1:])
         self._chain, self._offset, self._history = chain, self._offset + len(data), history
 
     def _claims(self) -> list[Checkpoint]:
@@ -270,7 +301,7 @@ class Log:
     def _replay(self) -> None:
         torn: list[int] = []
         chain, offset, history = self._chain, self._offset, self._history
-        lines = _split(self._files.read(offset), torn)
+        lines = split_lines(self._files.read(offset), torn)
         for data in lines:
             if HOLE in data:
                 torn = [len(data) + 1 + sum(len(line) + 1 for line in lines) + sum(torn)]
@@ -282,6 +313,7 @@ class Log:
         if torn:
             self.torn_bytes = torn[0]
             self._files.truncate(offset)
+        self._index.catch_up(self.size, offset)
 
     def _check_note(self, chain: Chain, history: KeyHistory) -> None:
         """At the size of the newest checkpoint the entries must lead to the signed root, by the keys of that time."""
@@ -326,19 +358,6 @@ def _check_claim(signed: SignedCheckpoint, claim: Checkpoint, keys: Collection[N
     signed.verify(keys)
     if signed.checkpoint != claim:
         raise CheckpointError(f"{claim.origin}: checkpoint of size {signed.checkpoint.size} is not of this log")
-
-
-def _split(chunks: Iterable[bytes], torn: list[int]) -> Iterator[bytes]:
-    """Lines without their newline; how many bytes stand after the last newline is put into ``torn``."""
-    rest, length = b"", 0
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        length = len(rest) if lines else length + len(chunk)
-        yield from lines
-        # A crash can leave a tail of any length, such as pages of zeros; beyond an entry only its length matters.
-        rest = rest[: MAX_ENTRY_BYTES + 1]
-    if rest:
-        torn.append(length)
 
 
 def _snapshot(chain: Chain, offset: int, history: KeyHistory) -> JsonObject:

@@ -1,7 +1,7 @@
 """Merkle tree of RFC 6962 §2.1, over SHA-256 or, in the national profile, SM3.
 
 ``CompactRange`` keeps only the roots of the perfect subtrees, so appending costs O(log n) memory and time however long
-the log is. Proof functions work on lists of leaf hashes.
+the log is. Proofs are made of the roots of perfect subtrees, whoever keeps them: a list of leaf hashes, or an index.
 """
 
 import hashlib
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from custody.errors import ContractError, ProofError
 
 Hasher = Callable[[bytes], bytes]
+Nodes = Callable[[int, int], bytes]
+"""Gives the root of a perfect subtree by its level and its number there: (l, i) covers leaves [i·2ˡ, (i+1)·2ˡ)."""
 HASH_BYTES = 32
 """Both SHA-256 and SM3 give 32 bytes."""
 
@@ -70,40 +72,66 @@ def root(leaves: Sequence[bytes], hasher: Hasher = sha256) -> bytes:
     return CompactRange(hasher=hasher).extend(leaves).root()
 
 
+def perfect_subtrees(leaves: Sequence[bytes], hasher: Hasher = sha256) -> Nodes:
+    """Roots of the perfect subtrees over a list of leaf hashes."""
+    return lambda level, index: root(leaves[index << level : (index + 1) << level], hasher)
+
+
 def inclusion_proof(leaves: Sequence[bytes], index: int, hasher: Hasher = sha256) -> list[bytes]:
-    """Audit path of leaf ``index`` in the tree over ``leaves`` (RFC 6962 §2.1.1). Raises ``ContractError``."""
-    if not 0 <= index < len(leaves):
-        raise ContractError(f"no leaf {index} in a tree of {len(leaves)}")
+    """Audit path of leaf ``index`` in the tree over ``leaves``. Raises ``ContractError``."""
+    return inclusion_path(perfect_subtrees(leaves, hasher), index, len(leaves), hasher)
+
+
+def consistency_proof(leaves: Sequence[bytes], old_size: int, hasher: Hasher = sha256) -> list[bytes]:
+    """Proof that the tree over ``leaves[:old_size]`` is a prefix of that over ``leaves``. Raises ``ContractError``."""
+    return consistency_path(perfect_subtrees(leaves, hasher), old_size, len(leaves), hasher)
+
+
+def inclusion_path(nodes: Nodes, index: int, size: int, hasher: Hasher = sha256) -> list[bytes]:
+    """Audit path of leaf ``index`` in a tree of ``size`` (RFC 6962 §2.1.1). Raises ``ContractError``."""
+    if not 0 <= index < size:
+        raise ContractError(f"no leaf {index} in a tree of {size}")
     path: list[bytes] = []
-    low, high = 0, len(leaves)
+    low, high = 0, size
     while high - low > 1:
         middle = low + _split(high - low)
         if index < middle:
-            path.append(root(leaves[middle:high], hasher))
+            path.append(range_root(nodes, middle, high, hasher))
             high = middle
         else:
-            path.append(root(leaves[low:middle], hasher))
+            path.append(range_root(nodes, low, middle, hasher))
             low = middle
     return path[::-1]
 
 
-def consistency_proof(leaves: Sequence[bytes], old_size: int, hasher: Hasher = sha256) -> list[bytes]:
-    """Proof that the tree over ``leaves[:old_size]`` is a prefix of that over ``leaves`` (RFC 6962 §2.1.2)."""
-    if not 0 < old_size <= len(leaves):
-        raise ContractError(f"no consistency proof from {old_size} to {len(leaves)}")
+def consistency_path(nodes: Nodes, old_size: int, size: int, hasher: Hasher = sha256) -> list[bytes]:
+    """Proof that the first ``old_size`` leaves of a tree of ``size`` are its prefix (RFC 6962 §2.1.2).
+
+    Raises ``ContractError`` for size 0 and for an old size beyond the new one.
+    """
+    if not 0 < old_size <= size:
+        raise ContractError(f"no consistency proof from {old_size} to {size}")
     path: list[bytes] = []
-    low, high, whole = 0, len(leaves), True
+    low, high, whole = 0, size, True
     while old_size != high:
         middle = low + _split(high - low)
         if old_size <= middle:
-            path.append(root(leaves[middle:high], hasher))
+            path.append(range_root(nodes, middle, high, hasher))
             high = middle
         else:
-            path.append(root(leaves[low:middle], hasher))
+            path.append(range_root(nodes, low, middle, hasher))
             low, whole = middle, False
     if not whole:
-        path.append(root(leaves[low:high], hasher))
+        path.append(range_root(nodes, low, high, hasher))
     return path[::-1]
+
+
+def range_root(nodes: Nodes, low: int, high: int, hasher: Hasher = sha256) -> bytes:
+    """Root over leaves [low, high); ``low`` is a multiple of the largest power of two that the range holds."""
+    level = (high - low).bit_length() - 1
+    middle = low + (1 << level)
+    left = nodes(level, low >> level)
+    return left if middle == high else node_hash(left, range_root(nodes, middle, high, hasher), hasher)
 
 
 def verify_inclusion(  # noqa: PLR0913  # the six parts of the statement that is proved

@@ -3,13 +3,13 @@
 After any failure the books are closed (``forget``) and opened anew, which is also what a restart does: one way back.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from custody.chain import Entry
 from custody.checkpoint import SignedCheckpoint, cosign
 from custody.envelope import open_envelope, verify
 from custody.errors import EvidenceError
-from custody.log import Log, LogFiles, entry_of
+from custody.log import Log, LogFiles
 from custody.record import Draft
 from custody.signer import Ed25519Signer, Signer, VerifyKey, verify_key
 from ingestd.errors import MirrorError, StateError
@@ -39,7 +39,6 @@ class Logbooks:
         self._centre: Log | None = None
         self._mirrors: dict[str, Log] = {}
         self._damaged: dict[str, MirrorError] = {}
-        self._offsets: dict[str, list[int]] = {}
 
     @property
     def keyid(self) -> str:
@@ -63,18 +62,11 @@ class Logbooks:
 
     def entry(self, station: Station, seq: int) -> Entry:
         """One entry of a mirror, read anew and signed by the station. Raises ``MirrorError`` when it is not there."""
-        offsets = self._offsets.setdefault(station.log, [0])
-        files = self._files(station.station)
-        if len(offsets) <= seq + 1:
-            offsets += _ends(files.read(offsets[-1]), offsets[-1])
         try:
-            data = _line(files.read(offsets[seq])) if seq + 1 < len(offsets) else b""
-            verify(open_envelope(data), station.keys)
-            entry = entry_of(data)
+            entry = self.mirror(station).entry(seq)
+            verify(open_envelope(entry.data), station.keys)
         except EvidenceError as error:
             raise self._condemned(station, f"entry {seq} of its mirror cannot be used: {error}") from error
-        if (entry.record.log, entry.seq) != (station.log, seq):
-            raise self._condemned(station, f"entry {seq} of its mirror is {entry.record.log}:{entry.seq}")
         return entry
 
     def _open_mirror(self, station: Station) -> Log:
@@ -112,28 +104,6 @@ class Logbooks:
         self._centre = None
         self._mirrors.clear()
         self._damaged.clear()
-        self._offsets.clear()
-
-
-def _ends(chunks: Iterable[bytes], start: int) -> Iterator[int]:
-    """Where each entry ends, newline included."""
-    for chunk in chunks:
-        place = chunk.find(b"\n")
-        while place >= 0:
-            yield start + place + 1
-            place = chunk.find(b"\n", place + 1)
-        start += len(chunk)
-
-
-def _line(chunks: Iterable[bytes]) -> bytes:
-    """The bytes up to the first newline."""
-    line = b""
-    for chunk in chunks:
-        head, newline, _ = chunk.partition(b"\n")
-        line += head
-        if newline:
-            break
-    return line
 
 
 class Cosigner:

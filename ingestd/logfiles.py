@@ -66,6 +66,29 @@ class PosixLogFiles:
         """Replace a small file as a whole."""
         replace_file(self._folder / name, data)
 
+    def length(self, name: str) -> int:
+        """Bytes in an index file, 0 when it is not there."""
+        try:
+            return (self._folder / name).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        """Up to ``size`` bytes of an index file."""
+        try:
+            with (self._folder / name).open("rb", buffering=0) as file:
+                file.seek(offset)
+                return file.read(size)
+        except FileNotFoundError:
+            return b""
+
+    def write_at(self, name: str, offset: int, data: bytes) -> None:
+        """Write into an index file; what a crash loses of it is derived again."""
+        descriptor = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        with os.fdopen(descriptor, "wb") as file:
+            file.seek(offset)
+            file.write(data)
+
 
 def open_regular(path: Path, flags: int = 0) -> FileIO:
     """Open a regular file for reading, unbuffered. Raises ``OSError``, also where a pipe or a device is in its place.

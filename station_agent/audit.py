@@ -13,13 +13,12 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from custody.chain import EMPTY_TREE
 from custody.checkpoint import NoteKey, SignedCheckpoint, parse_note
 from custody.errors import CheckpointError, EvidenceError
+from custody.index import OwnIndex
 from custody.layout import is_store_name, proxy_name
 from custody.log import Log, LogFiles
 from custody.record import Record
@@ -95,7 +94,7 @@ def verify_log(  # noqa: PLR0913  # what is checked, and whom to believe
     return Report(log.size, log.chain.root().hex(), signed, log.torn_bytes, verdicts, tuple(findings))
 
 
-class NoLog:
+class NoLog(OwnIndex):
     """Files of a log that is not there: what the journal and the spool know of it is checked all the same."""
 
     def read(self, offset: int) -> Iterator[bytes]:
@@ -134,7 +133,7 @@ def _of_memory(log: Log, memory: Remembered, keys: Sequence[NoteKey]) -> Iterato
     """The log against what was known of it when it was whole."""
     if memory.applied > log.size:
         yield Finding.LOG_TRUNCATED, f"{log.origin}: {log.size} entries, the journal knows {memory.applied}"
-    elif memory.applied and next(log.entries(memory.applied - 1)).leaf.hex() != memory.last_leaf:
+    elif memory.applied and log.entry(memory.applied - 1).leaf.hex() != memory.last_leaf:
         yield Finding.LOG_FORKED, f"{log.origin}: entry {memory.applied - 1} is not the one the journal knows"
     if memory.alarm:
         finding, _, why = memory.alarm.partition(": ")
@@ -152,8 +151,7 @@ def _check_cosigned(log: Log, note: SignedCheckpoint, keys: Sequence[NoteKey]) -
         raise CheckpointError(f"{missing[0]} did not sign", "key-unknown")
     if checkpoint.size > log.size:
         raise CheckpointError(f"it saw {checkpoint.size} entries, there are {log.size}", "log-truncated")
-    tree = EMPTY_TREE.extend(entry.leaf for entry in islice(log.entries(), checkpoint.size))
-    if tree.root() != checkpoint.root:
+    if log.root_at(checkpoint.size) != checkpoint.root:
         raise CheckpointError(f"it saw other entries before entry {checkpoint.size}", "log-forked")
 
 

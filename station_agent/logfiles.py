@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from custody.index import OwnIndex
 from custody.log import SNAPSHOT
 from station_agent.durable import fsync_dir, make_dirs, open_regular, replace_file
 from station_agent.errors import LogFilesError
@@ -79,14 +80,46 @@ class PosixLogFiles:
         except OSError as error:
             raise _translated(self._folder / name, error) from error
 
+    def length(self, name: str) -> int:
+        """Bytes in an index file, 0 when it is not there."""
+        try:
+            return (self._folder / name).stat().st_size
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise _translated(self._folder / name, error) from error
 
-class AuditedLogFiles:
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        """Up to ``size`` bytes of an index file."""
+        try:
+            with (self._folder / name).open("rb", buffering=0) as file:
+                file.seek(offset)
+                return file.read(size)
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise _translated(self._folder / name, error) from error
+
+    def write_at(self, name: str, offset: int, data: bytes) -> None:
+        """Write into an index file; what a crash loses of it is derived again."""
+        try:
+            fd = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            with os.fdopen(fd, "wb") as file:
+                file.seek(offset)
+                file.write(data)
+        except OSError as error:
+            raise _translated(self._folder / name, error) from error
+
+
+class AuditedLogFiles(OwnIndex):
     """The same files for a reader who must change nothing and believe nothing.
 
-    The snapshot is hidden, so every entry is read; a torn tail stays where it is, since the agent may just be writing.
+    The snapshot is hidden, so every entry is read, and the index is the reader's own; a torn tail stays where it is,
+    since the agent may just be writing.
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         if not (folder / ENTRIES).is_file():
             raise LogFilesError(f"{folder / ENTRIES}: there is no log here")
         self._files = PosixLogFiles(folder)

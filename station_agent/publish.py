@@ -23,7 +23,6 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from custody import topics
-from custody.chain import EMPTY_TREE
 from custody.checkpoint import Checkpoint, NoteKey, SignedCheckpoint, parse_note
 from custody.errors import EvidenceError
 from custody.messages import MAX_ENTRIES, MAX_MESSAGE_BYTES, Receipts, Records, decode_receipts
@@ -150,7 +149,7 @@ class Outbox:
                 f"{checkpoint.origin}: the centre saw {size} entries, this log has {self._seal.size}", "log-truncated"
             )
         if size not in self._roots:
-            self._roots[size] = root_at(self._seal, size)
+            self._roots[size] = self._seal.root_at(size)
         if self._roots[size] != checkpoint.root:
             raise EvidenceError(
                 f"{checkpoint.origin}: the first {size} entries here are not those the centre saw", "log-forked"
@@ -206,11 +205,6 @@ def rewind(journal: Journal, seal: Seal, first: int) -> int:
         journal.rewind(page)
         count += len(page)
     return count
-
-
-def root_at(seal: Seal, size: int) -> bytes:
-    """Root of our log when it had so many entries, from the entries themselves."""
-    return EMPTY_TREE.extend(entry.leaf for entry in islice(seal.read(0), size)).root()
 
 
 class Publisher:

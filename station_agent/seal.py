@@ -168,6 +168,10 @@ class Seal:
         """The entries from ``first`` on that are durable now, one at a time, while others go on writing."""
         return self._log.entries(first)
 
+    def root_at(self, size: int) -> bytes:
+        """Root of our log when it had ``size`` entries."""
+        return self._log.root_at(size)
+
     def _write_waiting(self) -> None:
         with self._waiting_lock:
             requests, self._waiting = self._waiting, []
@@ -199,7 +203,7 @@ class Seal:
                 f"{self.origin}: the journal knows {known} entries, the log holds {self._log.size}: "
                 "log and journal are not of one station, or the log was cut"
             )
-        if known and next(self._log.entries(known - 1)).leaf.hex() != self._journal.last_leaf:
+        if known and self._log.entry(known - 1).leaf.hex() != self._journal.last_leaf:
             raise JournalError(f"{self.origin}: entry {known - 1} is not the one the journal knows")
         if known < self._log.size:
             self._journal.remember(list(self._log.entries(known)))

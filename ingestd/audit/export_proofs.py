@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Sequence
 
-from custody.merkle import consistency_proof, node_hash
+from custody.merkle import consistency_path, inclusion_path, node_hash, range_root
 
 
 class Tree:
@@ -21,33 +21,20 @@ class Tree:
         """Leaf hashes."""
         return self._levels[0]
 
-    def root(self, low: int = 0, high: int | None = None) -> bytes:
-        """Root over leaves [low, high); ``low`` is a multiple of the largest power of two that the range holds."""
-        high = len(self.leaves) if high is None else high
-        size = high - low
-        if size & (size - 1) == 0:
-            level = size.bit_length() - 1
-            return self._levels[level][low >> level]
-        middle = low + (1 << (size.bit_length() - 1))
-        return node_hash(self.root(low, middle), self.root(middle, high))
+    def root(self) -> bytes:
+        """Root over all leaves, of which there is at least one."""
+        return range_root(self._node, 0, len(self.leaves))
 
     def inclusion(self, index: int) -> list[bytes]:
         """Audit path of leaf ``index`` (RFC 6962 §2.1.1)."""
-        path: list[bytes] = []
-        low, high = 0, len(self.leaves)
-        while high - low > 1:
-            middle = low + (1 << ((high - low - 1).bit_length() - 1))
-            if index < middle:
-                path.append(self.root(middle, high))
-                high = middle
-            else:
-                path.append(self.root(low, middle))
-                low = middle
-        return path[::-1]
+        return inclusion_path(self._node, index, len(self.leaves))
 
     def consistency(self, old_size: int) -> list[bytes]:
         """Proof that the first ``old_size`` leaves are the beginning of this tree (RFC 6962 §2.1.2)."""
-        return consistency_proof(self.leaves, old_size)
+        return consistency_path(self._node, old_size, len(self.leaves))
+
+    def _node(self, level: int, index: int) -> bytes:
+        return self._levels[level][index]
 
 
 def tlog_proof(index: int, path: Sequence[bytes], note: bytes) -> bytes:

@@ -106,7 +106,7 @@ def test_a_snapshot_is_not_used_while_the_second_note_is_ahead():
 
 
 @pytest.mark.parametrize("fault", list(Fault))
-@pytest.mark.parametrize("fail_at", range(12))
+@pytest.mark.parametrize("fail_at", range(18))
 def test_after_a_power_cut_at_any_write_both_notes_are_of_this_log(fail_at, fault):
     files = MemoryLogFiles(fail_at=fail_at, fault=fault)
     durable = []

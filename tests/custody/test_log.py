@@ -97,7 +97,7 @@ def test_a_foreign_checkpoint_is_not_kept():
 
 
 @pytest.mark.parametrize("fault", list(Fault))
-@pytest.mark.parametrize("fail_at", range(8))
+@pytest.mark.parametrize("fail_at", range(20))
 def test_after_a_power_cut_at_any_write_the_log_is_a_prefix_with_all_that_was_reported_durable(fail_at, fault):
     files = MemoryLogFiles(fail_at=fail_at, fault=fault)
     durable = []

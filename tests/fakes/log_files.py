@@ -23,6 +23,7 @@ class MemoryLogFiles:
     fail_at: int = -1
     fault: Fault = Fault.LOST
     chunk: int = 7
+    index: dict[str, bytearray] = field(default_factory=dict)
 
     def read(self, offset: int) -> Iterator[bytes]:
         view = bytes(self.data[offset:])
@@ -46,6 +47,20 @@ class MemoryLogFiles:
         # A replaced file is old or new, never torn: that is the port's promise.
         if self._kept(1):
             self.small[name] = data
+        self._report()
+
+    def length(self, name: str) -> int:
+        return len(self.index.get(name, b""))
+
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        return bytes(self.index.get(name, b"")[offset : offset + size])
+
+    def write_at(self, name: str, offset: int, data: bytes) -> None:
+        file = self.index.setdefault(name, bytearray())
+        kept = data[: self._kept(len(data))]
+        if kept:
+            file.extend(bytes(max(0, offset - len(file))))
+            file[offset : offset + len(kept)] = kept
         self._report()
 
     def _kept(self, size: int) -> int:

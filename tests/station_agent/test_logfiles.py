@@ -39,6 +39,14 @@ def test_reading_from_an_offset_and_truncating(tmp_path: Path):
     assert b"".join(files.read(0)) == b"abc\n"
 
 
+def test_an_index_file_is_written_anywhere_and_read_as_far_as_it_goes(tmp_path: Path):
+    files = PosixLogFiles(tmp_path)
+    assert (files.length("ends"), files.read_at("ends", 0, 8)) == (0, b"")
+    files.write_at("ends", 0, b"abcdefgh")
+    files.write_at("ends", 4, b"EFGHijkl")
+    assert (files.length("ends"), files.read_at("ends", 2, 4), files.read_at("ends", 10, 8)) == (12, b"cdEF", b"kl")
+
+
 def test_every_append_is_synced(tmp_path: Path, monkeypatch):
     files = PosixLogFiles(tmp_path)
     synced: list[int] = []
@@ -57,12 +65,15 @@ def test_an_auditor_changes_nothing_and_reads_everything(tmp_path: Path):
     filled(tmp_path)
     with (tmp_path / ENTRIES).open("ab") as file:
         file.write(b"half an en")
-    before = (tmp_path / ENTRIES).read_bytes()
+    before, index = (tmp_path / ENTRIES).read_bytes(), b"not to be believed"
+    (tmp_path / "ends").write_bytes(index)
     files = AuditedLogFiles(tmp_path)
     log = Log(files, ORIGIN, [SIGNER.verify_key()])
     assert (log.size, log.torn_bytes) == (2, 10)
     assert (tmp_path / ENTRIES).read_bytes() == before
     assert files.get(SNAPSHOT) is None
+    assert log.entry(1).record.payload["reason"] == "b"
+    assert (tmp_path / "ends").read_bytes() == index
     assert files.get(CHECKPOINT) is not None
     for refused in (lambda: files.append(b"x"), lambda: files.put("x", b"x")):
         with pytest.raises(LogFilesError):
@@ -72,6 +83,10 @@ def test_an_auditor_changes_nothing_and_reads_everything(tmp_path: Path):
 def test_errors_of_the_medium_are_said_in_our_words(tmp_path: Path):
     files = PosixLogFiles(tmp_path / "log")
     (tmp_path / "log" / ENTRIES).unlink()
+    (tmp_path / "log" / "tree.0").mkdir()
+    for call in (lambda: files.write_at("tree.0", 0, b"x"), lambda: files.read_at("tree.0", 0, 1)):
+        with pytest.raises(LogFilesError, match=r"tree\.0"):
+            call()
     for call in (lambda: files.append(b"x"), lambda: list(files.read(0)), lambda: files.truncate(0)):
         with pytest.raises(LogFilesError, match=r"entries\.jsonl"):
             call()

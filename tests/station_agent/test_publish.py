@@ -11,7 +11,7 @@ from custody.messages import MAX_MESSAGE_BYTES, Receipts, decode_receipts
 from custody.signer import Signer, verify_key
 from custody.sm2 import Sm2Signer
 from station_agent import publish
-from station_agent.publish import Outbox, Trust, rewind, root_at, runs
+from station_agent.publish import Outbox, Trust, rewind, runs
 from station_agent.status import CentreLink, LogHead, status_of
 from tests.fakes.station_centre import CENTRE_KEY, CENTRE_LOG, WITNESS_KEY, WITNESS_NAME, FakeCentre
 from tests.fakes.station_world import CENTRE, ORIGIN, SIGNER, START_MS, WITNESS, Station, World
@@ -194,9 +194,9 @@ def test_a_cosigned_history_that_is_not_ours_settles_nothing_and_is_shown(statio
 def test_our_root_at_a_size_is_that_of_a_mirror_of_this_size(station):
     mirror = FakeCentre().mirror
     for entry in station.seal.entries(0):
-        assert root_at(station.seal, mirror.size) == mirror.chain.root()
+        assert station.seal.root_at(mirror.size) == mirror.chain.root()
         mirror.mirror(*mirror.verify_next([entry.data]))
-    assert root_at(station.seal, mirror.size) == mirror.chain.root()
+    assert station.seal.root_at(mirror.size) == mirror.chain.root()
 
 
 def test_one_bad_receipt_does_not_spoil_the_rest_of_its_message(station):
