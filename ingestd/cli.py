@@ -16,7 +16,7 @@ import typer
 from ingestd import service
 from ingestd.anchors import setup as anchors
 from ingestd.anchors.commands import anchors_app, witness
-from ingestd.audit import chain_commands, export_commands, prove_commands, verify_commands
+from ingestd.audit import chain_commands, export_commands, prove_commands, report_commands, verify_commands
 from ingestd.console import ConfigOption, DataOption, JsonOption
 from ingestd.console import load_config as _load
 from ingestd.console import show as _print
@@ -44,7 +44,7 @@ for name, group in (
 ):
     app.add_typer(group, name=name)
 app.command("witness")(witness)
-for commands in (verify_commands, prove_commands, chain_commands, export_commands):
+for commands in (verify_commands, prove_commands, chain_commands, report_commands, export_commands):
     commands.add_to(audit_app)
 
 

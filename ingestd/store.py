@@ -45,7 +45,7 @@ class EvidenceReader:
         """
         _check_name(name)
         if self._folder is not None:
-            return _digest_file(self._folder / name)
+            return _digest_file(self._folder, name)
         hasher, size = hashlib.sha256(), 0
         for piece in self.pieces(name):
             hasher.update(piece)
@@ -56,7 +56,7 @@ class EvidenceReader:
         """The object's bytes in pieces; raises like ``digest``."""
         _check_name(name)
         if self._folder is not None:
-            yield from _pieces_of(self._folder / name)
+            yield from _pieces_of(self._folder, name)
             return
         try:
             yield from obstore.get(self._store, name).stream(min_chunk_size=PIECE_BYTES)
@@ -96,28 +96,28 @@ class EvidenceReader:
             raise StoreError(f"store {self.url} cannot be listed: {error}") from error
 
 
-def _digest_file(path: Path) -> tuple[int, str]:
+def _digest_file(folder: Path, name: str) -> tuple[int, str]:
     """Size and SHA-256 of a regular file, through one buffer; hashlib lets other threads hash meanwhile."""
-    with _opened(path) as file:
+    with _opened(folder, name) as file:
         return _digest(file, min(max(os.fstat(file.fileno()).st_size, 1), _READ_BYTES))
 
 
-def _pieces_of(path: Path) -> Iterator[bytes]:
-    with _opened(path) as file:
+def _pieces_of(folder: Path, name: str) -> Iterator[bytes]:
+    with _opened(folder, name) as file:
         while piece := file.read(PIECE_BYTES):
             yield piece
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[FileIO]:
+def _opened(folder: Path, name: str) -> Iterator[FileIO]:
     """A stored file for reading: neither a link nor a pipe nor a folder. Failures are said in the store's words."""
     try:
-        with open_regular(path, os.O_NOFOLLOW) as file:
+        with open_regular(folder / name, os.O_NOFOLLOW) as file:
             yield file
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ObjectMissingError(f"store has no {path}") from error
+        raise ObjectMissingError(f"store has no {name}") from error
     except OSError as error:
-        raise StoreError(f"store cannot read {path}: {error.strerror}") from error
+        raise StoreError(f"store cannot read {name}: {error.strerror}") from error
 
 
 def _digest(file: RawIOBase, buffer_bytes: int) -> tuple[int, str]:

@@ -7,7 +7,7 @@ from typing import Final
 from custody.signer import Signer
 
 NAMESPACE: Final = "bwc-bundle"
-"""What an SSH signature of ours is about (``ssh-keygen -Y verify -n``)."""
+"""What an SSH signature of a bundle is about (``ssh-keygen -Y verify -n``)."""
 _ALGORITHM: Final = b"ssh-ed25519"
 _SPKI: Final = bytes.fromhex("302a300506032b6570032100")
 """DER of a SubjectPublicKeyInfo for Ed25519, up to the key (RFC 8410 §4)."""
@@ -15,19 +15,19 @@ _SSH_LINE: Final = 70
 _PEM_LINE: Final = 64
 
 
-def sshsig(signer: Signer, message: bytes) -> bytes:
+def sshsig(signer: Signer, message: bytes, namespace: str = NAMESPACE) -> bytes:
     """Signature over ``message`` as ``ssh-keygen -Y sign`` makes it (OpenSSH PROTOCOL.sshsig), with SHA-512."""
-    told = [NAMESPACE.encode(), b"", b"sha512"]
+    told = [namespace.encode(), b"", b"sha512"]
     signature = signer.sign(b"SSHSIG" + _strings(*told, hashlib.sha512(message).digest()))
     public = _strings(_ALGORITHM, signer.public_key())
     blob = b"SSHSIG" + (1).to_bytes(4, "big") + _strings(public, *told, _strings(_ALGORITHM, signature))
     return _armour("SSH SIGNATURE", blob, _SSH_LINE)
 
 
-def allowed_signers(name: str, public_key: bytes) -> str:
+def allowed_signers(name: str, public_key: bytes, namespace: str = NAMESPACE) -> str:
     """The line of an ``allowed_signers`` file (ssh-keygen(1)) for a raw Ed25519 key."""
     blob = base64.b64encode(_strings(_ALGORITHM, public_key)).decode()
-    return f'{name} namespaces="{NAMESPACE}" {_ALGORITHM.decode()} {blob}\n'
+    return f'{name} namespaces="{namespace}" {_ALGORITHM.decode()} {blob}\n'
 
 
 def pem(public_key: bytes) -> bytes:
