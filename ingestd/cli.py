@@ -19,6 +19,7 @@ from ingestd.anchors.commands import anchors_app, witness
 from ingestd.audit import chain_commands, export_commands, prove_commands, report_commands, verify_commands
 from ingestd.console import ConfigOption, DataOption, JsonOption
 from ingestd.console import load_config as _load
+from ingestd.console import printable
 from ingestd.console import show as _print
 from ingestd.errors import CentreError, ImportFileError
 from ingestd.index.queries import ClipFilter, ClipRow, FlagRow, Page
@@ -55,7 +56,7 @@ def main() -> None:
     try:
         app()
     except CentreError as error:
-        print(f"ingestd: {error}", file=sys.stderr)  # noqa: T201  # the command line speaks on standard error
+        print(printable(f"ingestd: {error}"), file=sys.stderr)  # noqa: T201  # the command line speaks on standard error
         sys.exit(error.exit_code)
 
 
@@ -98,7 +99,7 @@ def import_cases(
         raise ImportFileError(f"{file}: cannot be read: {error.strerror}") from error
     imported, changes = service.build(loaded).pipeline.import_cases(data, file.name, dry_run=dry_run)
     for finding in (*imported.errors, *imported.warnings):
-        print(_sentence(file, finding), file=sys.stderr)  # noqa: T201  # complaints go to standard error
+        print(printable(_sentence(file, finding)), file=sys.stderr)  # noqa: T201  # complaints go to standard error
     facts = _import_facts(imported, changes, dry_run=dry_run)
     _print(facts, as_json, lambda: [] if imported.errors else [_import_line(facts)])
     if imported.errors:
@@ -184,13 +185,12 @@ def _sentence(file: Path, finding: RowFinding) -> str:
 
 def _table(columns: Sequence[str], rows: Sequence[ClipRow | FlagRow]) -> list[str]:
     """Tab-separated, to be cut and searched; no name from a recorder reaches the terminal as control characters."""
-    lines = ["\t".join(_printable(getattr(row, column)) for column in columns) for row in rows]
+    lines = ["\t".join(_cell(getattr(row, column)) for column in columns) for row in rows]
     return ["\t".join(columns), *lines]
 
 
-def _printable(value: object) -> str:
-    text = "" if value is None else str(value)
-    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+def _cell(value: object) -> str:
+    return "" if value is None else printable(str(value)).replace("\t", "\ufffd")
 
 
 if __name__ == "__main__":

@@ -30,4 +30,9 @@ def show(facts: dict[str, Any], as_json: bool, lines: Callable[[], Sequence[str]
         print(json.dumps(facts, ensure_ascii=False, default=dict))  # noqa: T201  # facts go to standard output
         return
     for line in lines():
-        print(line)  # noqa: T201  # facts go to standard output
+        print(printable(line))  # noqa: T201  # facts go to standard output
+
+
+def printable(line: str) -> str:
+    """One line that stays one: no name from a recorder moves the cursor, turns the text round or adds a line."""
+    return "".join(char if char.isprintable() or char == "\t" else "\ufffd" for char in line)

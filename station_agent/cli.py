@@ -18,6 +18,7 @@ import structlog
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from custody.checkpoint import NoteKey
 from custody.errors import CustodyError, EvidenceError
@@ -132,7 +133,7 @@ def verify(
     lines = [f"{settings.origin}: {report.entries} entries; files: {words}"]
     lines += [f"{name}: {word}" for name, word in dict(block["not_verified"]).items()]  # type: ignore[call-overload]  # our own block
     lines += [f"{finding}: {detail}" for finding, detail in report.findings]
-    _print(block, as_json, "\n".join(lines))
+    _print(block, as_json, "\n".join(map(_printable, lines)))
     raise typer.Exit(int(report.outcome))
 
 
@@ -209,12 +210,15 @@ def _print_status(facts: Status) -> None:
     table = Table("bay", "state", "recorder", "files", "warnings")
     for bay in facts["bays"]:
         files = f"{bay['files_done']}/{bay['files_total']}"
-        table.add_row(str(bay["bay"]), bay["state"], bay["serial"] or "-", files, ", ".join(bay["warnings"]))
+        serial = Text(_printable(bay["serial"] or "-"))
+        table.add_row(str(bay["bay"]), bay["state"], serial, files, ", ".join(bay["warnings"]))
     console.print(table)
     waiting = ", ".join(f"{name} {count}" for name, count in facts["waiting"].items())
     console.print(f"centre {'online' if centre['online'] else 'offline'}; waiting: {waiting}", highlight=False)
     for trouble in facts.get("troubles", []):
-        console.print(f"{trouble['job']} {trouble['object']}: {trouble['reason']}", highlight=False)
+        console.print(
+            _printable(f"{trouble['job']} {trouble['object']}: {trouble['reason']}"), highlight=False, markup=False
+        )
 
 
 def _checks(settings: Config) -> dict[str, Callable[[], str]]:
@@ -279,8 +283,13 @@ def _print(facts: object, as_json: bool, text: str) -> None:  # noqa: FBT001  # 
     sys.stdout.write((json.dumps(facts, ensure_ascii=False) if as_json else text) + "\n")
 
 
+def _printable(line: str) -> str:
+    """One line that stays one: no name from a recorder moves the cursor, turns the text round or adds a line."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in line)
+
+
 def _fail(sentence: str, code: int) -> None:
-    sys.stderr.write(f"station-agent: {' '.join(sentence.split())}\n")
+    sys.stderr.write(_printable(f"station-agent: {' '.join(sentence.split())}") + "\n")
     raise SystemExit(code)
 
 

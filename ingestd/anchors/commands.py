@@ -20,7 +20,7 @@ from ingestd.anchors.source import FILE_NAME, open_source
 from ingestd.anchors.verify import Report, verify
 from ingestd.anchors.witness import Vouched, Witness
 from ingestd.config import Config
-from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, show
+from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, printable, show
 from ingestd.errors import AnchorError, ConfigError, TokenError
 from ingestd.keys import create_key, load_signer
 from ingestd.logfiles import make_dirs, replace_file
@@ -150,7 +150,7 @@ def witness(  # noqa: PLR0913  # options of one command
         _refused(TokenError(str(error), "nothing-checked"), as_json=as_json)
     if out is not None:
         replace_file(out.absolute(), vouched.note)
-    show(_vouched_facts(vouched, one), as_json, lambda: [vouched.note.decode().rstrip("\n")])
+    show(_vouched_facts(vouched, one), as_json, lambda: vouched.note.decode().splitlines())
 
 
 def _anchorer(config: Config) -> Anchorer:
@@ -163,7 +163,7 @@ def _refused(error: TokenError, *, as_json: bool) -> NoReturn:
     could_not_check = error.finding in _COULD_NOT_CHECK
     result = Outcome.COULD_NOT_CHECK if could_not_check else Outcome.NOT_AS_RECORDED
     facts = {"ok": False, "outcome": int(result), "finding": error.finding, "reason": str(error)}
-    print(f"ingestd: {error.finding}: {error}", file=sys.stderr)  # noqa: T201  # complaints go to standard error
+    print(printable(f"ingestd: {error.finding}: {error}"), file=sys.stderr)  # noqa: T201  # complaints go to standard error
     show(facts, as_json, list)
     raise typer.Exit(int(result))
 

@@ -14,7 +14,7 @@ from ingestd.audit.found import Report, counts
 from ingestd.audit.progress import Meter
 from ingestd.audit.run import Asked, Run, run
 from ingestd.config import Config
-from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, show
+from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, printable, show
 
 ClipOption = Annotated[list[str] | None, typer.Option("--clip", help="One clip, by its id; may be repeated.")]
 CaseOption = Annotated[str, typer.Option("--case", help="Clips linked to this case, by the signed log.")]
@@ -71,7 +71,7 @@ def audited(config: Config, asked: Asked) -> Run:
 
 def say(remark: str) -> None:
     """A remark for people."""
-    print(f"ingestd: {remark}", file=sys.stderr)  # noqa: T201  # remarks go to standard error
+    print(printable(f"ingestd: {remark}"), file=sys.stderr)  # noqa: T201  # remarks go to standard error
 
 
 def lines(done: Run) -> list[str]:
