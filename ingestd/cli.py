@@ -17,9 +17,8 @@ from ingestd import service
 from ingestd.anchors import setup as anchors
 from ingestd.anchors.commands import anchors_app, witness
 from ingestd.audit import chain_commands, export_commands, prove_commands, report_commands, verify_commands
-from ingestd.console import ConfigOption, DataOption, JsonOption
+from ingestd.console import ConfigOption, DataOption, JsonOption, printable
 from ingestd.console import load_config as _load
-from ingestd.console import printable
 from ingestd.console import show as _print
 from ingestd.errors import CentreError, ImportFileError
 from ingestd.index.queries import ClipFilter, ClipRow, FlagRow, Page

@@ -76,7 +76,7 @@ class PosixLogFiles:
     def read_at(self, name: str, offset: int, size: int) -> bytes:
         """Up to ``size`` bytes of an index file."""
         try:
-            with (self._folder / name).open("rb", buffering=0) as file:
+            with open_regular(self._folder / name) as file:
                 file.seek(offset)
                 return file.read(size)
         except FileNotFoundError:

@@ -6,13 +6,14 @@ fit. So copies of the anchors that somebody else kept count most (``Subject.stor
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from custody.canonical import JsonObject
 from custody.checkpoint import Checkpoint, NoteKey, parse_note
 from custody.errors import EvidenceError
+from custody.index import split_lines
 from custody.log import CHECKPOINT, LogFiles, entry_of
 from custody.merkle import CompactRange, leaf_hash
 from custody.verdicts import Finding, Outcome, Verdict, outcome
@@ -127,7 +128,7 @@ def _read(report: Report, subject: Subject, sizes: set[int]) -> _Log:
     if 0 in sizes:
         log.roots[0], log.latest_ms[0] = log.tree.root(), 0
     try:
-        for line in _lines(subject.files):
+        for line in split_lines(subject.files.read(0), []):
             log.tree = log.tree.extend([leaf_hash(line)])
             record = entry_of(line).record
             newest_ms = max(newest_ms, record.utc_ms)
@@ -149,13 +150,6 @@ def _signed(report: Report, note: bytes | None, log: _Log) -> None:
     """The log is at least as long as its own checkpoint says."""
     if note is not None and log.tree.size < (size := parse_note(note).checkpoint.size):
         report.note(Finding.LOG_TRUNCATED, f"{log.tree.size} entries, but {size} were signed for")
-
-
-def _lines(files: LogFiles) -> Iterator[bytes]:
-    rest = b""
-    for chunk in files.read(0):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
 
 
 def _check(report: Report, subject: Subject, log: _Log, one: Kept, where: str) -> Checked:

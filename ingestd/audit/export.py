@@ -15,6 +15,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files as resources
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Protocol
@@ -23,6 +24,7 @@ from custody.canonical import JsonObject, JsonValue, canonical_bytes
 from custody.chain import Entry
 from custody.checkpoint import COSIGNATURE, NoteKey, SignedCheckpoint, cosign, parse_note
 from custody.errors import EvidenceError
+from custody.index import split_lines
 from custody.log import CHECKPOINT, LogFiles, entry_of
 from custody.merkle import leaf_hash
 from custody.signer import ED25519, Signer, VerifyKey
@@ -229,13 +231,7 @@ def _cosigned(house: House, signed: SignedCheckpoint, order: Order) -> bytes:
 
 def _lines(files: LogFiles, size: int) -> Iterator[bytes]:
     """The first ``size`` entries; what follows may still be growing."""
-    rest, left = b"", size
-    for chunk in files.read(0):
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole[:left]
-        left -= len(whole[:left])
-        if not left:
-            return
+    return islice(split_lines(files.read(0), []), size)
 
 
 # What leaves

@@ -17,7 +17,11 @@ from custody.canonical import JsonObject, JsonValue
 from custody.checkpoint import parse_note
 from custody.errors import EvidenceError
 from custody.log import CHECKPOINT
+from custody.verdicts import Finding
 from ingestd import service
+from ingestd.anchors import setup as anchors
+from ingestd.anchors.decide import CAVEAT
+from ingestd.anchors.verify import verify as verify_anchors
 from ingestd.audit.applied import applied
 from ingestd.audit.found import Report
 from ingestd.audit.people import clips_of
@@ -100,6 +104,7 @@ def run(config: Config, asked: Asked, say: Say, progress: Callable[[Count], None
             state.begin({"selection": selection.as_json(), "started_ms": started_ms}, resume=asked.resume)
         try:
             report = audit(subject_of(config, asked, selection, state, say), watch)
+            _hold_against_anchors(report, config, now_ms(), say)
         except KeyboardInterrupt as error:
             kept = "; --resume goes on from there 可用 --resume 继续" if state is not None else ""
             raise AuditError(f"interrupted 已中断: {last[0].done} of {last[0].of} objects{kept}") from error
@@ -215,6 +220,20 @@ def _applied(url: str, say: Say) -> Applied | None:
     except DatabaseError as error:
         say(f"the centre log was not compared with the database: {error}")
         return None
+
+
+def _hold_against_anchors(report: Report, config: Config, now_ms: int, say: Say) -> None:
+    """The centre log against what others outside vouched for; a site without anybody outside is told what that means.
+
+    ``anchors verify --copy`` does the same with copies that others kept, which prove more than our own.
+    """
+    if not config.anchors.configured:
+        say(f"{CAVEAT.zh} {CAVEAT.en}")
+        return
+    found = verify_anchors(anchors.subject(config, [service.centre_key(config)], [], now_ms))
+    for finding, reason in found.findings:
+        if finding is not Finding.NOTHING_CHECKED:
+            report.note(finding, f"anchors: {reason}", config.origin)
 
 
 def _state(config: Config, asked: Asked, now_ms: Callable[[], int], say: Say) -> State | None:

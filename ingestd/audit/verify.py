@@ -12,6 +12,8 @@ Needs neither the database nor a running service: only logs, keys and the store.
    the store returns (``reread``);
 5. every object in the store that no entry announces.
 
+Where anybody outside vouches for the centre log, it is held against their anchors too (``run``).
+
 Logs are always verified whole. An original announced only a moment ago and not in the store yet is ``unchecked``, not
 ``missing``. A derived object of a moment ago that is only in the log, or only in the store, is on its way and counts as
 nothing. What was announced later than now is not on its way: a clock that runs ahead excuses nothing.
@@ -27,6 +29,7 @@ from custody.canonical import JsonObject
 from custody.chain import EMPTY_SM3_TREE, EMPTY_TREE, Chain, Entry
 from custody.checkpoint import NoteKey, SignedCheckpoint, parse_note
 from custody.errors import EvidenceError
+from custody.index import split_lines
 from custody.log import CHECKPOINT, SECOND_CHECKPOINT, LogFiles
 from custody.merkle import leaf_hash
 from custody.verdicts import Finding
@@ -276,7 +279,7 @@ def _seen_by_stations(report: Report, subject: Subject, centre: Centre) -> None:
     wanted = {size for size, _ in centre.seen}
     roots, tree = dict[int, str](), EMPTY_TREE
     try:
-        for line in _lines(subject.files("centre")) if wanted else ():
+        for line in split_lines(subject.files("centre").read(0), []) if wanted else ():
             tree = tree.extend([leaf_hash(line)])
             if tree.size in wanted:
                 roots[tree.size] = base64.b64encode(tree.root()).decode()
@@ -336,7 +339,7 @@ def _entries(
         gm = _checkpoint(files, second, SECOND_CHECKPOINT) if second else None
         if second and signed and gm is None:
             report.note(Finding.LOG_TRUNCATED, "its SM3 checkpoint is gone", second.name)
-        for data in _lines(files):
+        for data in split_lines(files.read(0), []):
             entry, chain = chain.follow(data, keys)
             _check_second(report, chain, gm)
             if signed and chain.size == signed.checkpoint.size and chain.root() != signed.checkpoint.root:
@@ -379,14 +382,6 @@ def _checkpoint(files: LogFiles, key: NoteKey, name: str = CHECKPOINT) -> Signed
     signed = parse_note(note)
     signed.verify([key])
     return signed
-
-
-def _lines(files: LogFiles) -> Iterator[bytes]:
-    """Whole entries; what stands after the last newline is being written, or was torn by a crash."""
-    rest = b""
-    for chunk in files.read(0):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
 
 
 def _announced(entry: Entry, station: str) -> Stored | None:

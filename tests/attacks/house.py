@@ -146,6 +146,15 @@ class House:
             ingest_folder(rooms, self.card)
         self.sync()
 
+    def notice(self) -> None:
+        """The station hears of the centre's newest checkpoint, and its next entries name it."""
+        for name in ("hear", "say"):
+            card = self.folder / f"card to {name}"
+            card.mkdir()
+            (card / f"{name}.txt").write_text(name)
+            assert self.agent("ingest", card).code == 0
+            self.sync()
+
     def sync(self) -> list[str]:
         """What waits at the station is done, and everything carried to the centre and back.
 
@@ -239,6 +248,11 @@ class House:
         """A command of the station."""
         argv = [*map(str, arguments), "--data-dir", str(self.folder), "--json"]
         return here(station_agent.cli.main, argv) if self.inside else run("station_agent.cli", argv)
+
+    def says(self, module: str, *arguments: str) -> str:
+        """What a command tells people, rather than programs."""
+        argv = [sys.executable, "-m", module, *arguments, "--data-dir", str(self.folder)]
+        return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
 
     @contextmanager
     def quickly(self) -> Iterator[None]:

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,13 @@ import pytest
 from custody.canonical import canonical_bytes
 from custody.envelope import seal
 from custody.errors import EvidenceError
-from custody.messages import Receipts
+from custody.messages import Receipts, Records
 from custody.signer import Ed25519Signer
 from ingestd.errors import StateError
+from ingestd.pipeline import Received
 from tests.attacks import insider
 from tests.attacks.house import ORIGIN, STATION, House, found, run
+from tests.conftest import ROOT
 
 
 def restore(folder: Path, backup: Path) -> None:
@@ -234,6 +238,85 @@ def test_clocks_ahead_and_behind_excuse_no_missing_file(house):
     done = house.audit()
 
     assert (done.code, done.words) == (1, {"missing"}), "it has a receipt"
+
+
+# Names and sizes.
+
+NAMES = ["\x1b[2K\x1b[1Averified.MP4", "\u202e4PM.fo\u2066", "1.MP4\nOK: all that was checked is as recorded"]
+
+
+def test_names_from_a_recorder_neither_move_the_cursor_nor_add_a_line(house):
+    """What people read is what was found: a file's name wipes no line out and writes none."""
+    for number, name in enumerate(NAMES):
+        card = house.folder / f"card {number}"
+        card.mkdir()
+        (card / name).write_bytes(name.encode())
+        house.agent("ingest", card)
+    house.sync()
+    contents = [name.encode() for name in NAMES]
+    for path in [path for path in house.originals() if path.read_bytes() in contents]:
+        path.unlink()
+        house.spooled(path).rename(house.spooled(path).with_name(f"\x1b[2J{path.name}"))
+
+    for told, honest in (
+        (house.says("ingestd.cli", "audit", "verify"), "missing"),
+        (house.says("ingestd.cli", "clips", "list"), "1.MP4"),
+        (house.says("station_agent.cli", "verify-log"), "unrecorded"),
+    ):
+        assert honest in told
+        assert [line for line in told.splitlines() if not line.replace("\t", "").isprintable()] == []
+        assert not any(line.startswith("OK") for line in told.splitlines())
+
+
+def test_names_in_a_bundle_neither_move_the_cursor_nor_add_a_line(bundle, policy):
+    for name in NAMES:
+        (bundle / name).write_text("planted")
+    python = [sys.executable, ROOT / "docs/auditors/verify_bundle.py", bundle, "--policy", policy]
+    shell = ["sh", ROOT / "ingestd/audit/templates/verify.sh", "--policy", policy, bundle]
+
+    for argv in (python, shell):
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert "\x1b" not in done.stdout
+        assert not any(line.startswith("OK") for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("newline", [b"", b"\n"])
+def test_a_line_longer_than_memory_should_hold(house, newline):
+    """A log may end in whatever a crash, or somebody, left: it is neither read into memory nor taken for an entry."""
+    with (house.mirror / "entries.jsonl").open("ab") as file:
+        for _ in range(60):
+            file.write(b"{" * (1 << 20))
+        file.write(newline)
+
+    done = house.audit()
+
+    assert done.code == (2 if newline else 0)
+    assert done.words == ({"unparsable"} if newline else set())
+
+
+BREAKERS = {
+    "deep lists": b"[" * 60_000,
+    "deep objects": b'{"a":' * 10_000,
+    "a number of 60,000 digits": b'{"payload":' + b"9" * 60_000 + b"}",
+    "half a character": b'{"payload":"\\ud800"}',
+    "no UTF-8": b"\xff\xfe",
+    "nothing": b"{}",
+}
+
+
+@pytest.mark.parametrize("what", BREAKERS)
+def test_an_entry_that_would_break_a_reader_is_quarantined_and_the_others_are_served(house, what):
+    log, data = insider.entries(house.station_log), BREAKERS[what]
+    note = data.decode("latin-1").encode()
+    with house.centre() as centre:
+        for records in (Records(ORIGIN, len(log), (data,), b""), Records(ORIGIN, 0, tuple(log), note)):
+            centre.pipeline.handle([Received(f"bwc/v1/{STATION}/records", records.encode())])
+
+    assert "message-unverifiable" in house.open_flags()
+    insider.put(house.mirror, [*log, data])
+    done = house.audit()
+    assert (done.code, done.words) == (2, {"unparsable"})
 
 
 # Proxies, exports, bags.

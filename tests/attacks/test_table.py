@@ -7,6 +7,7 @@ person runs. ``house`` and ``anchored_house`` are proved clean before each test.
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +22,7 @@ from ingestd.audit import verify_bundle
 from ingestd.audit.export_sign import sshsig
 from ingestd.audit.verify_bundle import UNSIGNED
 from station_agent import linux
+from station_agent.clock import SystemClock
 from station_agent.service import ingest_folder
 from tests.attacks import insider
 from tests.attacks.house import CENTRE_ORIGIN, COSIGNER, ORIGIN, run
@@ -237,6 +239,43 @@ def test_row_10_an_entry_appended_twice(house):
     assert (by_centre.code, by_centre.words) == (1, {"seq-duplicate"})
 
 
+@pytest.mark.parametrize("days", [-1, 1])
+def test_row_11_a_station_whose_clock_was_set_to_date_its_entries_otherwise(house, monkeypatch, days):
+    """Order and signatures are right; the order itself, and the centre before and after, bound the times."""
+
+    class SetClock(SystemClock):
+        def now(self):
+            honest = super().now()
+            return replace(honest, utc_ms=honest.utc_ms + days * 86_400_000)
+
+    monkeypatch.setattr("station_agent.service.SystemClock", SetClock)
+    card = house.folder / "card of another recorder"
+    card.mkdir()
+    (card / "new.MP4").write_bytes(bytes(9000))
+    with house.station() as rooms:
+        ingest_folder(rooms, card)
+        rooms.followup.drain(rooms.stop)
+    monkeypatch.undo()
+    house.sync()
+
+    done = house.audit()
+
+    assert (done.code, done.words) == (1, {"time-regression"})
+    said = " ".join(one["reason"] for one in done.facts["findings"])
+    assert ("which stands before it" in said) is (days < 0)
+    assert ("after the centre had it" in said) is (days > 0)
+
+
+def test_row_13_stations_have_seen_the_centre_log_and_say_so(house):
+    """Without the stations' keys nobody can take back what their entries say of the centre's checkpoints."""
+    house.notice()
+    unlink_everywhere(house)
+
+    done = house.audit()
+
+    assert (done.code, done.words <= {"log-truncated", "root-mismatch"}, bool(done.words)) == (1, True, True)
+
+
 def unlink_everywhere(house):
     """The holder of the centre's key removes a link from the log and the database, and whatever else would tell."""
     insider.rewrite(house.centre_log, CENTRE_ORIGIN, house.centre_key, insider.without("case.linked"))
@@ -250,6 +289,7 @@ def test_row_13_a_link_removed_from_database_and_log_with_the_stolen_centre_key(
     done = anchored_house.verify_anchors()
 
     assert (done.code, done.words) == (1, {"anchor-mismatch", "anchor-missing"})
+    assert anchored_house.audit().words >= {"anchor-mismatch"}, "the audit of every night sees it as well"
     witness = anchored_house.witness()
     assert (witness.code, witness.facts["finding"]) == (1, "log-forked")
 
@@ -290,7 +330,7 @@ def total_insider(house, tmp_path):
 
 def test_row_15_a_total_insider_is_caught_by_what_others_keep(anchored_house, tmp_path):
     forged = total_insider(anchored_house, tmp_path)
-    assert (forged.audit().code, forged.verify_log().code) == (0, 0), "inside the house everything fits"
+    assert forged.audit().words == {"anchor-missing"}, "inside the house everything else fits"
 
     done, witness = forged.verify_anchors(), forged.witness()
 

@@ -158,6 +158,6 @@ def test_empty_database_beside_a_log_is_one_sentence_and_its_own_code(folder, tm
 
 
 def test_control_characters_of_a_recorder_never_reach_the_terminal():
-    from ingestd.cli import _printable  # noqa: PLC0415  # one private function
+    from ingestd.console import printable  # noqa: PLC0415  # one private function
 
-    assert _printable("a\x1b[2Jb\nc\u202ed") == "a\ufffd[2Jb\ufffdc\ufffdd"
+    assert printable("a\x1b[2Jb\nc\u202ed") == "a\ufffd[2Jb\ufffdc\ufffdd"

@@ -18,7 +18,7 @@ bad=0 unsure=0 entries=0 policy='' trust=no tsa=''
 say() { printf '%s\n' "$*"; }
 
 fault() { # WORD WHERE WHY
-    say "$1: $2: $3"
+    say "$(printf %s "$1: $2: $3" | tr '\001-\037\177' '?')" # no name moves the cursor or adds a line
     case $1 in
     unreadable | unchecked | unparsable | nothing-checked) unsure=1 ;;
     *) bad=1 ;;
