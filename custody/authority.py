@@ -84,7 +84,7 @@ class Authority:
 
     def doubtful(self, keys: LogKeys, at_ms: int) -> bool:
         """Whether an entry signed by ``keys`` that the centre first saw at ``at_ms`` needs review (``key-review``)."""
-        return any(at_ms >= self.revoked[key] for key in keys.note_keys if key in self.revoked)
+        return doubtful(self.revoked, keys, at_ms)
 
     def _mirror(self, record: Record) -> None:
         mirror = record.block("mirror")
@@ -93,6 +93,11 @@ class Authority:
         named = self._seen.setdefault(str(mirror["log"]), [])
         if not named or stop > named[-1][0]:
             named.append((stop, Seen(record.utc_ms, record.seq)))
+
+
+def doubtful(revoked: Mapping[NoteKey, int], keys: LogKeys, at_ms: int) -> bool:
+    """Whether any of ``keys`` was revoked from ``at_ms`` or earlier; ``revoked`` says from when on."""
+    return any(at_ms >= revoked[key] for key in keys.note_keys if key in revoked)
 
 
 def approvers_of(record: Record) -> tuple[str, ...]:

@@ -42,6 +42,11 @@ def second_origin(origin: str) -> str:
     return origin + SECOND
 
 
+def first_origin(origin: str) -> str:
+    """Origin of the log that a checkpoint's origin, first or second, belongs to."""
+    return origin.removesuffix(SECOND)
+
+
 def station_of(origin: str) -> str:
     """The last part of an origin: the station, or ``centre``."""
     return origin.rpartition("/")[2]

@@ -6,7 +6,7 @@ which the thief of the old key could write, but an approval from elsewhere: the 
 (``custody.authority``), the auditor's policy for the centre's. A key that was replaced never comes back.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,13 +14,18 @@ from custody import sm2
 from custody.canonical import JsonObject
 from custody.chain import Chain, Entry
 from custody.checkpoint import COSIGNATURE, NoteKey
+from custody.envelope import open_envelope, seal, verify
 from custody.errors import ContractError, UnknownKeyError, UnparsableError
 from custody.identifiers import second_origin
+from custody.profile import SUITES, Profile
 from custody.record import Record
-from custody.signer import VerifyKey
+from custody.signer import Signer, VerifyKey
 
 ENROLLED: Final = "key.enrolled"
 """In a log of the key's own name a succession; in the centre's log, for another log, an approval."""
+KEYS: Final = "keys"
+"""Small file of a log that its own writer keeps: the keys it began with, then those that may succeed."""
+SUCCESSION_TYPE: Final = "application/vnd.bwc.keys.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,8 @@ class LogKeys:
         second = self.second
         if second and (second.key.suite != sm2.SUITE or second.name != second_origin(self.note.name)):
             raise ContractError(f"{self.note.name}: the second key of a log is an SM2 key of its second origin")
+        if not any(sorted(suites) == sorted(self.suites()) for suites in SUITES.values()):
+            raise ContractError(f"{self.note.name}: no profile has keys of {' and '.join(self.suites())}")
 
     @classmethod
     def of(cls, origin: str, keys: Collection[VerifyKey]) -> "LogKeys":
@@ -86,6 +93,36 @@ def keys_in(block: JsonObject) -> LogKeys:
         return LogKeys(NoteKey.parse(str(block.get("vkey"))), NoteKey.parse(str(second)) if second else None)
     except ContractError as error:
         raise UnparsableError(f"key: {error}") from error
+
+
+def profile_of(keys: LogKeys) -> Profile:
+    """The profile whose suites these keys are of."""
+    return next(profile for profile, suites in SUITES.items() if sorted(suites) == sorted(keys.suites()))
+
+
+def seal_succession(succession: Sequence[LogKeys], signers: Sequence[Signer]) -> bytes:
+    """What a log's writer keeps of its keys (file ``keys``), signed by the newest of them, whose ``signers`` these are.
+
+    An envelope of its own payload type; the payload names the vkeys of one span a line, in the order of signing.
+    """
+    text = "".join(" ".join(key.vkey() for key in keys.note_keys) + "\n" for keys in succession)
+    return seal(text.encode(), signers, SUCCESSION_TYPE)
+
+
+def open_succession(data: bytes) -> tuple[LogKeys, ...]:
+    """What ``seal_succession`` made; the caller must hold the last keys in it, or know them from elsewhere.
+
+    Raises ``UnparsableError``, and what ``envelope.verify`` raises unless those keys signed it.
+    """
+    envelope = open_envelope(data)
+    try:
+        lines = [line.split(" ") for line in envelope.payload.decode("ascii").splitlines()]
+        succession = tuple(LogKeys(*map(NoteKey.parse, vkeys)) for vkeys in lines)
+        newest = succession[-1]
+    except (ValueError, TypeError, IndexError, ContractError) as error:
+        raise UnparsableError(f"keys of a log: one vkey or two a line are needed: {error}") from error
+    verify(envelope, newest.keys, None, SUCCESSION_TYPE)
+    return succession
 
 
 def successor_in(record: Record) -> LogKeys | None:

@@ -77,8 +77,19 @@ class Keys(_Section):
     """Signs the entries and checkpoints of the centre log; a path, or the URL of another place (docs/keys.md)."""
     sm2: Path | str | None = None
     """The SM2 key that signs too, in profile ``gm`` and only there."""
+    custody_next: Path | str | None = None
+    """Where the next key of the centre log lives; for a file by default ``<custody>.next.pem`` beside it."""
+    sm2_next: Path | str | None = None
+    """The same for the SM2 key."""
+    custody_cert: Path | None = None
+    """Certificate of the custody key, for those whose tools expect one; looked at when the centre starts."""
     witness: Path | None = None
     """Cosigns station checkpoints; default ``keys/witness.pem`` in the data folder. Never the custody key."""
+    ca: Path | str | None = None
+    """The agency's CA, which issues certificates at ``ingestd keys approve``; default ``keys/ca.pem`` in the data
+    folder. Better a token that two people keep: ``--ca-key`` names it when it is needed."""
+    ca_cert: Path | None = None
+    """Certificate of that CA, which ``ingestd keys ca init`` makes; default ``keys/ca.crt`` in the data folder."""
 
 
 class Station(_Section):
@@ -323,6 +334,21 @@ class Config(_Section):
         """File of the cosigning key."""
         return self.keys.witness or self.paths.data / "keys" / "witness.pem"
 
+    @property
+    def ca_key(self) -> Path | str:
+        """Place of the CA's key."""
+        return self.keys.ca or self.paths.data / "keys" / "ca.pem"
+
+    @property
+    def ca_cert(self) -> Path:
+        """The CA's certificate."""
+        return self.keys.ca_cert or self.paths.data / "keys" / "ca.crt"
+
+    @property
+    def crl(self) -> Path:
+        """The CA's revocation list."""
+        return self.ca_cert.with_suffix(".crl")
+
     def station_origin(self, station: str) -> str:
         """Origin of a station's log."""
         return log_origin(self.centre.authority, station)
@@ -364,7 +390,12 @@ def _resolved(config: Config, folder: Path) -> Config:
     keys = Keys(
         custody=_key_place(folder, config.keys.custody),
         sm2=config.keys.sm2 and _key_place(folder, config.keys.sm2),
+        custody_next=config.keys.custody_next and _key_place(folder, config.keys.custody_next),
+        sm2_next=config.keys.sm2_next and _key_place(folder, config.keys.sm2_next),
+        custody_cert=_under(folder, config.keys.custody_cert),
         witness=_under(folder, config.keys.witness),
+        ca=config.keys.ca and _key_place(folder, config.keys.ca),
+        ca_cert=_under(folder, config.keys.ca_cert),
     )
     tls = {name: _under(folder, getattr(config.mqtt, name)) for name in ("ca", "cert", "key")}
     return config.model_copy(

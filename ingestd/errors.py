@@ -7,6 +7,7 @@
     ├── StateError              exit 65  log, mirror and database contradict each other        policy stop
     │   └── MirrorError         –        the copy of one station's log is not what was signed  policy stop
     ├── ImportFileError         exit 65  a file of cases has wrong rows; nothing was imported  policy stop
+    ├── EnrolmentError          exit 65  a key cannot be let in, handed over to or revoked     policy stop
     ├── MessageError            –        a message cannot be verified                          policy quarantine
     ├── StoreError              exit 69  the evidence store did not answer                     policy retry
     │   └── ObjectMissingError  –        it answered: there is no such object                  policy retry
@@ -59,6 +60,12 @@ class MirrorError(StateError):
 
 class ImportFileError(CentreError):
     """A file of cases cannot be imported as it is; nothing of it was."""
+
+    exit_code = 65
+
+
+class EnrolmentError(CentreError):
+    """A key cannot be let in, handed over to or revoked; the message says why and what would be right."""
 
     exit_code = 65
 

@@ -9,12 +9,15 @@ from custody.chain import Entry
 from custody.checkpoint import SignedCheckpoint, cosign
 from custody.envelope import open_envelope, verify
 from custody.errors import EvidenceError
+from custody.keyring import KEYS, LogKeys, open_succession, seal_succession
 from custody.log import Log, LogFiles
 from custody.record import Draft
 from custody.signer import Ed25519Signer, Signer, VerifyKey, verify_key
 from ingestd.errors import MirrorError, StateError
 from ingestd.verify import Station
 
+Reopen = Callable[[LogKeys], Iterable[Signer]]
+"""Finds those who sign with keys."""
 Files = Callable[[str], LogFiles]
 """The files of a log, by the name of who writes it: a station, or ``centre``."""
 
@@ -22,35 +25,90 @@ Files = Callable[[str], LogFiles]
 class Logbooks:
     """All logs of the centre. Not thread-safe: used inside a unit of work."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # whose logs, who signs, where they lie
         self,
         origin: str,
         signer: Signer,
         stations: Mapping[str, Station],
         files: Files,
         second: Signer | None = None,
+        reopen: Reopen = lambda _keys: (),
     ) -> None:
-        """``second`` is the SM2 signer of a centre log in profile ``gm``."""
+        """``second`` is the SM2 signer of a centre log in profile ``gm``.
+
+        ``stations`` are those that the configuration enrols. ``reopen`` finds the signers of keys that another process
+        handed over to.
+        """
         self._origin = origin
         self._signers = [signer, second] if second else [signer]
+        self._reopen = reopen
         self._files = files
-        self.stations = stations
-        self.by_log = {station.log: station for station in stations.values()}
+        self.configured = stations
+        self.stations: Mapping[str, Station] = stations
+        self.by_log: Mapping[str, Station] = {station.log: station for station in stations.values()}
+        self._known: tuple[bytes, tuple[LogKeys, ...]] = (b"", ())
+        """The file of keys as it was read last."""
         self._centre: Log | None = None
         self._mirrors: dict[str, Log] = {}
         self._damaged: dict[str, MirrorError] = {}
 
     @property
-    def keyid(self) -> str:
-        """Key id of the centre's signatures."""
-        return verify_key(self._signers[0]).keyid
+    def keyid_of(self) -> Callable[[int], str]:
+        """Who signed an entry of the centre's log, by its number."""
+        history = self.centre.history
+        return lambda seq: history.at(seq).keyid
 
     @property
     def centre(self) -> Log:
         """The centre's own log."""
         if self._centre is None:
-            self._centre = self._open("centre", self._origin, [verify_key(signer) for signer in self._signers])
+            first, *later = self._succession()
+            self._centre = self._open("centre", self._origin, first.keys, later)
         return self._centre
+
+    def learn(self, stations: Iterable[Station]) -> None:
+        """These are enrolled, whatever the configuration says; mirrors that are open hear which keys may succeed."""
+        known = {station.station: station for station in stations}
+        self.stations = {**self.configured, **known}
+        self.by_log = {station.log: station for station in self.stations.values()}
+        for log, mirror in self._mirrors.items():
+            mirror.approve(self.by_log[log].successors)
+
+    def hand_over(self, signers: Sequence[Signer]) -> LogKeys:
+        """From the next entry on, one that says so, ``signers`` may sign the centre's log; remembered beside it."""
+        keys = LogKeys.of(self._origin, [verify_key(signer) for signer in signers])
+        succession = tuple(dict.fromkeys([*self._succession(), keys]))
+        self._files("centre").put(KEYS, seal_succession(succession, signers))
+        self.centre.approve(succession)
+        return keys
+
+    def _succession(self) -> tuple[LogKeys, ...]:
+        """The keys that the centre's log began with, then those that may succeed; the newest must be held here."""
+        data = self._files("centre").get(KEYS)
+        if data is None:
+            return (LogKeys.of(self._origin, [verify_key(signer) for signer in self._signers]),)
+        if data != self._known[0]:
+            try:
+                succession = open_succession(data)
+            except EvidenceError as error:
+                raise StateError(
+                    f"log {self._origin}: its file {KEYS} does not hold ({error.finding}): {error}"
+                ) from error
+            self._holders(succession[-1])
+            self._known = data, succession
+        return self._known[1]
+
+    def _holders(self, wanted: LogKeys) -> list[Signer]:
+        """Who signs with these keys. Raises ``StateError``."""
+        for signers in (self._signers, list(self._reopen(wanted))):
+            if [verify_key(signer) for signer in signers] == [*wanted.keys]:
+                return signers
+        raise StateError(f"log {self._origin}: key {wanted.keyid} is needed, and [keys] names no place that holds it")
+
+    def signing(self) -> list[Signer]:
+        """Those whose signatures the centre's log needs now."""
+        self._signers = self._holders(self.centre.history.current)
+        return self._signers
 
     def mirror(self, station: Station) -> Log:
         """Our copy of a station's log. Raises ``MirrorError`` when it is not what the station signed."""
@@ -63,15 +121,16 @@ class Logbooks:
     def entry(self, station: Station, seq: int) -> Entry:
         """One entry of a mirror, read anew and signed by the station. Raises ``MirrorError`` when it is not there."""
         try:
-            entry = self.mirror(station).entry(seq)
-            verify(open_envelope(entry.data), station.keys)
+            mirror = self.mirror(station)
+            entry = mirror.entry(seq)
+            verify(open_envelope(entry.data), mirror.history.at(seq).keys)
         except EvidenceError as error:
             raise self._condemned(station, f"entry {seq} of its mirror cannot be used: {error}") from error
         return entry
 
     def _open_mirror(self, station: Station) -> Log:
         try:
-            return self._open(station.station, station.log, station.keys)
+            return self._open(station.station, station.log, station.keys, station.successors)
         except StateError as error:
             raise self._condemned(station, str(error)) from error
 
@@ -80,23 +139,24 @@ class Logbooks:
         self._damaged[station.log] = MirrorError(f"{station.log}: {why}")
         return self._damaged[station.log]
 
-    def _open(self, name: str, origin: str, keys: Collection[VerifyKey]) -> Log:
+    def _open(self, name: str, origin: str, keys: Collection[VerifyKey], successors: Iterable[LogKeys]) -> Log:
         try:
-            return Log(self._files(name), origin, keys)
+            return Log(self._files(name), origin, keys, successors)
         except EvidenceError as error:
             raise StateError(f"log {origin} cannot be opened ({error.finding}): {error}") from error
 
     def append(self, drafts: Sequence[Draft]) -> list[Entry]:
         """Seal drafts into the centre log, durably."""
-        return self.centre.append(drafts, self._signers)
+        return self.centre.append(drafts, self.signing())
 
     def checkpoint(self) -> SignedCheckpoint:
         """Sign the centre log as it is, durably."""
-        return self.centre.checkpoint(*self._signers)
+        return self.centre.checkpoint(*self.signing())
 
     def refresh(self) -> None:
         """Read what another process wrote since."""
         if self._centre is not None:
+            self._centre.approve(self._succession())
             self._centre.refresh()
 
     def forget(self) -> None:

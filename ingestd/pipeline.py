@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -26,17 +27,22 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, SQLAlchemyError
 
+from custody.authority import REVOKED, STATION, doubtful
 from custody.canonical import JsonObject, JsonValue
 from custody.chain import Entry
-from custody.checkpoint import SignedCheckpoint
+from custody.checkpoint import NoteKey, SignedCheckpoint
 from custody.errors import CustodyError
 from custody.identifiers import uuid7
+from custody.keyring import ENROLLED, LogKeys
 from custody.log import Log
 from custody.messages import MAX_ENTRIES, MAX_MESSAGE_BYTES, Receipts
 from custody.record import Draft
+from custody.signer import Signer
 from ingestd import cases
 from ingestd.cases import resolved
 from ingestd.catalogue import Catalogue
+from ingestd.enrolment.decide import Approval, Revocation, actors_of, approval_of, revocation_of
+from ingestd.enrolment.standing import centre_row, enrolled
 from ingestd.errors import DatabaseError, MessageError, MirrorError, StateError
 from ingestd.index.repository import Repository, mirrored
 from ingestd.index.rows import Row, object_in, text_in
@@ -45,7 +51,15 @@ from ingestd.judge import FlagChanges, Verdicts, assess, compare_flags, relink, 
 from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.logfiles import exclusive, make_dirs, replace_file
 from ingestd.model import Flag, Import, Link
-from ingestd.rules import Policy, SeenFile, clip_not_arrived, message_unverifiable, original_changed, set_aside
+from ingestd.rules import (
+    Policy,
+    SeenFile,
+    clip_not_arrived,
+    key_review,
+    message_unverifiable,
+    original_changed,
+    set_aside,
+)
 from ingestd.rules.clip_not_arrived import RULE as NOT_ARRIVED
 from ingestd.rules.original_changed import RULE as CHANGED
 from ingestd.rules.set_aside import RULE as ASIDE
@@ -58,6 +72,8 @@ SWEEP_ROWS: Final = 500
 """Most actions or files one sweep looks at; the next sweep goes on."""
 DATA_FAULTS: Final = (DataError, ValueError, KeyError, TypeError, ArithmeticError, CustodyError)
 """What a signed fact that nobody can work with makes of our code: never a reason to wait, never to stop the others."""
+KEY_EVENTS: Final = frozenset({STATION, ENROLLED, REVOKED})
+"""Entries of the centre log after which other keys may sign."""
 _RECHECK_MIN_MS: Final = 2_000
 _RECHECK_MAX_MS: Final = 600_000
 _FAILED_RECHECK_MS: Final = 3_600_000
@@ -201,6 +217,39 @@ class Pipeline:
         with self._unit() as unit:
             unit.record(facts)
 
+    def approve(self, asked: Approval) -> bytes:
+        """Let keys in by the word of two people; returns the entry that says so, which is the answer to the station.
+
+        Raises ``EnrolmentError`` when they cannot be let in.
+        """
+        with self._unit() as unit:
+            unit.approve(asked)
+        return unit.appended[-1].data if unit.appended else b""
+
+    def revoke(self, asked: Revocation) -> bytes:
+        """Trust a key no longer from a time on; returns the entry that says so. Raises ``EnrolmentError``."""
+        with self._unit() as unit:
+            unit.revoke(asked)
+        return next(entry.data for entry in unit.appended if entry.record.event == REVOKED)
+
+    def hand_over(self, signers: Sequence[Signer], approvers: Sequence[str]) -> bytes:
+        """Hand the centre's own log over to other keys; returns the entry that says so, signed by the old ones."""
+        with self._unit():
+            pass  # whatever is left over from before is said by the old key, in entries of its own
+        with self._unit() as unit:
+            unit.hand_over(signers, approvers)
+        return unit.appended[-1].data
+
+    def log_keys(self) -> list[Row]:
+        """Every key of every log, as the tables have it, beginning with those of the centre's own log."""
+        with self._unit() as unit:
+            return unit.log_keys()
+
+    def signers(self) -> list[Signer]:
+        """Who signs the centre's log now."""
+        with self._unit():
+            return self._books.signing()
+
     def settle_flag(self, rule: str, key: str, flag: Flag | None) -> None:
         """Raise ``flag``, or withdraw the one of ``rule`` about ``key`` when there is none; again changes nothing."""
         with self._unit() as unit:
@@ -218,6 +267,7 @@ class Pipeline:
                     unit = _Unit(
                         Repository(connection), self._books, self._places, self._settings, self._clock.now_ms()
                     )
+                    unit.learn()
                     unit.catch_up()
                     yield unit
                     unit.conclude()
@@ -271,6 +321,10 @@ class _Unit:
     """Flags about facts that are kept but not believed, by key."""
     damaged: dict[str, MirrorError] = field(default_factory=dict)
     """Logs whose mirror cannot be opened; their stations wait, the others are served."""
+    reviewed: dict[tuple[str, LogKeys], int] = field(default_factory=dict)
+    """Keys under which entries came after they were revoked, by log, and the first such entry."""
+    appended: list[Entry] = field(default_factory=list)
+    """Entries that this unit wrote into the centre log."""
     receipts: dict[str, list[bytes]] = field(default_factory=dict)
     """Receipts to send, by station log."""
     ready: list[Answer] = field(default_factory=list)
@@ -298,6 +352,10 @@ class _Unit:
             self._draft("log.recovered", {"reason": f"{log.origin}: {log.torn_bytes} bytes of a torn entry cut off"})
             log.torn_bytes = 0
 
+    def learn(self) -> None:
+        """Who is enrolled, as the tables have it: another process may have approved somebody since."""
+        self.books.learn(enrolled(self.repository.log_keys(), self.books.configured, self.books.centre.origin))
+
     def _applied(self) -> int:
         origin, size = self.repository.following() or ("", 0)
         if origin != self.books.centre.origin:
@@ -311,7 +369,9 @@ class _Unit:
             self._index(log, self._mirror_entries(log, start, stop), entry.record.utc_ms, replayed=True)
         if entry.record.event == "cases.imported":
             self._replay_import(entry)
-        self.repository.project([entry], self.books.keyid)
+        self.repository.project([entry], self.books.keyid_of)
+        if entry.record.event in KEY_EVENTS:
+            self.learn()
         if entry.record.event in {"integrity.checked", "central.verified"}:
             self.touched.update(self.repository.clips([text_in(entry.record.block("object"), "id")]))
         self._applied_to(entry.seq + 1)
@@ -360,7 +420,7 @@ class _Unit:
     def _station_of(self, log: str) -> Station:
         station = self.books.by_log.get(log)
         if station is None:
-            raise StateError(f"{log} was enrolled, but [[stations]] does not name it any more: put it back")
+            raise StateError(f"{log} is not enrolled")
         return station
 
     # Stations.
@@ -371,13 +431,44 @@ class _Unit:
         for station in stations:
             vkey = station.note_key.vkey()
             if station.log not in known:
-                body: JsonObject = {
-                    "station": {"id": station.station, "log": station.log},
-                    "key": {"vkey": vkey, "keyid": station.note_key.key.keyid, **_second_key(station)},
-                }
-                self._draft("station.enrolled", body)
+                told: JsonObject = {"id": station.station, "log": station.log}
+                self._draft(STATION, {"station": told, "key": station.first.block()})
             elif known[station.log]["vkey"] != vkey:
                 raise StateError(f"{station.log} was enrolled with {known[station.log]['vkey']}, not with {vkey}")
+
+    def approve(self, asked: Approval) -> None:
+        """Keys of a station that is new, or that succeed those it has."""
+        event, body = approval_of(asked, self.repository.log_keys())
+        self._draft(event, body)
+
+    def revoke(self, asked: Revocation) -> None:
+        """From when on a key is not trusted; what came since is flagged now."""
+        row, body = revocation_of(asked, self.repository.log_keys())
+        self._draft(REVOKED, body)
+        station = self.books.by_log.get(row["log"])
+        if station is not None and row["log"] not in self.damaged:
+            revoked = {**station.revoked, NoteKey.parse(row["vkey"]): asked.invalid_from_ms}
+            self.books.learn([*self.books.stations.values(), replace(station, revoked=revoked)])
+            for numbers, seen_ms in self._seen_since(row["log"], asked.invalid_from_ms):
+                self._review(self.books.by_log[row["log"]], numbers, seen_ms)
+
+    def _seen_since(self, log: str, since_ms: int) -> Iterator[tuple[range, int]]:
+        """Entries of a station's log that the centre's log first named at that time or later."""
+        for entry in self.books.centre.entries():
+            if entry.record.event == "station.entries" and entry.record.utc_ms >= since_ms:
+                named, stop = mirrored(entry)
+                if named == log:
+                    yield range(int(str(entry.record.block("mirror")["from"])), stop), entry.record.utc_ms
+
+    def hand_over(self, signers: Sequence[Signer], approvers: Sequence[str]) -> None:
+        """The centre's own log goes over to other keys."""
+        old, keys = self.books.centre.history.current, self.books.hand_over(signers)
+        self._draft(ENROLLED, {"key": keys.block(), "replaces": old.block(), "actors": actors_of(approvers)})
+
+    def log_keys(self) -> list[Row]:
+        """Rows of all keys; the first of the centre's log stands in no entry and is known from the log itself."""
+        (_, first), *_ = self.books.centre.history.spans
+        return [centre_row(first), *self.repository.log_keys()]
 
     def take(self, message: Received) -> None:
         """Verify one message against the logs as this unit has them so far.
@@ -406,7 +497,9 @@ class _Unit:
         if station.log not in self.followers:
             mirror = self.books.mirror(station)
             kept = mirror.latest.checkpoint if mirror.latest else None
-            self.followers[station.log] = Follower(station, mirror.chain, self._leaves(station.log), kept)
+            self.followers[station.log] = Follower(
+                station, mirror.chain, self._leaves(station.log), kept, mirror.history
+            )
             self.receipts.setdefault(station.log, [])
         return self.followers[station.log]
 
@@ -460,8 +553,10 @@ class _Unit:
         with self.repository.attempt():
             known = self.repository.clips(about(entry) for entry in entries)
             doubtful = disputed(entries, log, known)
-            keyid = station.note_key.key.keyid
-            arrivals = gather(entries, log, station.station, keyid, received_ms, {*aside, *doubtful})
+            history = self.books.mirror(station).history
+            arrivals = gather(
+                entries, log, station.station, lambda seq: history.at(seq).keyid, received_ms, {*aside, *doubtful}
+            )
             rows = {**{key: dict(self.touched.get(key, row)) for key, row in known.items()}, **arrivals.clips}
             told = {key: rows[key] for key in arrivals.media if key in rows}
             for object_id, row in told.items():
@@ -469,11 +564,21 @@ class _Unit:
             settle_officers(self.repository, told.values())
             self.repository.put_arrivals(arrivals, arrivals.clips.values())
             self.repository.update_clips([row for key, row in told.items() if key in known], _DESCRIBED)
+            self.repository.succeeded(entries)
         for seq, finding in doubtful.items():
             self._set_aside(f"{log}:{seq}", finding)
+        self._review(station, [entry.seq for entry in entries], received_ms)
         self.touched.update(told)
         self.fresh.update(() if replayed else arrivals.clips.keys() - known.keys())
         self.arrived.update(row["place_id"] for row in arrivals.files if row["state"] != "pending")
+
+    def _review(self, station: Station, numbers: Iterable[int], seen_ms: int) -> None:
+        """Entries that came under a key that was revoked by then: one flag a key, raised by the first of them."""
+        history = self.books.mirror(station).history if station.revoked else None
+        for seq in numbers if history else ():
+            keys = history.at(seq) if history else station.first
+            if doubtful(station.revoked, keys, seen_ms):
+                self.reviewed.setdefault((station.log, keys), seq)
 
     def _undecidable(self, clips: Iterable[Row]) -> None:
         """Clips about which something was signed that cannot be worked with: quarantined, and linked to nothing."""
@@ -646,7 +751,8 @@ class _Unit:
         self._draft_flags(self.flags)
         if self.drafts:
             entries = self.books.append(self.drafts)
-            self.repository.project(entries, self.books.keyid)
+            self.repository.project(entries, self.books.keyid_of)
+            self.appended += entries
             self._collect_receipts(entries)
         self._applied_to(self.books.centre.size)
 
@@ -696,11 +802,21 @@ class _Unit:
         self._quarantine()
         for flag in self.aside.values():
             self._flag(flag)
+        self._flag_reviewed()
         torn = [set_aside(log, "mirror-mismatch", str(error)) for log, error in self.damaged.items()]
         mirrors = [f"{ASIDE.rule_id}:{log}" for log in self.books.by_log]
         compare_flags(self.flags, self.repository.open_flags(mirrors).values(), torn)
         if self.arrived:
             compare_flags(self.flags, self.repository.arrived_flags(self.arrived, NOT_ARRIVED.rule_id), [])
+
+    def _flag_reviewed(self) -> None:
+        """A flag that stands already keeps the entry it began with."""
+        for (log, keys), first in self.reviewed.items():
+            since_ms = min(self.books.by_log[log].revoked.get(key, self.now_ms) for key in keys.note_keys)
+            since = datetime.fromtimestamp(since_ms / 1000, self.settings.zone).isoformat(" ", "seconds")
+            flag = key_review(log, keys.keyid, since, first)
+            if not self.repository.open_flags([flag.flag_id]):
+                self._flag(flag)
 
     def release(self, cosigner: Cosigner) -> None:
         """After the commit: what stations may now rely on, and how far our own log is signed."""
@@ -764,12 +880,6 @@ _DESCRIBED: Final = (*described({}, 0), "officer", "officer_source")
 _RESOLVED: Final = ".resolved.json"
 _IMPORTED: Final = ("officers", "recorders", "assignments", "cases", "actions")
 _ACTORS: Final[JsonValue] = [{"role": "system", "id": "ingestd"}]
-
-
-def _second_key(station: Station) -> JsonObject:
-    """The SM2 key of a station in profile ``gm``, for its enrolment."""
-    key = station.second_key
-    return {"vkey_sm3": key.vkey(), "keyid_sm2": key.key.keyid} if key else {}
 
 
 def _any(changes: Import) -> bool:

@@ -15,8 +15,10 @@ import uvicorn
 from sqlalchemy import Engine
 
 from custody.checkpoint import COSIGNATURE, NoteKey
+from custody.errors import CustodyError
 from custody.identifiers import second_origin
-from custody.signer import Signer, verify_key
+from custody.keyring import KEYS, LogKeys, open_succession
+from custody.signer import Signer, VerifyKey, verify_key
 from ingestd.anchors import setup as anchors
 from ingestd.anchors.decide import CAVEAT
 from ingestd.catalogue import Catalogue, load
@@ -35,6 +37,8 @@ from ingestd.schedule import Schedule
 from ingestd.store import EvidenceReader
 from ingestd.verify import Station
 from ingestd.web import create_app
+from keystore import KeyPlaces, KeystoreError
+from keystore.certificates import check_client, check_custody
 
 _HOUR_MS: Final = 3_600_000
 _JOIN_S: Final = 20.0
@@ -66,8 +70,15 @@ def build(config: Config) -> Centre:
     catalogue = load_catalogue(config)
     (signer, *second), witness = signers(config), load_signer(config.witness_key)
     _check_apart(config, [signer, *second], witness)
+    certificates(config, verify_key(signer))
+    places = key_places(config)
     books = Logbooks(
-        config.origin, signer, stations(config), lambda name: PosixLogFiles(log_folder(config, name)), *second
+        config.origin,
+        signer,
+        stations(config),
+        lambda name: PosixLogFiles(log_folder(config, name)),
+        second[0] if second else None,
+        lambda keys: places.signers_of(keys.keys),
     )
     settings = Settings(
         policy=Policy(config.rules.grace_hours * _HOUR_MS, config.zone, catalogue.spoken()),
@@ -94,19 +105,53 @@ def _check_apart(config: Config, custody: Sequence[Signer], witness: Signer) -> 
 
 
 def signers(config: Config) -> list[Signer]:
-    """Who signs the centre log: one signer, in profile ``gm`` two. Raises ``ConfigError``."""
+    """Who holds the keys in their places of now: one signer, in profile ``gm`` two. Raises ``ConfigError``."""
     return open_signers(config.centre.profile, config.keys.custody, config.keys.sm2)
 
 
+def key_places(config: Config) -> KeyPlaces:
+    """Where the keys of the centre log live, those of now and the next."""
+    keys = config.keys
+    spots = [(keys.custody, keys.custody_next), *([(keys.sm2, keys.sm2_next)] if keys.sm2 else [])]
+    return KeyPlaces([present for present, _ in spots], [following for _, following in spots])
+
+
+def centre_keys(config: Config) -> tuple[LogKeys, ...]:
+    """The keys that the centre log began with, then those that may succeed. Raises ``ConfigError``.
+
+    Its file of keys counts because the newest key in it is held here.
+    """
+    data = PosixLogFiles(log_folder(config, CENTRE)).get(KEYS)
+    try:
+        if data is None:
+            return (LogKeys.of(config.origin, [verify_key(signer) for signer in signers(config)]),)
+        succession = open_succession(data)
+    except CustodyError as error:
+        raise ConfigError(f"{log_folder(config, CENTRE) / KEYS}: {error}") from error
+    if not key_places(config).signers_of(succession[-1].keys):
+        raise ConfigError(f"keys.custody: key {succession[-1].keyid} of {config.origin} is needed")
+    return succession
+
+
 def centre_key(config: Config) -> NoteKey:
-    """The key that signs the centre log."""
-    return NoteKey(config.origin, verify_key(signers(config)[0]))
+    """The key that the centre log began with."""
+    return centre_keys(config)[0].note
 
 
 def second_key(config: Config) -> NoteKey | None:
-    """The SM2 key of a centre log in profile ``gm``."""
-    keys = [NoteKey(second_origin(config.origin), verify_key(signer)) for signer in signers(config)[1:]]
-    return keys[0] if keys else None
+    """The SM2 key that a centre log in profile ``gm`` began with."""
+    return centre_keys(config)[0].second
+
+
+def certificates(config: Config, custody: VerifyKey) -> None:
+    """Whether each certificate is one for its place. Raises ``ConfigError``."""
+    try:
+        if config.keys.custody_cert is not None:
+            check_custody(config.keys.custody_cert, custody)
+        if config.mqtt.cert is not None:
+            check_client(config.mqtt.cert)
+    except KeystoreError as error:
+        raise ConfigError(str(error)) from error
 
 
 def load_catalogue(config: Config) -> Catalogue:
@@ -115,8 +160,9 @@ def load_catalogue(config: Config) -> Catalogue:
 
 
 def stations(config: Config) -> dict[str, Station]:
-    """Enrolled stations by name."""
-    return {station.id: Station(station.id, *station.note_keys()) for station in config.stations}
+    """Stations that the configuration enrols, by name; those that two people approved stand in the log alone."""
+    keys = {station.id: LogKeys(*station.note_keys()) for station in config.stations}
+    return {name: Station(name, first.note, first.second) for name, first in keys.items()}
 
 
 def log_folder(config: Config, name: str) -> Path:

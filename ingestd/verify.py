@@ -6,11 +6,12 @@ Steps, in this order; the first that fails ends the message, and what went befor
 2. it is a ``Records`` message;
 3. its topic belongs to an enrolled station, and it speaks of that station's log;
 4. entries we have are the same byte for byte (an entry that differs is a fork);
-5. each new entry opens, is signed by the station's key, parses, and continues the log in ``seq`` and ``prev``;
+5. each new entry opens, is signed by the station's key of that place, parses, and continues the log in ``seq`` and
+   ``prev``; one that hands over to another key names a key that was approved (``custody.keyring``);
 6. whatever became of the entries: the checkpoint, where it covers entries we have now, leads to the same root and is
-   signed by the station's key; in profile ``gm`` the second one too, over SM3 and of the same size. It travels outside
-   the signed entries, so a bad one never keeps a good entry out. One of the size of the newest we keep must be of the
-   same root.
+   signed by the station's key of that size; in profile ``gm`` the second one too, over SM3 and of the same size. It
+   travels outside the signed entries, so a bad one never keeps a good entry out. One of the size of the newest we keep
+   must be of the same root.
 
 A gap (the message starts beyond what we have) is no fault: the answer tells the station where to go on. A checkpoint of
 entries still to come is left for the message that brings them. The digest of the stored object (7) is re-read by
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 from custody.chain import Chain, Entry
 from custody.checkpoint import Checkpoint, NoteKey, SignedCheckpoint, parse_note
 from custody.errors import EvidenceError
+from custody.keyring import KeyHistory, LogKeys
 from custody.merkle import CompactRange, leaf_hash
 from custody.messages import Records, decode_records
 from custody.signer import VerifyKey
@@ -37,11 +39,25 @@ Leaves = Callable[[int, int], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """An enrolled station: its name, and the key that signs its log; in profile ``gm`` also that of the second note."""
+    """An enrolled station: its name, and the key its log began with; in profile ``gm`` also that of the second note."""
 
     station: str
     note_key: NoteKey
     second_key: NoteKey | None = None
+    successors: frozenset[LogKeys] = frozenset()
+    """Keys that two people let succeed the first ones."""
+    revoked: Mapping[NoteKey, int] = field(default_factory=dict)
+    """From when on a key is not trusted, in ms."""
+
+    @property
+    def first(self) -> LogKeys:
+        """The keys that its log began with."""
+        return LogKeys(self.note_key, self.second_key)
+
+    @property
+    def admitted(self) -> frozenset[LogKeys]:
+        """Keys that may succeed in what is still to come: those of ``successors`` that nobody revoked."""
+        return frozenset(keys for keys in self.successors if not {*keys.note_keys} & self.revoked.keys())
 
     @property
     def log(self) -> str:
@@ -50,8 +66,8 @@ class Station:
 
     @property
     def keys(self) -> tuple[VerifyKey, ...]:
-        """The keys that must all sign its entries."""
-        return (self.note_key.key, self.second_key.key) if self.second_key else (self.note_key.key,)
+        """The keys that must all sign its first entry."""
+        return self.first.keys
 
 
 Notes = tuple[SignedCheckpoint, SignedCheckpoint | None]
@@ -67,6 +83,8 @@ class Follower:
     leaves: Leaves
     kept: Checkpoint | None = None
     """The newest checkpoint that is kept."""
+    history: KeyHistory | None = None
+    """Whose keys signed what so far; by default those the log began with."""
     entries: list[Entry] = field(default_factory=list)
     """New entries, verified."""
     notes: list[SignedCheckpoint] = field(default_factory=list)
@@ -79,9 +97,12 @@ class Follower:
     """Ranges [start, stop) of entries that came again."""
     start: int = field(init=False)
     """Size of the log before this unit of work."""
+    _keys: KeyHistory = field(init=False)
 
     def __post_init__(self) -> None:
         self.start = self.chain.size
+        known = self.history or KeyHistory.begin(self.station.first)
+        self._keys = known.approving(self.station.admitted)
 
     def take(self, records: Records) -> None:
         """Steps 4 to 6. Raises ``MessageError``; what was right before the fault is kept."""
@@ -113,7 +134,7 @@ class Follower:
 
     def _follow(self, data: bytes) -> None:
         try:
-            entry, self.chain = self.chain.follow(data, self.station.keys)
+            entry, self.chain, self._keys = self._keys.follow(self.chain, data)
         except EvidenceError as error:
             raise MessageError(str(error), error.finding, data) from error
         self.entries.append(entry)
@@ -121,23 +142,23 @@ class Follower:
     def _notes(self, records: Records) -> Notes | None:
         if not records.checkpoint:
             return None
-        note = self._note(records.checkpoint, self.station.note_key)
+        note = self._note(records.checkpoint, self.station.note_key.name)
         if self.station.second_key is None:
             return note, None
         if not records.checkpoint_sm3:
             raise MessageError(
                 f"{self.station.log}: a log of profile gm has two checkpoints", Finding.SIG_BAD, records.checkpoint
             )
-        return note, self._note(records.checkpoint_sm3, self.station.second_key)
+        return note, self._note(records.checkpoint_sm3, self.station.second_key.name)
 
-    def _note(self, checkpoint: bytes, key: NoteKey) -> SignedCheckpoint:
+    def _note(self, checkpoint: bytes, origin: str) -> SignedCheckpoint:
         try:
             note = parse_note(checkpoint)
         except EvidenceError as error:
-            raise MessageError(f"{key.name}: {error}", error.finding, checkpoint) from error
-        if note.checkpoint.origin != key.name:
+            raise MessageError(f"{origin}: {error}", error.finding, checkpoint) from error
+        if note.checkpoint.origin != origin:
             raise MessageError(
-                f"{key.name}: the checkpoint is of {note.checkpoint.origin}", Finding.LOG_FORKED, checkpoint
+                f"{origin}: the checkpoint is of {note.checkpoint.origin}", Finding.LOG_FORKED, checkpoint
             )
         return note
 
@@ -151,9 +172,10 @@ class Follower:
         chain, count = next((one for one in states if one[0].size == note.checkpoint.size), states[0])
         if chain.size != note.checkpoint.size or not chain.size:
             return
-        self._check_note(note, chain.tree, self.station.note_key)
-        if second and self.station.second_key and chain.second is not None:
-            self._check_note(second, chain.second, self.station.second_key)
+        keys = [key for one in self._keys.of_checkpoint(chain.size) for key in one.note_keys]
+        self._check_note(note, chain.tree, keys)
+        if second and chain.second is not None:
+            self._check_note(second, chain.second, keys)
         if chain.size > self._settled_size():
             self.notes.append(note)
             self.seconds.append(second)
@@ -167,17 +189,18 @@ class Follower:
                 f"{self.station.log}: another root is kept for size {kept.size}", Finding.ROOT_MISMATCH, note.note
             )
 
-    def _check_note(self, note: SignedCheckpoint, tree: CompactRange, key: NoteKey) -> None:
+    def _check_note(self, note: SignedCheckpoint, tree: CompactRange, keys: Sequence[NoteKey]) -> None:
+        origin = note.checkpoint.origin
         if (note.checkpoint.size, note.checkpoint.root) != (tree.size, tree.root()):
             raise MessageError(
-                f"{key.name}: the entries do not lead to the root signed at {note.checkpoint.size}",
+                f"{origin}: the entries do not lead to the root signed at {note.checkpoint.size}",
                 Finding.ROOT_MISMATCH,
                 note.note,
             )
         try:
-            note.verify([key])
+            note.verify([key for key in keys if key.name == origin])
         except EvidenceError as error:
-            raise MessageError(f"{key.name}: {error}", error.finding, note.note) from error
+            raise MessageError(f"{origin}: {error}", error.finding, note.note) from error
 
     def _settled_size(self) -> int:
         newest = self.notes[-1].checkpoint if self.notes else self.kept

@@ -192,8 +192,9 @@ def subject_of(config: Config, asked: Asked, selection: Selection, state: State 
     known = {station.station for station in stations}
     mirrors = config.paths.data / "mirrors"
     found = sorted(path.name for path in mirrors.iterdir() if path.is_dir()) if mirrors.is_dir() else []
+    first, *successors = service.centre_keys(config)
     subject = Subject(
-        centre=service.centre_key(config),
+        centre=first.note,
         stations=stations,
         files=lambda name: PosixLogFiles(service.log_folder(config, name)),
         strangers=[one for one in found if one not in known],
@@ -201,7 +202,8 @@ def subject_of(config: Config, asked: Asked, selection: Selection, state: State 
         now_ms=service.SystemClock().now_ms(),
         patience_ms=config.store.missing_after_s * 1000,
         readers=asked.readers or cores(),
-        centre_second=service.second_key(config),
+        centre_second=first.second,
+        centre_successors=successors,
         applied=_applied(config.database.url, say),
         selection=selection,
     )

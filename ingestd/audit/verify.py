@@ -4,8 +4,9 @@ Needs neither the database nor a running service: only logs, keys and the store.
 
 1. the centre log: each entry's signature, ``seq``, ``prev``; its checkpoint's signature, and the root there; where a
    database is at hand, the entries it knows of, and the root there;
-2. every mirror the same way, and leaf by leaf against what the centre log says was mirrored: what one names and the
-   other lacks is a finding, and so is a log that only one of centre log and configuration names;
+2. every mirror the same way, by the keys that the centre log let in for it (``custody.authority``), and leaf by leaf
+   against what the centre log says was mirrored: what one names and the other lacks is a finding, and so is a log that
+   only one of centre log and configuration names, unless two people approved it;
 3. the times in the logs against their order (``clocks``), and the centre log against those checkpoints of it that
    stations say they had seen;
 4. every object that ``ingest.copied`` or ``proxy.created`` announces and the selection wants: size and SHA-256 of what
@@ -22,14 +23,16 @@ nothing. What was announced later than now is not on its way: a clock that runs 
 import base64
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from custody.authority import APPROVERS, Authority
 from custody.canonical import JsonObject
 from custody.chain import EMPTY_SM3_TREE, EMPTY_TREE, Chain, Entry
 from custody.checkpoint import NoteKey, SignedCheckpoint, parse_note
 from custody.errors import EvidenceError
 from custody.index import split_lines
+from custody.keyring import KeyHistory, LogKeys
 from custody.log import CHECKPOINT, SECOND_CHECKPOINT, LogFiles
 from custody.merkle import leaf_hash
 from custody.verdicts import Finding
@@ -60,7 +63,7 @@ class Subject:
     files: Callable[[str], LogFiles]
     """Files of a log by the name of who writes it; the centre's is ``centre``."""
     strangers: Sequence[str]
-    """Mirrors of stations that are not enrolled."""
+    """Mirrors of stations that are not configured."""
     store: Store
     now_ms: int
     patience_ms: int
@@ -68,6 +71,8 @@ class Subject:
     readers: int = 2
     centre_second: NoteKey | None = None
     """The SM2 key of a centre log in profile ``gm``."""
+    centre_successors: Sequence[LogKeys] = ()
+    """Keys that may succeed those that the centre log began with."""
     applied: Applied | None = None
     """What a database says of the centre log; None when there is none to ask. Read it before the logs."""
     selection: Selection = field(default_factory=Selection)
@@ -85,8 +90,8 @@ class Centre:
     """Objects that were verified before."""
     leaves: dict[str, dict[int, str]] = field(default_factory=dict)
     """Per station log the leaves that were mirrored, by their number."""
-    enrolled: dict[str, str] = field(default_factory=dict)
-    """Station by log."""
+    authority: Authority = field(default_factory=Authority)
+    """Whose keys it let in, and which it took out."""
     said: Said = field(default_factory=Said)
     """What a selection asks about."""
     times: "array[int]" = field(default_factory=lambda: array("q"))
@@ -101,9 +106,10 @@ def audit(subject: Subject, progress: Progress = lambda _count: None) -> Report:
     """Check everything; never raises for what is wrong with the evidence, only reports it."""
     report = Report(selection=subject.selection.as_json())
     centre = _centre(report, subject)
+    stations = _stations(report, subject, centre.authority)
     unnamed: dict[str, dict[int, str]] = {}
-    expected = [stored for station in subject.stations for stored in _mirror(report, subject, station, centre, unnamed)]
-    _strangers(report, subject, centre)
+    expected = [stored for station in stations for stored in _mirror(report, subject, station, centre, unnamed)]
+    _strangers(report, subject, centre, stations)
     _seen_by_stations(report, subject, centre)
     announced = _once(report, expected)
     wanted = _wanted(report, subject, announced, centre.said)
@@ -150,8 +156,9 @@ def _centre(report: Report, subject: Subject) -> Centre:
     said, files = Centre(), subject.files("centre")
     roots = {subject.applied.size: subject.applied.root} if subject.applied else {}
     origin, complain = subject.centre.name, _Complaints(report, subject.centre.name)
-    order = Order()
-    for entry in _entries(report, files, subject.centre, subject.centre_second, roots):
+    order, first = Order(), LogKeys(subject.centre, subject.centre_second)
+    history = KeyHistory.begin(first, subject.centre_successors)
+    for entry, history in _entries(report, files, history, roots):  # noqa: B007, B020  # the history grows with the entries, and its end is used
         _hear(said, entry)
         said.times.append(entry.record.utc_ms)
         complain.of("order", order.step(entry))
@@ -159,6 +166,10 @@ def _centre(report: Report, subject: Subject) -> Centre:
         report.note(Finding.NOTHING_CHECKED, "the centre log is empty: nothing says what was mirrored", origin)
     elif not _has_checkpoint(files):
         report.note(Finding.NOTHING_CHECKED, "the centre log has no checkpoint: its end may be gone", origin)
+    review = _Review(said.authority)
+    for seq, at_ms in enumerate(said.times) if said.authority.revoked else ():
+        review.of(seq, history.at(seq), at_ms)
+    review.note(report, origin)
     return said
 
 
@@ -173,9 +184,7 @@ def _hear(said: Centre, entry: Entry) -> None:
     payload = entry.record.payload
     if entry.record.event == "central.verified":
         said.verified.add(text_in(object_in(payload, "object"), "id"))
-    if entry.record.event == "station.enrolled":
-        station = object_in(payload, "station")
-        said.enrolled[text_in(station, "log")] = text_in(station, "id")
+    said.authority.hear(entry.record)
     if entry.record.event == "station.entries":
         log, _ = mirrored(entry)
         start = integer_in(object_in(payload, "mirror"), "from") or 0
@@ -190,6 +199,48 @@ def _hear(said: Centre, entry: Entry) -> None:
             said.said.links[one] = text_in(link, "case")
 
 
+def _stations(report: Report, subject: Subject, authority: Authority) -> list[Station]:
+    """Configured stations, and those that two people approved, each with the keys that may succeed in its log."""
+    found = {station.log: station for station in subject.stations}
+    for log, one in authority.enrolled.items():
+        if log not in found and len(one.approvers) >= APPROVERS:
+            found[log] = Station(one.station, one.keys.note, one.keys.second)
+        elif log in found and one.keys != found[log].first:
+            reason = f"it was enrolled with key {one.keys.keyid}, and another one is configured"
+            report.note(Finding.KEY_UNKNOWN, reason, log)
+    return [replace(one, successors=frozenset(authority.successors(log))) for log, one in found.items()]
+
+
+@dataclass(slots=True)
+class _Review:
+    """Entries that need review because their key was revoked when the centre first saw them, by key."""
+
+    authority: Authority
+    numbers: dict[LogKeys, list[int]] = field(default_factory=dict)
+
+    def of(self, seq: int, keys: LogKeys, seen_ms: int) -> None:
+        """Judge one entry."""
+        if self.authority.doubtful(keys, seen_ms):
+            self.numbers.setdefault(keys, []).append(seq)
+
+    def note(self, report: Report, log: str) -> None:
+        """One finding a key, which names the entries."""
+        for keys, numbers in self.numbers.items():
+            reason = f"key {keys.keyid} was revoked when the centre first saw {len(numbers)} entries: {spans(numbers)}"
+            report.note(Finding.KEY_REVIEW, reason, log)
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Ascending numbers for people: ``3-5, 9``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
 def _mirror(
     report: Report, subject: Subject, station: Station, centre: Centre, unnamed: dict[str, dict[int, str]]
 ) -> Iterator[Stored]:
@@ -199,7 +250,14 @@ def _mirror(
     """
     named = dict(centre.leaves.get(station.log, {}))
     clocks = _StationClocks(_Complaints(report, station.log), centre, subject.centre.name, station.log)
-    for entry in _entries(report, subject.files(station.station), station.note_key, station.second_key):
+    review, authority = _Review(centre.authority), centre.authority
+    begun = KeyHistory.begin(station.first, station.successors)
+    for entry, history in _entries(report, subject.files(station.station), begun):
+        seen = authority.seen(station.log, entry.seq)
+        review.of(entry.seq, history.at(entry.seq), seen.utc_ms if seen else subject.now_ms)
+        if history.spans[-1][0] == entry.seq + 1 and not authority.in_time(station.log, entry.seq, history.current):
+            reason = f"entry {entry.seq} hands over to key {history.current.keyid}, which was approved only later"
+            report.note(Finding.KEY_UNKNOWN, reason, station.log)
         leaf = named.pop(entry.seq, None)
         if leaf is not None and leaf != entry.leaf.hex():
             report.note(Finding.MIRROR_MISMATCH, f"entry {entry.seq} is not the one the centre mirrored", station.log)
@@ -211,6 +269,7 @@ def _mirror(
         stored = _announced(entry, station.station)
         if stored is not None:
             yield stored
+    review.note(report, station.log)
     if named:
         report.note(Finding.LOG_TRUNCATED, f"{len(named)} mirrored entries are gone, from {min(named)}", station.log)
 
@@ -294,13 +353,13 @@ def _seen_by_stations(report: Report, subject: Subject, centre: Centre) -> None:
             report.note(Finding.ROOT_MISMATCH, reason, subject.centre.name)
 
 
-def _strangers(report: Report, subject: Subject, centre: Centre) -> None:
-    """Mirrors without a station, and logs of the centre's that no station is configured for."""
-    for name in subject.strangers:
+def _strangers(report: Report, subject: Subject, centre: Centre, stations: Sequence[Station]) -> None:
+    """Mirrors without a station, and logs of the centre's of a station that nobody approved and nobody configured."""
+    for name in sorted({*subject.strangers} - {station.station for station in stations}):
         report.note(Finding.KEY_UNKNOWN, f"mirrors/{name}: no such station is enrolled", name)
-    configured = {station.log for station in subject.stations}
-    for log in sorted((centre.leaves.keys() | centre.enrolled.keys()) - configured):
-        count, name = len(centre.leaves.get(log, {})), centre.enrolled.get(log, "?")
+    known, enrolled = {station.log for station in stations}, centre.authority.enrolled
+    for log in sorted((centre.leaves.keys() | enrolled.keys()) - known):
+        count, name = len(centre.leaves.get(log, {})), enrolled[log].station if log in enrolled else "?"
         reason = f"the centre log names {count} entries of station {name}, which is not configured: put it back"
         report.note(Finding.KEY_UNKNOWN, reason, log)
 
@@ -309,8 +368,9 @@ def _unmirrored(report: Report, subject: Subject, unnamed: Mapping[str, Mapping[
     """Mirrored entries that the centre log does not name, unless it came to name them while the audit ran."""
     if not unnamed:
         return
-    now = Centre()
-    for entry in _entries(Report(), subject.files("centre"), subject.centre, subject.centre_second):
+    now, first = Centre(), LogKeys(subject.centre, subject.centre_second)
+    begun = KeyHistory.begin(first, subject.centre_successors)
+    for entry, _ in _entries(Report(), subject.files("centre"), begun):
         _hear(now, entry)
     for log, leaves in unnamed.items():
         named = now.leaves.get(log, {})
@@ -323,31 +383,31 @@ def _unmirrored(report: Report, subject: Subject, unnamed: Mapping[str, Mapping[
 def _entries(
     report: Report,
     files: LogFiles,
-    key: NoteKey,
-    second: NoteKey | None,
+    history: KeyHistory,
     roots: Mapping[int, str] = MappingProxyType({}),
-) -> Iterator[Entry]:
-    """Entries that follow from the first on; the first fault ends the log and is noted.
+) -> Iterator[tuple[Entry, KeyHistory]]:
+    """Entries that follow from the first on, with the keys up to each; the first fault ends the log and is noted.
 
-    ``second`` is the SM2 key of a log in profile ``gm``. ``roots`` are those that a database knows, in base64 by the
-    log's size there.
+    ``roots`` are those that a database knows, in base64 by the log's size there.
     """
-    chain = Chain(key.name, second=EMPTY_SM3_TREE if second else None)
-    keys = [one.key for one in (key, second) if one]
+    first = history.current
+    key, candidates = first.note, [one for keys in history.candidates() for one in keys.note_keys]
+    chain = Chain(key.name, second=EMPTY_SM3_TREE if first.second else None)
     try:
-        signed = _checkpoint(files, key)
-        gm = _checkpoint(files, second, SECOND_CHECKPOINT) if second else None
-        if second and signed and gm is None:
-            report.note(Finding.LOG_TRUNCATED, "its SM3 checkpoint is gone", second.name)
+        signed = _checkpoint(files, candidates)
+        gm = _checkpoint(files, candidates, SECOND_CHECKPOINT) if first.second else None
+        if first.second and signed and gm is None:
+            report.note(Finding.LOG_TRUNCATED, "its SM3 checkpoint is gone", first.second.name)
         for data in split_lines(files.read(0), []):
-            entry, chain = chain.follow(data, keys)
+            entry, chain, history = history.follow(chain, data)
+            _check_signers(history, chain.size, [note for note in (signed, gm) if note])
             _check_second(report, chain, gm)
             if signed and chain.size == signed.checkpoint.size and chain.root() != signed.checkpoint.root:
                 report.note(Finding.ROOT_MISMATCH, f"the root at {chain.size} is not the signed one", key.name)
             if roots.get(chain.size) and roots[chain.size] != _root(chain):
                 reason = f"the root at {chain.size} is not the one the database has"
                 report.note(Finding.PROJECTION_MISMATCH, reason, key.name)
-            yield entry
+            yield entry, history
         if signed and chain.size < signed.checkpoint.size:
             reason = f"{chain.size} entries, but {signed.checkpoint.size} were signed for"
             report.note(Finding.LOG_TRUNCATED, reason, key.name)
@@ -364,6 +424,13 @@ def _entries(
     report.logs.append(LogReport(key.name, chain.size, _root(chain)))
 
 
+def _check_signers(history: KeyHistory, size: int, notes: Sequence[SignedCheckpoint]) -> None:
+    """A checkpoint of this size is signed by the keys of its time. Raises ``CheckpointError``."""
+    for note in notes:
+        if note.checkpoint.size == size:
+            note.verify([one for keys in history.of_checkpoint(size) for one in keys.note_keys])
+
+
 def _check_second(report: Report, chain: Chain, gm: SignedCheckpoint | None) -> None:
     """In profile ``gm`` the SM3 tree must lead to the root of the second note."""
     if gm and chain.second and chain.size == gm.checkpoint.size and chain.second.root() != gm.checkpoint.root:
@@ -375,12 +442,12 @@ def _root(chain: Chain) -> str:
     return base64.b64encode(chain.root()).decode()
 
 
-def _checkpoint(files: LogFiles, key: NoteKey, name: str = CHECKPOINT) -> SignedCheckpoint | None:
+def _checkpoint(files: LogFiles, keys: Sequence[NoteKey], name: str = CHECKPOINT) -> SignedCheckpoint | None:
     note = files.get(name)
     if note is None:
         return None
     signed = parse_note(note)
-    signed.verify([key])
+    signed.verify(keys)
     return signed
 
 

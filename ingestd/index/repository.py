@@ -12,8 +12,11 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, exists, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from custody.authority import approvers_of, revocation_in
 from custody.canonical import JsonObject
 from custody.chain import Entry
+from custody.identifiers import first_origin, station_of
+from custody.keyring import keys_in, profile_of, successor_in
 from ingestd.index import tables as t
 from ingestd.index.rows import Row, action_value, dumps, key_in, link_value, object_in, text_in
 from ingestd.index.stations import Arrivals, entry_row
@@ -65,6 +68,21 @@ class Repository:
     def mirrors(self) -> dict[str, Row]:
         """Enrolled stations by log origin."""
         return {row["log"]: dict(row) for row in self._db.execute(select(t.mirror)).mappings()}
+
+    def log_keys(self) -> list[Row]:
+        """Every key of every log, in the order of its enrolment."""
+        listed = select(t.log_key).order_by(t.log_key.c.log, t.log_key.c.log_seq)
+        return [dict(row) for row in self._db.execute(listed).mappings()]
+
+    def succeeded(self, entries: Iterable[Entry]) -> None:
+        """Write from which entry on the keys sign that ``entries`` of their own logs hand over to."""
+        c = t.log_key.c
+        for entry in entries:
+            keys = successor_in(entry.record)
+            if keys is not None:
+                known = and_(c.log == keys.origin, c.keyid == keys.keyid, c.from_seq.is_(None))
+                values = {"from_seq": entry.seq + 1, "from_ms": entry.record.utc_ms}
+                self._db.execute(update(t.log_key).where(known).values(values))
 
     def leaves(self, log: str, start: int, stop: int) -> list[str]:
         """Leaf hashes (hex) of entries [start, stop) of a log."""
@@ -309,9 +327,9 @@ class Repository:
 
     # The centre log.
 
-    def project(self, entries: Sequence[Entry], keyid: str) -> None:
-        """Write what entries of the centre log say into their tables."""
-        self._put_new(t.entry, [entry_row(e, keyid, _about(e)) for e in entries])
+    def project(self, entries: Sequence[Entry], keyid_of: Callable[[int], str]) -> None:
+        """Write what entries of the centre log say into their tables; ``keyid_of`` says who signed which."""
+        self._put_new(t.entry, [entry_row(e, keyid_of(e.seq), _about(e)) for e in entries])
         by_event: dict[str, list[Entry]] = {}
         for entry in entries:
             by_event.setdefault(entry.record.event, []).append(entry)
@@ -323,6 +341,8 @@ class Repository:
         """Events in the order in which their rows can be written."""
         return [
             ("station.enrolled", self._enrolled),
+            ("key.enrolled", self._keyed),
+            ("key.revoked", self._revoked),
             ("station.entries", self._mirrored),
             ("message.quarantined", self._quarantined),
             ("cases.imported", self._imported),
@@ -347,6 +367,24 @@ class Repository:
             for e in entries
         ]
         self._put_new(t.mirror, rows)
+        self._put_new(t.log_key, [{**key_row(e), "from_seq": 0, "from_ms": e.record.utc_ms} for e in entries])
+
+    def _keyed(self, entries: list[Entry]) -> None:
+        self._put_new(t.log_key, [key_row(e) for e in entries])
+        self.succeeded(entries)
+
+    def _revoked(self, entries: list[Entry]) -> None:
+        c = t.log_key.c
+        for entry in entries:
+            key, since_ms = revocation_in(entry.record)
+            named = and_(c.log == first_origin(key.name), (c.vkey == key.vkey()) | (c.vkey_sm3 == key.vkey()))
+            values = {
+                "revoked_ms": since_ms,
+                "revoked_by": dumps(approvers_of(entry.record)),
+                "revoked_reason": text_in(entry.record.payload, "reason"),
+            }
+            earlier = c.revoked_ms.is_(None) | (c.revoked_ms > since_ms)
+            self._db.execute(update(t.log_key).where(named, earlier).values(values))
 
     def _mirrored(self, entries: list[Entry]) -> None:
         for entry in entries:
@@ -570,6 +608,31 @@ def mirrored(entry: Entry) -> tuple[str, int]:
     leaves = mirror.get("leaves")
     count = len(leaves) if isinstance(leaves, (list, tuple)) else 0
     return str(mirror["log"]), int(str(mirror["from"])) + count
+
+
+def key_row(entry: Entry) -> Row:
+    """The row of keys that an entry of the centre log brings in, not signing yet."""
+    payload = entry.record.payload
+    keys, station = keys_in(entry.record.block("key")), object_in(payload, "station")
+    return {
+        "log": keys.origin,
+        "keyid": keys.keyid,
+        "station": key_in(station, "id") or station_of(keys.origin),
+        "profile": profile_of(keys).value,
+        "vkey": keys.note.vkey(),
+        "vkey_sm3": keys.second.vkey() if keys.second else "",
+        "replaces": key_in(object_in(payload, "replaces"), "keyid"),
+        "approvers": dumps(approvers_of(entry.record)),
+        "fingerprint": text_in(payload, "fingerprint"),
+        "certificates": dumps(object_in(payload, "certificates")),
+        "enrolled_ms": entry.record.utc_ms,
+        "from_seq": None,
+        "from_ms": None,
+        "revoked_ms": None,
+        "revoked_by": "[]",
+        "revoked_reason": "",
+        "log_seq": entry.seq,
+    }
 
 
 def _about(entry: Entry) -> str:

@@ -33,7 +33,8 @@ class Arrivals:
 
     log: str
     station: str
-    keyid: str
+    keyid_of: Callable[[int], str]
+    """Who signed an entry, by its number."""
     received_ms: int
     entries: list[Row] = field(default_factory=list)
     files: list[Row] = field(default_factory=list)
@@ -44,17 +45,22 @@ class Arrivals:
 
 
 def gather(  # noqa: PLR0913  # who said it, when it came, and what of it is only listed
-    entries: Iterable[Entry], log: str, station: str, keyid: str, received_ms: int, aside: Collection[int] = ()
+    entries: Iterable[Entry],
+    log: str,
+    station: str,
+    keyid_of: Callable[[int], str],
+    received_ms: int,
+    aside: Collection[int] = (),
 ) -> Arrivals:
     """Sort the facts of ``entries``, in order, into rows; an event nobody here knows is listed like any other.
 
     Entries whose ``seq`` is in ``aside`` are listed, and nothing they say is believed.
     """
-    arrivals = Arrivals(log, station, keyid, received_ms)
+    arrivals = Arrivals(log, station, keyid_of, received_ms)
     for entry in entries:
         read = _other if entry.seq in aside else _READERS.get(entry.record.event, _other)
         about = read(arrivals, entry)
-        arrivals.entries.append(entry_row(entry, keyid, about))
+        arrivals.entries.append(entry_row(entry, keyid_of(entry.seq), about))
     return arrivals
 
 

@@ -40,6 +40,29 @@ mirror = Table(
     comment="Enrolled stations and how many entries of each are indexed.",
 )
 
+log_key = Table(
+    "log_key",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column("keyid", Text, primary_key=True),
+    Column("station", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("vkey", Text, nullable=False),
+    Column("vkey_sm3", Text, nullable=False),
+    Column("replaces", Text, nullable=False),
+    Column("approvers", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("certificates", Text, nullable=False),
+    Column("enrolled_ms", BigInteger, nullable=False),
+    Column("from_seq", BigInteger),
+    Column("from_ms", BigInteger),
+    Column("revoked_ms", BigInteger),
+    Column("revoked_by", Text, nullable=False),
+    Column("revoked_reason", Text, nullable=False),
+    Column("log_seq", BigInteger, nullable=False),
+    comment="Keys of logs; from_seq: the first entry that each signs; revoked_ms: from when on it is not trusted.",
+)
+
 entry = Table(
     "entry",
     metadata,

@@ -10,6 +10,7 @@ from typing import Final
 from ingestd.model import Coverage, EnforcementAction, Flag
 from ingestd.rules import anchor_missing as _unanchored
 from ingestd.rules import clip_not_arrived as _not_arrived
+from ingestd.rules import key_review as _review
 from ingestd.rules import message_unverifiable as _unverifiable
 from ingestd.rules import missing_video as _missing
 from ingestd.rules import original_changed as _changed
@@ -17,6 +18,7 @@ from ingestd.rules import set_aside as _aside
 from ingestd.rules import video_gap as _gap
 from ingestd.rules.anchor_missing import anchor_missing
 from ingestd.rules.clip_not_arrived import SeenFile, clip_not_arrived
+from ingestd.rules.key_review import key_review
 from ingestd.rules.message_unverifiable import message_unverifiable
 from ingestd.rules.original_changed import original_changed
 from ingestd.rules.rule import Policy, Rule, TypeName
@@ -35,6 +37,7 @@ __all__ = [
     "clip_not_arrived",
     "evaluate",
     "explain",
+    "key_review",
     "message_unverifiable",
     "original_changed",
     "set_aside",
@@ -48,6 +51,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _not_arrived.RULE,
     _unanchored.RULE,
     _aside.RULE,
+    _review.RULE,
 )
 RULES_BY_ID: Final = {rule.rule_id: rule for rule in RULES}
 

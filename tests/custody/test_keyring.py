@@ -9,7 +9,17 @@ from custody.checkpoint import COSIGNATURE, Checkpoint, NoteKey, parse_note, sig
 from custody.envelope import seal
 from custody.errors import CheckpointError, ContractError, EvidenceError, UnknownKeyError, UnparsableError
 from custody.identifiers import second_origin
-from custody.keyring import ENROLLED, KeyHistory, LogKeys, keys_in, successor_in
+from custody.keyring import (
+    ENROLLED,
+    SUCCESSION_TYPE,
+    KeyHistory,
+    LogKeys,
+    keys_in,
+    open_succession,
+    profile_of,
+    seal_succession,
+    successor_in,
+)
 from custody.log import CHECKPOINT, SNAPSHOT, Log
 from custody.record import Draft, compose, parse_record
 from custody.signer import Ed25519Signer, Signer, verify_key
@@ -259,3 +269,26 @@ def test_following_checks_chain_and_succession_together():
         _, chain, history = history.follow(chain, line[:-1])
     assert history.current == keys_of(NEXT)
     assert set(history.candidates()) == {keys_of(FIRST), *APPROVED}
+
+
+def test_what_a_writer_keeps_of_its_keys_is_signed_by_the_newest():
+    gm = keys_of(THIRD, sm2 := Sm2Signer.generate())
+    for succession, signers in [([keys_of(FIRST), keys_of(NEXT)], [NEXT]), ([gm], [THIRD, sm2])]:
+        data = seal_succession(succession, signers)
+        assert open_succession(data) == tuple(succession)
+    with pytest.raises(UnknownKeyError):
+        open_succession(seal_succession([keys_of(FIRST), keys_of(NEXT)], [FIRST]))
+    for payload in (b"", b"x\n", b"\xff", b" ".join([keys_of(FIRST).note.vkey().encode()] * 3)):
+        with pytest.raises(UnparsableError):
+            open_succession(seal(payload, [NEXT], SUCCESSION_TYPE))
+
+
+def test_keys_are_of_a_profile():
+    p256 = pem_signer(new_pem("ecdsa-p256-sha256"), "test", "memory")
+    assert [profile_of(keys_of(*signers)).value for signers in ([FIRST], [FIRST, Sm2Signer.generate()], [p256])] == [
+        "std",
+        "gm",
+        "p256",
+    ]
+    with pytest.raises(ContractError, match="no profile"):
+        keys_of(p256, Sm2Signer.generate())

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from custody.errors import ContractError
-from custody.identifiers import is_origin, is_uuid7, log_origin, station_of, uuid7
+from custody.identifiers import first_origin, is_origin, is_uuid7, log_origin, second_origin, station_of, uuid7
 from custody.layout import is_store_name, original_name, proxy_name, safe_extension
 from custody.verdicts import Finding, Outcome, Verdict, outcome
 
@@ -83,3 +83,8 @@ def test_a_device_s_extension_is_kept_only_when_harmless(name, extension):
 )
 def test_exit_codes(verdicts, findings, code):
     assert outcome(verdicts, findings) == code
+
+
+def test_a_log_is_known_by_either_of_its_origins():
+    origin = "custody.example/station-07"
+    assert first_origin(second_origin(origin)) == first_origin(origin) == origin

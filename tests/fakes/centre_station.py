@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from custody.chain import Entry
-from custody.checkpoint import NoteKey
+from custody.enrolment import Enrolment
 from custody.identifiers import uuid7
+from custody.keyring import LogKeys
 from custody.layout import original_name, proxy_name
 from custody.log import Log
 from custody.messages import Records
+from custody.profile import Profile
 from custody.record import Draft
 from custody.signer import Ed25519Signer
 from ingestd.pipeline import Received
@@ -51,7 +53,22 @@ class FakeStation:
 
     @property
     def enrolled(self) -> Station:
-        return Station(self.name, NoteKey(self.origin, self.signer.verify_key()))
+        return Station(self.name, self.log.history.spans[0][1].note)
+
+    def hand_over(self, signer: Ed25519Signer) -> Entry:
+        """Its key signs that another one follows, and that one signs from then on."""
+        following = LogKeys.of(self.origin, [signer.verify_key()])
+        self.log.approve([following])
+        entry = self.write("key.enrolled", key=following.block(), replaces=self.log.history.current.block())
+        self.signer = signer
+        return entry
+
+    def request(self, signer: Ed25519Signer | None = None) -> Enrolment:
+        """What it asks for: that its key be let in, or that ``signer`` may follow."""
+        own = LogKeys.of(self.origin, [self.signer.verify_key()])
+        if signer is None:
+            return Enrolment(own, Profile.STD, (), NOW_MS)
+        return Enrolment(LogKeys.of(self.origin, [signer.verify_key()]), Profile.STD, (), NOW_MS, replaces=own)
 
     def write(self, event: str, **body: Any) -> Entry:
         draft = Draft(event, self.uuid(), {"utc_ms": self.utc_ms, "source": "ntp"}, body)

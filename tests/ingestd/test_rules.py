@@ -148,6 +148,7 @@ def test_the_list_of_rules_is_whole_and_in_order():
         "clip-not-arrived",
         "anchor-missing",
         "set-aside",
+        "key-review",
     ]
     assert len(rules.RULES_BY_ID) == len(rules.RULES)
 
