@@ -15,13 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from custody.authority import Authority
 from custody.canonical import JsonObject
 from custody.chain import Entry
 from custody.verdicts import Finding, Outcome, Verdict, outcome
 from ingestd.audit.clocks import TOLERANCE_MS, Mirrored, centre_seen
 from ingestd.audit.export_select import CentreChoice, StationChoice
 from ingestd.audit.found import Report
-from ingestd.audit.verify import Subject, centre_log, station_log
+from ingestd.audit.verify import Review, Subject, centre_log, station_log, stations_of
 from ingestd.index.repository import mirrored
 from ingestd.index.rows import integer_in, list_in, object_in, text_in
 from ingestd.verify import Station
@@ -103,12 +104,15 @@ class _Centre:
     times: list[int] = field(default_factory=list)
     leaves: dict[str, dict[int, str]] = field(default_factory=dict)
     mirrored: dict[str, Mirrored] = field(default_factory=dict)
+    authority: Authority = field(default_factory=Authority)
+    """Whose keys it let in, and which it took out."""
     anchors: list[tuple[int, int, Bound]] = field(default_factory=list)
     """For each anchor its own entry, the size that it covers, and its time."""
 
     def hear(self, entry: Entry) -> None:
         """Take the next entry."""
         self.times.append(entry.record.utc_ms)
+        self.authority.hear(entry.record)
         if entry.record.event == _MIRRORING:
             log, _ = mirrored(entry)
             block = object_in(entry.record.payload, "mirror")
@@ -147,7 +151,8 @@ def chain_of(clip: str, subject: Subject) -> Chain:
     chain, centre = Chain(clip), _Centre()
     for entry in centre_log(chain.report, subject):
         centre.hear(entry)
-    told = [one for station in subject.stations for one in _station(chain, subject, station, centre)]
+    stations = stations_of(subject, centre.authority)
+    told = [one for station in stations for one in _station(chain, subject, station, centre)]
     leaves = _chosen_leaves(told)
     told += _centre_events(chain, subject, centre, leaves)
     chain.events = _in_order(told, subject.centre.name, centre)
@@ -162,17 +167,20 @@ def chain_of(clip: str, subject: Subject) -> Chain:
 def _station(chain: Chain, subject: Subject, station: Station, centre: _Centre) -> Iterator[Event]:
     """Events of one station's log; the second reading fetches what only the first one showed to belong here."""
     choice = StationChoice(frozenset([chain.clip]))
-    for entry in station_log(chain.report, subject, station):
+    for entry, _ in station_log(chain.report, subject, station):
         choice.see(entry)
-    named = centre.leaves.get(station.log, {})
-    for entry in station_log(Report(), subject, station) if choice.chosen else ():
+    named, review = centre.leaves.get(station.log, {}), Review(centre.authority)
+    for entry, history in station_log(Report(), subject, station) if choice.chosen else ():
         if entry.seq in choice.chosen:
+            seen = centre.authority.seen(station.log, entry.seq)
+            review.of(entry.seq, history.at(entry.seq), seen.utc_ms if seen else subject.now_ms)
             known = named.get(entry.seq) == entry.leaf.hex()
             if not known:
                 reason = f"the centre log does not name entry {entry.seq} as it stands in the mirror"
                 chain.report.note(Finding.MIRROR_MISMATCH, reason, station.log)
             _remember(chain, entry)
             yield _event(entry, station.station, known, *centre.bounds_of(entry, subject.centre.name))
+    review.note(chain.report, station.log)
 
 
 def _centre_events(

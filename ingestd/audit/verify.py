@@ -122,12 +122,20 @@ def audit(subject: Subject, progress: Progress = lambda _count: None) -> Report:
 
 def centre_log(report: Report, subject: Subject) -> Iterator[Entry]:
     """The centre's entries as far as they hold; what is wrong is noted."""
-    return _entries(report, subject.files("centre"), subject.centre, subject.centre_second)
+    return (entry for entry, _ in _centre_entries(report, subject))
 
 
-def station_log(report: Report, subject: Subject, station: Station) -> Iterator[Entry]:
-    """A station's entries in our mirror, as far as they hold; what is wrong is noted."""
-    return _entries(report, subject.files(station.station), station.note_key, station.second_key)
+def station_log(report: Report, subject: Subject, station: Station) -> Iterator[tuple[Entry, KeyHistory]]:
+    """A station's entries in our mirror with the keys up to each, as far as they hold; what is wrong is noted."""
+    begun = KeyHistory.begin(station.first, station.successors)
+    return _entries(report, subject.files(station.station), begun)
+
+
+def _centre_entries(
+    report: Report, subject: Subject, roots: Mapping[int, str] = MappingProxyType({})
+) -> Iterator[tuple[Entry, KeyHistory]]:
+    begun = KeyHistory.begin(LogKeys(subject.centre, subject.centre_second), subject.centre_successors)
+    return _entries(report, subject.files("centre"), begun, roots)
 
 
 def _wanted(report: Report, subject: Subject, announced: Sequence[Stored], said: Said) -> Sequence[Stored]:
@@ -156,9 +164,8 @@ def _centre(report: Report, subject: Subject) -> Centre:
     said, files = Centre(), subject.files("centre")
     roots = {subject.applied.size: subject.applied.root} if subject.applied else {}
     origin, complain = subject.centre.name, _Complaints(report, subject.centre.name)
-    order, first = Order(), LogKeys(subject.centre, subject.centre_second)
-    history = KeyHistory.begin(first, subject.centre_successors)
-    for entry, history in _entries(report, files, history, roots):  # noqa: B007, B020  # the history grows with the entries, and its end is used
+    order, history = Order(), None
+    for entry, history in _centre_entries(report, subject, roots):  # noqa: B007  # its end is used
         _hear(said, entry)
         said.times.append(entry.record.utc_ms)
         complain.of("order", order.step(entry))
@@ -166,9 +173,10 @@ def _centre(report: Report, subject: Subject) -> Centre:
         report.note(Finding.NOTHING_CHECKED, "the centre log is empty: nothing says what was mirrored", origin)
     elif not _has_checkpoint(files):
         report.note(Finding.NOTHING_CHECKED, "the centre log has no checkpoint: its end may be gone", origin)
-    review = _Review(said.authority)
-    for seq, at_ms in enumerate(said.times) if said.authority.revoked else ():
-        review.of(seq, history.at(seq), at_ms)
+    review = Review(said.authority)
+    if history is not None and said.authority.revoked:
+        for seq, at_ms in enumerate(said.times):
+            review.of(seq, history.at(seq), at_ms)
     review.note(report, origin)
     return said
 
@@ -200,19 +208,27 @@ def _hear(said: Centre, entry: Entry) -> None:
 
 
 def _stations(report: Report, subject: Subject, authority: Authority) -> list[Station]:
+    """The stations whose logs are read; one that is configured with another key than it was enrolled with is noted."""
+    found = stations_of(subject, authority)
+    for station in found:
+        one = authority.enrolled.get(station.log)
+        if one is not None and one.keys != station.first:
+            reason = f"it was enrolled with key {one.keys.keyid}, and another one is configured"
+            report.note(Finding.KEY_UNKNOWN, reason, station.log)
+    return found
+
+
+def stations_of(subject: Subject, authority: Authority) -> list[Station]:
     """Configured stations, and those that two people approved, each with the keys that may succeed in its log."""
     found = {station.log: station for station in subject.stations}
     for log, one in authority.enrolled.items():
-        if log not in found and len(one.approvers) >= APPROVERS:
-            found[log] = Station(one.station, one.keys.note, one.keys.second)
-        elif log in found and one.keys != found[log].first:
-            reason = f"it was enrolled with key {one.keys.keyid}, and another one is configured"
-            report.note(Finding.KEY_UNKNOWN, reason, log)
+        if len(one.approvers) >= APPROVERS:
+            found.setdefault(log, Station(one.station, one.keys.note, one.keys.second))
     return [replace(one, successors=frozenset(authority.successors(log))) for log, one in found.items()]
 
 
 @dataclass(slots=True)
-class _Review:
+class Review:
     """Entries that need review because their key was revoked when the centre first saw them, by key."""
 
     authority: Authority
@@ -250,9 +266,8 @@ def _mirror(
     """
     named = dict(centre.leaves.get(station.log, {}))
     clocks = _StationClocks(_Complaints(report, station.log), centre, subject.centre.name, station.log)
-    review, authority = _Review(centre.authority), centre.authority
-    begun = KeyHistory.begin(station.first, station.successors)
-    for entry, history in _entries(report, subject.files(station.station), begun):
+    review, authority = Review(centre.authority), centre.authority
+    for entry, history in station_log(report, subject, station):
         seen = authority.seen(station.log, entry.seq)
         review.of(entry.seq, history.at(entry.seq), seen.utc_ms if seen else subject.now_ms)
         if history.spans[-1][0] == entry.seq + 1 and not authority.in_time(station.log, entry.seq, history.current):
@@ -368,9 +383,8 @@ def _unmirrored(report: Report, subject: Subject, unnamed: Mapping[str, Mapping[
     """Mirrored entries that the centre log does not name, unless it came to name them while the audit ran."""
     if not unnamed:
         return
-    now, first = Centre(), LogKeys(subject.centre, subject.centre_second)
-    begun = KeyHistory.begin(first, subject.centre_successors)
-    for entry, _ in _entries(Report(), subject.files("centre"), begun):
+    now = Centre()
+    for entry in centre_log(Report(), subject):
         _hear(now, entry)
     for log, leaves in unnamed.items():
         named = now.leaves.get(log, {})
