@@ -3,7 +3,7 @@
 After any failure the books are closed (``forget``) and opened anew, which is also what a restart does: one way back.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from custody.chain import Entry
 from custody.checkpoint import SignedCheckpoint, cosign
