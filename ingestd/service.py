@@ -21,6 +21,7 @@ from custody.keyring import KEYS, LogKeys, open_succession
 from custody.signer import Signer, VerifyKey, verify_key
 from ingestd.anchors import setup as anchors
 from ingestd.anchors.decide import CAVEAT
+from ingestd.audit.history import History
 from ingestd.catalogue import Catalogue, load
 from ingestd.config import CENTRE, Config
 from ingestd.errors import CentreError, ConfigError
@@ -279,6 +280,19 @@ def _listen(config: Config) -> socket.socket:
         raise ConfigError(f"web.host, web.port: {config.web.host}:{config.web.port}: {error.strerror}") from error
 
 
+def audit_history(centre: Centre) -> History:
+    """What the audit page reads."""
+    config = centre.config
+    return History(
+        index=centre.queries,
+        files=PosixLogFiles(log_folder(config, CENTRE)),
+        key=centre_key(config),
+        store=anchors.anchor_store(config),
+        witnesses=config.anchors.witness_keys(),
+        configured=config.anchors.configured,
+    )
+
+
 def _pages(centre: Centre, store: EvidenceReader, receiver: Receiver) -> uvicorn.Server:
     config = centre.config
     app = create_app(
@@ -287,6 +301,7 @@ def _pages(centre: Centre, store: EvidenceReader, receiver: Receiver) -> uvicorn
         zone=config.zone,
         types=centre.catalogue.spoken(),
         published=anchors.published(config),
+        history=audit_history(centre),
         hindrance=lambda: receiver.problem,
     )
     return uvicorn.Server(

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from ingestd import vocabulary
 from ingestd.audit import words
 from ingestd.audit.chain import Bound, Chain, Event, chain_of
 from ingestd.audit.rows import compare
@@ -64,13 +65,13 @@ def lines(told: Chain, zone: ZoneInfo, language: Language) -> list[str]:
     """For people who read a terminal: two lines an event, then findings and verdict."""
     text = [line for one in told.events for line in _event(one, zone, language)]
     for bad in told.report.findings:
-        said = words.word(bad.verdict)
+        said = vocabulary.word(bad.verdict)
         text.append(f"{bad.verdict} ({said.name.in_language(language)}): {bad.log} {bad.reason}")
     if not told.compared:
         text.append(_NO_INDEX.in_language(language))
     if told.events:
         text.append(f"{_NOT_READ.in_language(language)} {told.clip}")
-    said = words.OUTCOMES[told.outcome]
+    said = vocabulary.OUTCOMES[told.outcome]
     text.append(f"{said.name.in_language(language)}: {said.meaning.in_language(language)}")
     return [words.plain(line) for line in text]
 

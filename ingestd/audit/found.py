@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from custody.verdicts import Finding, Outcome, Verdict, outcome
 
+EVENT: Final = "audit.done"
+"""Entry of the centre log that says what an audit found."""
 ORIGINAL: Final = "original"
 PROXY: Final = "proxy"
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import jinja2
 
 from custody.verdicts import Outcome, Verdict
+from ingestd import vocabulary
 from ingestd.audit import report_facts, words
 from ingestd.rules.wording import Language
 from ingestd.web.show import length, size
@@ -37,11 +38,11 @@ def page(facts: Mapping[str, Any], language: Language) -> str:
         verify=facts["verify"],
         tag=LANGUAGES[language],
         say=lambda zh, en: zh if language == "zh" else en,
-        word=lambda code: words.word(code).name.in_language(language),
-        meaning=lambda code: words.word(code).meaning.in_language(language),
+        word=lambda code: vocabulary.word(code).name.in_language(language),
+        meaning=lambda code: vocabulary.word(code).meaning.in_language(language),
         event=lambda name: words.event(name, language),
-        outcome=words.OUTCOMES[verdict].name.in_language(language),
-        outcome_means=words.OUTCOMES[verdict].meaning.in_language(language),
+        outcome=vocabulary.OUTCOMES[verdict].name.in_language(language),
+        outcome_means=vocabulary.OUTCOMES[verdict].meaning.in_language(language),
         tone=_TONES[verdict],
         nothing=report_facts.checked_nothing(facts),
         verdicts=[str(one) for one in Verdict],

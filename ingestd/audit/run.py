@@ -23,7 +23,7 @@ from ingestd.anchors import setup as anchors
 from ingestd.anchors.decide import CAVEAT
 from ingestd.anchors.verify import verify as verify_anchors
 from ingestd.audit.applied import applied
-from ingestd.audit.found import Report
+from ingestd.audit.found import EVENT, Report
 from ingestd.audit.people import clips_of
 from ingestd.audit.reread import Count
 from ingestd.audit.selection import Days, Sample, Selection
@@ -34,7 +34,6 @@ from ingestd.errors import AuditError, DatabaseError
 from ingestd.logfiles import PosixLogFiles
 from ingestd.store import EvidenceReader
 
-EVENT: Final = "audit.done"
 STATE: Final = "audit/verify.jsonl"
 """Where a run that is interrupted leaves what it has found, in the data folder."""
 MOST_LOGS: Final = 200

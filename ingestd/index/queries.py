@@ -263,6 +263,15 @@ class LogState:
 
 
 @dataclass(frozen=True, slots=True)
+class MirrorRow:
+    """A station's log and how many of its entries the centre holds."""
+
+    log: str
+    station: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """The figures of the first page."""
 
@@ -337,6 +346,18 @@ class Queries:
     def action(self, action_id: str) -> ActionDetail | None:
         """One action, or None when there is none of that id."""
         return self._read(lambda db: _action_detail(db, action_id))
+
+    def audits(self, limit: int) -> list[int]:
+        """Numbers of the newest entries of the centre log that say what an audit found, newest first."""
+        c = t.entry.c
+        ours = select(t.state.c.origin).scalar_subquery()
+        statement = select(c.seq).where(c.log == ours, literal_column("entry.event = 'audit.done'", Boolean))
+        return self._read(lambda db: list(db.scalars(statement.order_by(c.seq.desc()).limit(limit))))
+
+    def mirrors(self) -> list[MirrorRow]:
+        """The stations' logs as far as they are held, by station."""
+        statement = select(t.mirror.c.log, t.mirror.c.station, t.mirror.c.size).order_by(t.mirror.c.station)
+        return self._read(lambda db: [MirrorRow(*row) for row in db.execute(statement)])
 
     def cases(self, after: str | None = None, limit: int = PAGE_ROWS) -> Page[CaseRow]:
         """Cases by number."""

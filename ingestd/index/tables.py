@@ -76,6 +76,13 @@ entry = Table(
     comment="Every entry of every log; object_id is the clip it is about, or empty.",
 )
 Index("ix_entry_object_id", entry.c.object_id)
+Index(
+    "ix_entry_audits",
+    entry.c.log,
+    entry.c.seq,
+    postgresql_where=text("event = 'audit.done'"),
+    sqlite_where=text("event = 'audit.done'"),
+)
 
 seen_file = Table(
     "seen_file",

@@ -11,11 +11,11 @@ from starlette.exceptions import HTTPException
 
 from ingestd.errors import CentreError, ObjectMissingError
 from ingestd.rules import TypeName
-from ingestd.web import actions, api, clips, files, flags, home, log, media
+from ingestd.web import actions, api, audits, clips, files, flags, home, log, media
 from ingestd.web.assets import assets
 from ingestd.web.headers import SecurityHeaders
 from ingestd.web.language import phrase
-from ingestd.web.ports import LogReads, Media, Reads
+from ingestd.web.ports import AuditReads, LogReads, Media, Reads
 from ingestd.web.site import PageError, Site
 
 FOR_EVER = "public, max-age=31536000, immutable"
@@ -30,11 +30,13 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     types: Mapping[str, TypeName] | None = None,
     now: Callable[[], datetime] | None = None,
     published: LogReads | None = None,
+    history: AuditReads | None = None,
     hindrance: Callable[[], str] = str,
 ) -> FastAPI:
     """The pages over ``reads`` and ``store``; times are shown in ``zone``, action types by their names in ``types``.
 
     ``published`` is the centre log for witnesses; without it there is no ``/api/v1/log``.
+    ``history`` are the audits; without it there is no ``/audits``.
     ``hindrance`` says why no message arrives from the broker, or an empty string.
     """
     site = Site(
@@ -43,6 +45,7 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
         zone=zone or ZoneInfo("Asia/Shanghai"),
         types=types or {},
         now=now or (lambda: datetime.now(tz=ZoneInfo("UTC"))),
+        has_audits=history is not None,
     )
     # Swagger UI and ReDoc load from public hosts; nothing of ours does.
     app = FastAPI(title="ingestd", docs_url=None, redoc_url=None, dependencies=[Depends(_without_nul)])
@@ -50,6 +53,8 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     app.add_middleware(SecurityHeaders)
     for family in (home, clips, files, flags, actions, media, api):
         family.add_pages(app, site)
+    if history is not None:
+        audits.add_pages(app, site, history)
     if published is not None:
         log.add_pages(app, published)
     _add_assets(app)

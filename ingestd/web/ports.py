@@ -1,7 +1,9 @@
 """What the pages need: reads of the index, and bytes of derived objects. ``tests/fakes`` keeps the same promises."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
+from custody.checkpoint import Checkpoint
 from ingestd.index.queries import (
     PAGE_ROWS,
     ActionDetail,
@@ -11,6 +13,7 @@ from ingestd.index.queries import (
     ClipRow,
     FileRow,
     FlagRow,
+    MirrorRow,
     Page,
     Summary,
 )
@@ -69,4 +72,29 @@ class LogReads(Protocol):
 
     def consistency(self, start: int, stop: int) -> list[bytes] | None:
         """RFC 6962 proof from one size to another, or None when the log has no such sizes."""
+        ...
+
+
+class AuditReads(Protocol):
+    """Audits, log heads and anchors (``ingestd.audit.history.History``); its docstrings hold."""
+
+    @property
+    def configured(self) -> bool:
+        """Whether the agency has configured anchors."""
+        ...
+
+    def audits(self) -> Sequence[Any]:
+        """The newest recorded audits (``AuditDone``), newest first."""
+        ...
+
+    def head(self) -> Checkpoint | None:
+        """The newest checkpoint of the centre log that holds."""
+        ...
+
+    def mirrors(self) -> Sequence[MirrorRow]:
+        """The stations' logs."""
+        ...
+
+    def anchors(self) -> Sequence[Any]:
+        """The newest anchors (``Anchored``), newest first."""
         ...

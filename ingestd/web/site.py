@@ -44,6 +44,8 @@ class Site:
     zone: ZoneInfo
     types: Mapping[str, TypeName] = field(default_factory=dict)
     now: Callable[[], datetime] = lambda: datetime.now(tz=ZoneInfo("UTC"))
+    has_audits: bool = False
+    """Whether there is an audit page to lead to."""
 
     def page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         """A page in the visitor's language and theme; both are remembered when the URL chose them."""
@@ -56,6 +58,7 @@ class Site:
                 theme=theme,
                 themes=THEMES,
                 path=request.url.path,
+                has_audits=self.has_audits,
                 query=_kept(request),
                 zone_name=f"{self.zone.key} (UTC{show.offset_text(here)})",
                 made_at=show.local(int(here.timestamp() * 1000), self.zone),

@@ -137,6 +137,15 @@ CODES: Final[Mapping[str, str]] = {
     "clip-truncated": phrase("clip cut off"),
     "recorder-missing": phrase("recorder missing"),
 }
+SELECTION: Final[Mapping[str, str]] = {
+    "clips": phrase("clips"),
+    "case": phrase("case"),
+    "unit": phrase("unit"),
+    "officer": phrase("officer"),
+    "from": phrase("from"),
+    "to": phrase("to"),
+    "sample": phrase("random sample"),
+}
 EVENTS: Final[Mapping[str, str]] = {
     "device.docked": phrase("Recorder docked"),
     "device.undocked": phrase("Recorder removed"),

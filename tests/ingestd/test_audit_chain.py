@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from custody.verdicts import Finding, Outcome, Verdict
-from ingestd.audit import words
+from ingestd import vocabulary
 from ingestd.rules.wording import Both
 from tests.fakes.audited import CASE, audited_world, ingestd, rows, signed
 from tests.fakes.bundle import BundleWorld
@@ -147,14 +147,14 @@ def test_entry_that_the_centre_does_not_name_is_not_verified(world):
 
 
 def test_every_word_of_the_vocabulary_is_said_in_both_languages():
-    assert set(words.VERDICTS) == set(Verdict)
-    assert set(words.FINDINGS) == set(Finding)
-    assert set(words.OUTCOMES) == set(Outcome)
-    for word in (*words.VERDICTS.values(), *words.FINDINGS.values(), *words.OUTCOMES.values()):
+    assert set(vocabulary.VERDICTS) == set(Verdict)
+    assert set(vocabulary.FINDINGS) == set(Finding)
+    assert set(vocabulary.OUTCOMES) == set(Outcome)
+    for word in (*vocabulary.VERDICTS.values(), *vocabulary.FINDINGS.values(), *vocabulary.OUTCOMES.values()):
         for text in (word.name, word.meaning):
             assert re.search(r"[\u4e00-\u9fff]", text.zh)
             assert re.fullmatch(r"[\x20-\x7e]+", text.en)
-    assert words.word("strange").name == Both("strange", "strange")
+    assert vocabulary.word("strange").name == Both("strange", "strange")
 
 
 def test_bounds_come_from_what_the_station_has_seen(made, tmp_path):
