@@ -73,6 +73,14 @@ def ratio_line(ours: Series, peer: Series, goal: float) -> str:
     return f"{ours.name} / {peer.name}: {ratio:.2f} × [{min(each):.2f}–{max(each):.2f}]  goal ≤ {goal:.2f}: {verdict}"
 
 
+def throughput_line(ours: Series, peer: Series, goal: float) -> str:
+    """The same the other way round: how many times the peer's throughput, which should be at least ``goal``."""
+    each = [theirs / mine for mine, theirs in zip(ours.seconds, peer.seconds, strict=True)]
+    ratio = peer.median_s / ours.median_s
+    verdict = "met" if ratio >= goal else "NOT met"
+    return f"throughput to {peer.name}: {ratio:.2f} × [{min(each):.2f}–{max(each):.2f}]  goal ≥ {goal:.2f}: {verdict}"
+
+
 def drop_caches() -> None:
     """Write everything back and empty the page cache; needs root. The same for every side."""
     os.sync()
