@@ -120,7 +120,8 @@ def _results(reading: Reading, wanted: Iterable[Stored], receipts: Collection[st
                     pending[pool.submit(_check, reading, stored, receipts)] = stored
                 if not pending:
                     return
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                done = wait(pending, return_when=FIRST_COMPLETED).done
+                for future in sorted(done, key=lambda one: one.exception() is not None):  # what was found is not lost
                     yield pending.pop(future), future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

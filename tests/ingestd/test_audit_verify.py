@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
+import re
 import shutil
 import sqlite3
+import subprocess
 
 import pytest
 from hypothesis import given
@@ -19,6 +22,7 @@ from ingestd.audit.selection import Sample, draw
 from ingestd.audit.state import State
 from ingestd.errors import AuditError
 from ingestd.store import EvidenceReader
+from tests.conftest import ROOT
 from tests.fakes.audited import CASE, audited_world, ingestd
 from tests.fakes.bundle import BundleWorld
 
@@ -196,6 +200,24 @@ def test_sample_is_redone_with_sha256sum_and_sort(made, monkeypatch):
     wanted = {entry.record.block("object")["name"] for _, entry in ranks[:3]}
     assert {name for name in read if name.startswith("originals")} == wanted
     assert said.facts["selection"] == {"sample": "3", "seed": "骰子 4 2 6", "seed_drawn": "no"}
+
+
+def test_the_commands_for_auditors_draw_the_same_sample(made):
+    [commands] = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/auditors/sample.md").read_text(), re.DOTALL)
+    mirror = made.folder / "central" / "mirrors" / "station-01" / "entries.jsonl"
+    size = len(mirror.read_bytes().splitlines())
+    told = {**os.environ, "MIRROR": str(mirror), "SIZE": str(size), "SEED": "骰子 4 2 6", "COUNT": "3"}
+
+    done = subprocess.run(["sh", "-c", commands], env=told, capture_output=True, text=True, check=True)
+
+    copied = [entry_of(data) for data in mirror.read_bytes().splitlines()]
+    originals = [
+        Stored(ORIGINAL, entry.record.block("object")["id"], str(entry.seq), 1, "", "s", "", 0, entry.leaf.hex())
+        for entry in copied
+        if entry.record.event == "ingest.copied"
+    ]
+    drawn = {one.object_id for one in draw(originals, Sample.parse("3"), "骰子 4 2 6")}
+    assert {line.split()[1] for line in done.stdout.splitlines()} == drawn
 
 
 def test_seed_that_is_drawn_names_the_centre_checkpoint_and_differs_each_time(made):
