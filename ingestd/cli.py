@@ -62,7 +62,9 @@ def main() -> None:
 @app.command()
 def run(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     """Serve: receive, verify, index, link, flag, show; ends in order on SIGTERM or Ctrl-C."""
-    service.run(_load(config, data_dir), service.stop_on_signals())
+    from ingestd import serve  # noqa: PLC0415  # no other command needs a web server
+
+    serve.run(_load(config, data_dir), serve.stop_on_signals())
 
 
 @app.command()

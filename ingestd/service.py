@@ -1,17 +1,12 @@
-"""Composition root: builds the adapters from the configuration, runs the threads, stops them in order."""
+"""Composition root: builds the adapters from the configuration, for every command (``serve`` runs the threads)."""
 
-import os
-import signal
-import socket
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import structlog
-import uvicorn
 from sqlalchemy import Engine
 
 from custody.checkpoint import COSIGNATURE, NoteKey
@@ -19,30 +14,21 @@ from custody.errors import CustodyError
 from custody.identifiers import second_origin
 from custody.keyring import KEYS, LogKeys, open_succession
 from custody.signer import Signer, VerifyKey, verify_key
-from ingestd.anchors import setup as anchors
-from ingestd.anchors.decide import CAVEAT
-from ingestd.audit.history import History
 from ingestd.catalogue import Catalogue, load
 from ingestd.config import CENTRE, Config
-from ingestd.errors import CentreError, ConfigError
+from ingestd.errors import ConfigError
 from ingestd.index.database import open_engine
 from ingestd.index.queries import Queries
 from ingestd.keys import create_key, create_keys, load_signer, open_signers
 from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.logfiles import PosixLogFiles
 from ingestd.pipeline import Pipeline, Places, Settings
-from ingestd.receive import Receiver
-from ingestd.recheck import Rechecker
 from ingestd.rules import Policy
-from ingestd.schedule import Schedule
-from ingestd.store import EvidenceReader
 from ingestd.verify import Station
-from ingestd.web import create_app
 from keystore import KeyPlaces, KeystoreError
 from keystore.certificates import check_client, check_custody
 
 _HOUR_MS: Final = 3_600_000
-_JOIN_S: Final = 20.0
 
 _log = structlog.get_logger(__name__)
 
@@ -182,135 +168,3 @@ def make_keys(config: Config) -> dict[str, str]:
     if second:
         vkeys["log_sm3"] = NoteKey(second_origin(config.origin), verify_key(second[0])).vkey()
     return vkeys
-
-
-def run(config: Config, stop: threading.Event) -> None:
-    """Serve until ``stop`` is set. Raises the first error that waiting does not cure."""
-    centre = build(config)
-    centre.pipeline.start()
-    store = EvidenceReader(config.store.url)
-    receiver = Receiver(config.mqtt, centre.pipeline.handle)
-    pages, listener = _pages(centre, store, receiver), _listen(config)
-    rechecker = Rechecker(store, centre.pipeline, receiver.publish, config.store.readers)
-    crew = Crew(stop)
-    crew.start("receive", receiver.run)
-    crew.start("recheck", rechecker.run)
-    crew.start("sweep", Schedule(centre.pipeline).run)
-    _start_anchors(crew, centre, stop)
-    crew.start("pages", lambda _stop: pages.run([listener]))
-    receiver.start()
-    notify("READY=1")
-    _log.info("centre-running", web=f"http://{config.web.host}:{config.web.port}", log=config.origin)
-    stop.wait()
-    notify("STOPPING=1")
-    pages.should_exit = True
-    crew.join()
-    receiver.stop()
-    if crew.failure is None:
-        centre.pipeline.checkpoint()
-    centre.engine.dispose()
-    if crew.failure is not None:
-        raise crew.failure
-
-
-def _start_anchors(crew: "Crew", centre: Centre, stop: threading.Event) -> None:
-    """Anchor the log where anybody outside is configured; where nobody is, say so."""
-    if not centre.config.anchors.configured:
-        _log.warning("no-anchors", caveat=CAVEAT.zh, caveat_en=CAVEAT.en)
-        return
-    anchorer = anchors.anchorer(centre.config, centre.pipeline, SystemClock().now_ms, stop.wait)
-    crew.start("anchors", anchorer.run)
-
-
-class Crew:
-    """Threads that stop together: the first that fails stops all."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-        self._threads: list[threading.Thread] = []
-        self.failure: BaseException | None = None
-
-    def start(self, name: str, work: Callable[[threading.Event], None]) -> None:
-        """Run ``work`` in a thread of its own."""
-        thread = threading.Thread(target=self._run, args=(name, work), name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def join(self) -> None:
-        """Wait until all have ended."""
-        for thread in self._threads:
-            thread.join(_JOIN_S)
-
-    def _run(self, name: str, work: Callable[[threading.Event], None]) -> None:
-        try:
-            work(self._stop)
-        except (CentreError, OSError) as error:
-            _log.error("stopped", part=name, error=str(error))
-            self.failure = self.failure or error
-        except BaseException as error:
-            _log.exception("crashed", part=name)
-            self.failure = self.failure or error
-            raise
-        finally:
-            self._stop.set()
-
-
-def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
-
-
-def notify(state: str) -> None:
-    """Tell systemd how we are (sd_notify(3)); without it, nothing happens."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        channel.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
-
-
-def _listen(config: Config) -> socket.socket:
-    """The pages' socket, bound here so that a taken port is one clear sentence."""
-    try:
-        return socket.create_server((config.web.host, config.web.port))
-    except OSError as error:
-        raise ConfigError(f"web.host, web.port: {config.web.host}:{config.web.port}: {error.strerror}") from error
-
-
-def audit_history(centre: Centre) -> History:
-    """What the audit page reads."""
-    config = centre.config
-    return History(
-        index=centre.queries,
-        files=PosixLogFiles(log_folder(config, CENTRE)),
-        key=centre_key(config),
-        store=anchors.anchor_store(config),
-        witnesses=config.anchors.witness_keys(),
-        configured=config.anchors.configured,
-    )
-
-
-def _pages(centre: Centre, store: EvidenceReader, receiver: Receiver) -> uvicorn.Server:
-    config = centre.config
-    app = create_app(
-        centre.queries,
-        store,
-        zone=config.zone,
-        types=centre.catalogue.spoken(),
-        published=anchors.published(config),
-        history=audit_history(centre),
-        hindrance=lambda: receiver.problem,
-    )
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=config.web.host,
-            port=config.web.port,
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=2,
-        )
-    )

@@ -4,8 +4,6 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -40,6 +38,9 @@ def connect(url: str) -> Engine:
 
 def migrate(connection: Connection, revision: str = "head") -> None:
     """Run the migrations inside the caller's transaction."""
+    from alembic import command  # noqa: PLC0415  # readers of the index never migrate, and it takes long to load
+    from alembic.config import Config as AlembicConfig  # noqa: PLC0415  # the same
+
     with as_file(files("ingestd.index") / "migrations") as folder:
         config = AlembicConfig()
         config.set_main_option("script_location", str(folder).replace("%", "%%"))

@@ -1,9 +1,5 @@
 """Pages of the centre (主管端): work queues, clips, actions, flags. They read frozen values and decide nothing.
 
 There is no login in this first form: the pages are served on loopback, and whoever reaches that port may read all.
+``app.create_app`` makes them; commands that only borrow words from ``language`` need no web server for it.
 """
-
-from ingestd.web.app import create_app
-from ingestd.web.ports import Media, Reads
-
-__all__ = ["Media", "Reads", "create_app"]

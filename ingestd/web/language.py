@@ -3,15 +3,15 @@
 Catalogues are read from their ``.po`` at the first use, so that there is no build step and no second copy of a word.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
-from typing import Final
+from typing import Final, Protocol
 
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
-from fastapi import Request
 
 DEFAULT: Final = "zh-CN"
 LANGUAGES: Final = {"zh-CN": "中文", "en": "English"}
@@ -24,7 +24,21 @@ def phrase(text: str) -> str:
     return text
 
 
-def chosen(request: Request) -> str:
+class Wishes(Protocol):
+    """Where a reader says which language is wanted; any request of a web framework is one."""
+
+    @property
+    def query_params(self) -> Mapping[str, str]:
+        """Parameters in the URL."""
+        ...
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """What was remembered."""
+        ...
+
+
+def chosen(request: Wishes) -> str:
     """The language asked for in the URL, else the remembered one, else Chinese."""
     for wish in (request.query_params.get("lang"), request.cookies.get(COOKIE)):
         if wish in LANGUAGES:

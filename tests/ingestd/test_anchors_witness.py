@@ -15,7 +15,7 @@ from ingestd.anchors.decide import witness_accepts
 from ingestd.anchors.source import FileSource
 from ingestd.anchors.witness import Witness
 from ingestd.errors import AnchorError, ConfigError, StateError, TokenError
-from ingestd.web import create_app
+from ingestd.web.app import create_app
 from tests.fakes.anchoring import (
     CENTRE_KEY,
     ORIGIN,

@@ -7,8 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from custody.log import CHECKPOINT
-from ingestd import service
-from ingestd.web import create_app
+from ingestd import serve, service
+from ingestd.web.app import create_app
 from tests.fakes.audited import audited_world, ingestd, rows
 from tests.fakes.bundle import BundleWorld
 from tests.fakes.web_queries import FakeMedia, story
@@ -35,7 +35,7 @@ def world(made, tmp_path):
 def page(world, query=""):
     centre = service.build(world.config)
     try:
-        app = create_app(centre.queries, FakeMedia(), now=lambda: NOW, history=service.audit_history(centre))
+        app = create_app(centre.queries, FakeMedia(), now=lambda: NOW, history=serve.audit_history(centre))
         answer = TestClient(app).get(f"/audits{query}")
         assert answer.status_code == 200
         return answer.text
@@ -46,7 +46,7 @@ def page(world, query=""):
 def history(world):
     centre = service.build(world.config)
     try:
-        return service.audit_history(centre).audits()
+        return serve.audit_history(centre).audits()
     finally:
         centre.engine.dispose()
 

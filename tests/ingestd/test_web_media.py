@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from fastapi.testclient import TestClient
 
-from ingestd.web import create_app
+from ingestd.web.app import create_app
 from ingestd.web.media import PIECE_BYTES, byte_range
 from tests.fakes.web_queries import FakeMedia, object_id, story
 

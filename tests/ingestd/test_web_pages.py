@@ -15,7 +15,7 @@ from ingestd.errors import DatabaseError
 from ingestd.index.queries import ClipFilter, FileRow
 from ingestd.link import NO_LINK
 from ingestd.rules.wording import REASONS
-from ingestd.web import create_app
+from ingestd.web.app import create_app
 from ingestd.web.assets import HTMX, assets
 from ingestd.web.words import CODES, VERDICT
 from tests.fakes import web_catalogue

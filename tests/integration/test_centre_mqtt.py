@@ -23,7 +23,7 @@ from custody.log import entry_of
 from custody.messages import Receipts, decode_receipts
 from custody.receipt import read_receipt
 from ingestd import config as configuration
-from ingestd import service
+from ingestd import serve, service
 from ingestd.audit.verify import Subject, audit
 from ingestd.index.database import connect
 from ingestd.index.queries import Queries
@@ -129,7 +129,7 @@ def client(broker):
 @pytest.fixture
 def centre(folder):
     stop = threading.Event()
-    thread = threading.Thread(target=service.run, args=(configuration.load(folder / "ingestd.toml"), stop))
+    thread = threading.Thread(target=serve.run, args=(configuration.load(folder / "ingestd.toml"), stop))
     thread.start()
     yield
     stop.set()
@@ -171,7 +171,7 @@ def test_what_was_published_while_the_centre_was_away_is_handled_when_it_is_back
 
     def served(work):
         stop = threading.Event()
-        thread = threading.Thread(target=service.run, args=(config, stop))
+        thread = threading.Thread(target=serve.run, args=(config, stop))
         thread.start()
         work()
         stop.set()

@@ -7,7 +7,7 @@ import pytest
 
 from fixtures.browser import CHROMIUM, browser
 from fixtures.screens import pages_with_film, served
-from ingestd.web import create_app as create_pages
+from ingestd.web.app import create_app as create_pages
 from station_agent.screen import create_app as create_dock
 from tests.fakes import web_dock
 from tests.fakes.web_queries import TYPES, clip, object_id, stored, story
