@@ -20,6 +20,7 @@ from ingestd.audit import chain_commands, export_commands, prove_commands, repor
 from ingestd.console import ConfigOption, DataOption, JsonOption, printable
 from ingestd.console import load_config as _load
 from ingestd.console import show as _print
+from ingestd.enrolment.commands import keys_app
 from ingestd.errors import CentreError, ImportFileError
 from ingestd.index.queries import ClipFilter, ClipRow, FlagRow, Page
 from ingestd.model import Import, RowFinding
@@ -41,6 +42,7 @@ for name, group in (
     ("audit", audit_app),
     ("config", config_app),
     ("anchors", anchors_app),
+    ("keys", keys_app),
 ):
     app.add_typer(group, name=name)
 app.command("witness")(witness)

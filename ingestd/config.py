@@ -18,7 +18,7 @@ from custody.errors import CustodyError
 from custody.identifiers import is_origin, is_station_id, log_origin, second_origin
 from custody.profile import Profile, check_keys
 from ingestd.errors import ConfigError
-from keystore import SCHEMES
+from keystore.opening import place_of
 
 FILE_NAME = "ingestd.toml"
 """Name of the file in a data folder (``--data-dir``)."""
@@ -419,10 +419,7 @@ def _anchors(folder: Path, anchors: Anchors) -> Anchors:
 
 def _key_place(folder: Path, place: Path | str) -> Path | str:
     """A path, or the URL of a place that is no file."""
-    scheme, colon, rest = str(place).partition(":")
-    if not colon or scheme not in SCHEMES:
-        return folder / place
-    return folder / rest if scheme == "file" else place
+    return place_of(str(place), folder)
 
 
 def _under(folder: Path, path: Path | None) -> Path | None:

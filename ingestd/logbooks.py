@@ -173,6 +173,8 @@ class Cosigner:
         self._name = name
         self._signer = signer
         self._done: dict[str, tuple[bytes, bytes]] = {}
+        self.key = signer.verify_key()
+        """The public half, which is nobody else's."""
 
     def cosigned(self, log: Log, now_ms: int) -> bytes:
         """The newest checkpoint of ``log`` with our cosignature; empty while it has none."""

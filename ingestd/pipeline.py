@@ -33,15 +33,15 @@ from custody.chain import Entry
 from custody.checkpoint import NoteKey, SignedCheckpoint
 from custody.errors import CustodyError
 from custody.identifiers import uuid7
-from custody.keyring import ENROLLED, LogKeys
+from custody.keyring import ENROLLED, KeyHistory, LogKeys
 from custody.log import Log
 from custody.messages import MAX_ENTRIES, MAX_MESSAGE_BYTES, Receipts
 from custody.record import Draft
-from custody.signer import Signer
+from custody.signer import Signer, VerifyKey
 from ingestd import cases
 from ingestd.cases import resolved
 from ingestd.catalogue import Catalogue
-from ingestd.enrolment.decide import Approval, Revocation, actors_of, approval_of, revocation_of
+from ingestd.enrolment.decide import Approval, Issue, Revocation, actors_of, approval_of, revocation_of
 from ingestd.enrolment.standing import centre_row, enrolled
 from ingestd.errors import DatabaseError, MessageError, MirrorError, StateError
 from ingestd.index.repository import Repository, mirrored
@@ -217,14 +217,23 @@ class Pipeline:
         with self._unit() as unit:
             unit.record(facts)
 
-    def approve(self, asked: Approval) -> bytes:
+    def approve(self, asked: Approval, issue: Issue = dict) -> bytes:
         """Let keys in by the word of two people; returns the entry that says so, which is the answer to the station.
 
-        Raises ``EnrolmentError`` when they cannot be let in.
+        ``issue`` makes the certificates that go with them. Raises ``EnrolmentError`` when they cannot be let in; a
+        request that was approved already is answered again.
         """
         with self._unit() as unit:
-            unit.approve(asked)
-        return unit.appended[-1].data if unit.appended else b""
+            answered = unit.answer_to(asked)
+            if not answered:
+                unit.approve(asked, self._cosigner.key, issue)
+        told = (entry for entry in unit.appended if entry.record.payload.get("request_sha256") == asked.request_sha256)
+        return answered or next(told).data
+
+    def history(self) -> KeyHistory:
+        """Whose keys signed the centre's log, and whose sign next."""
+        with self._unit():
+            return self._books.centre.history
 
     def revoke(self, asked: Revocation) -> bytes:
         """Trust a key no longer from a time on; returns the entry that says so. Raises ``EnrolmentError``."""
@@ -436,10 +445,19 @@ class _Unit:
             elif known[station.log]["vkey"] != vkey:
                 raise StateError(f"{station.log} was enrolled with {known[station.log]['vkey']}, not with {vkey}")
 
-    def approve(self, asked: Approval) -> None:
+    def approve(self, asked: Approval, witness: VerifyKey, issue: Issue) -> None:
         """Keys of a station that is new, or that succeed those it has."""
-        event, body = approval_of(asked, self.repository.log_keys())
+        ours = {witness, *(key for keys in self.books.centre.history.candidates() for key in keys.keys)}
+        event, body = approval_of(asked, self.repository.log_keys(), ours, issue)
         self._draft(event, body)
+
+    def answer_to(self, asked: Approval) -> bytes:
+        """The entry that approved this very request, if one did."""
+        named = asked.enrolment.keys
+        rows = [row for row in self.repository.log_keys() if (row["log"], row["keyid"]) == (named.origin, named.keyid)]
+        entries = [self.books.centre.entry(row["log_seq"]) for row in rows]
+        same = [one for one in entries if one.record.payload.get("request_sha256") == asked.request_sha256]
+        return same[0].data if same else b""
 
     def revoke(self, asked: Revocation) -> None:
         """From when on a key is not trusted; what came since is flagged now."""

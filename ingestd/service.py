@@ -96,6 +96,11 @@ def signers(config: Config) -> list[Signer]:
     return open_signers(config.centre.profile, config.keys.custody, config.keys.sm2)
 
 
+def witness_of(config: Config) -> Signer:
+    """Who cosigns."""
+    return load_signer(config.witness_key)
+
+
 def key_places(config: Config) -> KeyPlaces:
     """Where the keys of the centre log live, those of now and the next."""
     keys = config.keys

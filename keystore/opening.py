@@ -12,6 +12,14 @@ SCHEMES: Final = ("file", "credential", "pkcs11", "tpm2")
 """The back ends."""
 
 
+def place_of(text: str, folder: Path) -> Path | str:
+    """A path, relative to ``folder``, or the URL of a place that is no file."""
+    scheme, colon, rest = text.partition(":")
+    if not colon or scheme not in SCHEMES:
+        return folder / text
+    return folder / rest if scheme == "file" else text
+
+
 def open_signer(place: Path | str) -> Signer:
     """The signer at a path or URL. Raises ``KeystoreError`` with a sentence for people.
 

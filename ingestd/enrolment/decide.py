@@ -1,16 +1,18 @@
 """Whether keys may be let in or taken out, given those there are. Pure: values in, the entry to be written out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from custody.authority import APPROVER, APPROVERS, STATION
 from custody.canonical import JsonObject, JsonValue
 from custody.enrolment import Enrolment
 from custody.keyring import ENROLLED
+from custody.signer import VerifyKey
 from ingestd.errors import EnrolmentError
 from ingestd.index.rows import Row
 
+Issue = Callable[[], Mapping[str, str]]
 MAX_NAME_CHARS: Final = 100
 MAX_REASON_CHARS: Final = 500
 
@@ -25,8 +27,6 @@ class Approval:
     """As it was read aloud."""
     request_sha256: str
     """Of the request's payload."""
-    certificates: Mapping[str, str] = field(default_factory=dict)
-    """PEM by name: ``custody``, ``mqtt``, ``ca``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Revocation:
     invalid_from_ms: int
     reason: str
     approvers: Sequence[str]
+    code: str = ""
+    """Reason code of a revocation list (RFC 5280 §5.3.1)."""
 
 
 def actors_of(approvers: Sequence[str]) -> list[JsonValue]:
@@ -50,10 +52,18 @@ def actors_of(approvers: Sequence[str]) -> list[JsonValue]:
     return [{"role": APPROVER, "id": name} for name in dict.fromkeys(names)]
 
 
-def approval_of(asked: Approval, known: Sequence[Row]) -> tuple[str, JsonObject]:
-    """Event and body of the entry that lets keys in. Raises ``EnrolmentError``."""
+def approval_of(
+    asked: Approval, known: Sequence[Row], ours: Collection[VerifyKey], issue: Issue
+) -> tuple[str, JsonObject]:
+    """Event and body of the entry that lets keys in. Raises ``EnrolmentError``.
+
+    ``ours`` are the centre's own keys, which are nobody else's. ``issue`` is asked for certificates, PEM by name
+    (``custody``, ``mqtt``, ``ca``), only once nothing stands against it.
+    """
     enrolment = asked.enrolment
     actors = actors_of(asked.approvers)
+    if {*enrolment.keys.keys} & {*ours}:
+        raise EnrolmentError(f"{enrolment.log}: this is the centre's own key, not a station's")
     _check_new(enrolment, known)
     body: dict[str, JsonValue] = {
         "key": enrolment.keys.block(),
@@ -61,7 +71,7 @@ def approval_of(asked: Approval, known: Sequence[Row]) -> tuple[str, JsonObject]
         "attest": [dict(words) for words in enrolment.attest],
         "request_sha256": asked.request_sha256,
         "fingerprint": asked.fingerprint,
-        "certificates": dict(asked.certificates),
+        "certificates": dict(issue()),
     }
     told: JsonObject = {"id": enrolment.station, "log": enrolment.log, "profile": enrolment.profile.value}
     if enrolment.replaces is None:
@@ -84,7 +94,7 @@ def revocation_of(asked: Revocation, known: Sequence[Row]) -> tuple[Row, JsonObj
         raise EnrolmentError(f"key {asked.keyid} is revoked already, and from an earlier time; nothing was changed")
     body: JsonObject = {
         "key": {"vkey": row["vkey"], "keyid": row["keyid"]},
-        "revocation": {"invalid_from_ms": asked.invalid_from_ms},
+        "revocation": {"invalid_from_ms": asked.invalid_from_ms, "code": asked.code},
         "reason": asked.reason,
         "actors": actors,
     }

@@ -35,7 +35,7 @@ def keys_of(row: Row) -> LogKeys:
 
 def centre_row(first: LogKeys) -> Row:
     """A row for the keys that the centre's log began with: no entry enrols them, their holder says who they are."""
-    words = dict.fromkeys(("replaces", "fingerprint", "revoked_reason"), "")
+    words = dict.fromkeys(("replaces", "fingerprint", "revoked_reason", "revoked_code"), "")
     return {
         **words,
         "log": first.origin,

@@ -382,6 +382,7 @@ class Repository:
                 "revoked_ms": since_ms,
                 "revoked_by": dumps(approvers_of(entry.record)),
                 "revoked_reason": text_in(entry.record.payload, "reason"),
+                "revoked_code": text_in(entry.record.block("revocation"), "code"),
             }
             earlier = c.revoked_ms.is_(None) | (c.revoked_ms > since_ms)
             self._db.execute(update(t.log_key).where(named, earlier).values(values))
@@ -631,6 +632,7 @@ def key_row(entry: Entry) -> Row:
         "revoked_ms": None,
         "revoked_by": "[]",
         "revoked_reason": "",
+        "revoked_code": "",
         "log_seq": entry.seq,
     }
 

@@ -59,6 +59,7 @@ log_key = Table(
     Column("revoked_ms", BigInteger),
     Column("revoked_by", Text, nullable=False),
     Column("revoked_reason", Text, nullable=False),
+    Column("revoked_code", Text, nullable=False),
     Column("log_seq", BigInteger, nullable=False),
     comment="Keys of logs; from_seq: the first entry that each signs; revoked_ms: from when on it is not trusted.",
 )

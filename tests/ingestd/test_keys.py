@@ -214,7 +214,8 @@ def test_what_cannot_be_approved_is_one_sentence(world, station):
         approve(world, station.request(NEXT))
     approve(world, station.request())
     with pytest.raises(EnrolmentError, match="enrolled already"):
-        approve(world, station.request())
+        world.pipeline.approve(Approval(station.request(), TWO, "12345", "0e" * 32))
+    assert approve(world, station.request()) == approve(world, station.request()), "answered again, said once"
     with pytest.raises(EnrolmentError, match="a later key comes by"):
         approve(world, replace(station.request(NEXT), replaces=None))
     other = FakeStation("station-08", seed=5)

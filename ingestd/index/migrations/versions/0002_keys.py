@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("revoked_ms", sa.BigInteger(), nullable=True),
         sa.Column("revoked_by", sa.Text(), nullable=False),
         sa.Column("revoked_reason", sa.Text(), nullable=False),
+        sa.Column("revoked_code", sa.Text(), nullable=False),
         sa.Column("log_seq", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("log", "keyid", name=op.f("pk_log_key")),
         comment="Keys of logs; from_seq: the first entry that each signs; revoked_ms: from when on it is not trusted.",
@@ -46,7 +47,8 @@ def downgrade() -> None:
 
 
 def _row(log: str, station: str, vkey: str, log_seq: int) -> dict[str, object]:
-    words = dict.fromkeys(("vkey_sm3", "replaces", "fingerprint", "revoked_by", "revoked_reason", "profile"), "")
+    names = ("vkey_sm3", "replaces", "fingerprint", "revoked_reason", "revoked_code", "profile")
+    words = dict.fromkeys(names, "")
     return {
         **words,
         "log": log,
@@ -59,5 +61,6 @@ def _row(log: str, station: str, vkey: str, log_seq: int) -> dict[str, object]:
         "from_seq": 0,
         "from_ms": None,
         "revoked_ms": None,
+        "revoked_by": "[]",
         "log_seq": log_seq,
     }
