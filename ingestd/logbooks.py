@@ -3,21 +3,22 @@
 After any failure the books are closed (``forget``) and opened anew, which is also what a restart does: one way back.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from custody.chain import Entry
 from custody.checkpoint import SignedCheckpoint, cosign
 from custody.envelope import open_envelope, verify
 from custody.errors import EvidenceError
-from custody.keyring import KEYS, LogKeys, open_succession, seal_succession
+from custody.keyring import LogKeys
 from custody.log import Log, LogFiles
 from custody.record import Draft
-from custody.signer import Ed25519Signer, Signer, VerifyKey, verify_key
+from custody.signer import Ed25519Signer, Signer, VerifyKey
 from ingestd.errors import MirrorError, StateError
 from ingestd.verify import Station
+from keystore import KeystoreError, OwnKeys
+from keystore.succession import Holders
 
-Reopen = Callable[[LogKeys], Iterable[Signer]]
-"""Finds those who sign with keys."""
 Files = Callable[[str], LogFiles]
 """The files of a log, by the name of who writes it: a station, or ``centre``."""
 
@@ -32,7 +33,7 @@ class Logbooks:
         stations: Mapping[str, Station],
         files: Files,
         second: Signer | None = None,
-        reopen: Reopen = lambda _keys: (),
+        reopen: Holders = lambda _keys: (),
     ) -> None:
         """``second`` is the SM2 signer of a centre log in profile ``gm``.
 
@@ -40,14 +41,11 @@ class Logbooks:
         handed over to.
         """
         self._origin = origin
-        self._signers = [signer, second] if second else [signer]
-        self._reopen = reopen
         self._files = files
+        self._own = OwnKeys(files("centre"), origin, [signer, second] if second else [signer], reopen)
         self.configured = stations
         self.stations: Mapping[str, Station] = stations
         self.by_log: Mapping[str, Station] = {station.log: station for station in stations.values()}
-        self._known: tuple[bytes, tuple[LogKeys, ...]] = (b"", ())
-        """The file of keys as it was read last."""
         self._centre: Log | None = None
         self._mirrors: dict[str, Log] = {}
         self._damaged: dict[str, MirrorError] = {}
@@ -62,7 +60,8 @@ class Logbooks:
     def centre(self) -> Log:
         """The centre's own log."""
         if self._centre is None:
-            first, *later = self._succession()
+            with _as_state():
+                first, *later = self._own.succession()
             self._centre = self._open("centre", self._origin, first.keys, later)
         return self._centre
 
@@ -76,39 +75,15 @@ class Logbooks:
 
     def hand_over(self, signers: Sequence[Signer]) -> LogKeys:
         """From the next entry on, one that says so, ``signers`` may sign the centre's log; remembered beside it."""
-        keys = LogKeys.of(self._origin, [verify_key(signer) for signer in signers])
-        succession = tuple(dict.fromkeys([*self._succession(), keys]))
-        self._files("centre").put(KEYS, seal_succession(succession, signers))
-        self.centre.approve(succession)
+        with _as_state():
+            keys = self._own.add(signers)
+            self.centre.approve(self._own.succession())
         return keys
 
-    def _succession(self) -> tuple[LogKeys, ...]:
-        """The keys that the centre's log began with, then those that may succeed; the newest must be held here."""
-        data = self._files("centre").get(KEYS)
-        if data is None:
-            return (LogKeys.of(self._origin, [verify_key(signer) for signer in self._signers]),)
-        if data != self._known[0]:
-            try:
-                succession = open_succession(data)
-            except EvidenceError as error:
-                raise StateError(
-                    f"log {self._origin}: its file {KEYS} does not hold ({error.finding}): {error}"
-                ) from error
-            self._holders(succession[-1])
-            self._known = data, succession
-        return self._known[1]
-
-    def _holders(self, wanted: LogKeys) -> list[Signer]:
-        """Who signs with these keys. Raises ``StateError``."""
-        for signers in (self._signers, list(self._reopen(wanted))):
-            if [verify_key(signer) for signer in signers] == [*wanted.keys]:
-                return signers
-        raise StateError(f"log {self._origin}: key {wanted.keyid} is needed, and [keys] names no place that holds it")
-
     def signing(self) -> list[Signer]:
-        """Those whose signatures the centre's log needs now."""
-        self._signers = self._holders(self.centre.history.current)
-        return self._signers
+        """Those whose signatures the centre's log needs now. Raises ``StateError``."""
+        with _as_state():
+            return self._own.signers(self.centre.history.current)
 
     def mirror(self, station: Station) -> Log:
         """Our copy of a station's log. Raises ``MirrorError`` when it is not what the station signed."""
@@ -156,7 +131,8 @@ class Logbooks:
     def refresh(self) -> None:
         """Read what another process wrote since."""
         if self._centre is not None:
-            self._centre.approve(self._succession())
+            with _as_state():
+                self._centre.approve(self._own.succession())
             self._centre.refresh()
 
     def forget(self) -> None:
@@ -164,6 +140,15 @@ class Logbooks:
         self._centre = None
         self._mirrors.clear()
         self._damaged.clear()
+
+
+@contextmanager
+def _as_state() -> Iterator[None]:
+    """Keys that are not there, or a file of keys that does not hold, stop the centre."""
+    try:
+        yield
+    except KeystoreError as error:
+        raise StateError(f"log {error}") from error
 
 
 class Cosigner:

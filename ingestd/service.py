@@ -10,10 +10,9 @@ import structlog
 from sqlalchemy import Engine
 
 from custody.checkpoint import COSIGNATURE, NoteKey
-from custody.errors import CustodyError
 from custody.identifiers import second_origin
-from custody.keyring import KEYS, LogKeys, open_succession
-from custody.signer import Signer, VerifyKey, verify_key
+from custody.keyring import LogKeys
+from custody.signer import Signer, verify_key
 from ingestd.catalogue import Catalogue, load
 from ingestd.config import CENTRE, Config
 from ingestd.errors import ConfigError
@@ -25,7 +24,7 @@ from ingestd.logfiles import PosixLogFiles
 from ingestd.pipeline import Pipeline, Places, Settings
 from ingestd.rules import Policy
 from ingestd.verify import Station
-from keystore import KeyPlaces, KeystoreError
+from keystore import KeyPlaces, KeystoreError, OwnKeys
 from keystore.certificates import check_client, check_custody
 
 _HOUR_MS: Final = 3_600_000
@@ -57,7 +56,7 @@ def build(config: Config) -> Centre:
     catalogue = load_catalogue(config)
     (signer, *second), witness = signers(config), load_signer(config.witness_key)
     _check_apart(config, [signer, *second], witness)
-    certificates(config, verify_key(signer))
+    check_certificates(config)
     places = key_places(config)
     books = Logbooks(
         config.origin,
@@ -109,20 +108,12 @@ def key_places(config: Config) -> KeyPlaces:
 
 
 def centre_keys(config: Config) -> tuple[LogKeys, ...]:
-    """The keys that the centre log began with, then those that may succeed. Raises ``ConfigError``.
-
-    Its file of keys counts because the newest key in it is held here.
-    """
-    data = PosixLogFiles(log_folder(config, CENTRE)).get(KEYS)
+    """The keys that the centre log began with, then those that may succeed. Raises ``ConfigError``."""
+    places, files = key_places(config), PosixLogFiles(log_folder(config, CENTRE))
     try:
-        if data is None:
-            return (LogKeys.of(config.origin, [verify_key(signer) for signer in signers(config)]),)
-        succession = open_succession(data)
-    except CustodyError as error:
-        raise ConfigError(f"{log_folder(config, CENTRE) / KEYS}: {error}") from error
-    if not key_places(config).signers_of(succession[-1].keys):
-        raise ConfigError(f"keys.custody: key {succession[-1].keyid} of {config.origin} is needed")
-    return succession
+        return OwnKeys(files, config.origin, signers(config), lambda keys: places.signers_of(keys.keys)).succession()
+    except KeystoreError as error:
+        raise ConfigError(f"keys.custody: {error}") from error
 
 
 def centre_key(config: Config) -> NoteKey:
@@ -135,11 +126,14 @@ def second_key(config: Config) -> NoteKey | None:
     return centre_keys(config)[0].second
 
 
-def certificates(config: Config, custody: VerifyKey) -> None:
-    """Whether each certificate is one for its place. Raises ``ConfigError``."""
+def check_certificates(config: Config) -> None:
+    """Whether each certificate is one for its place. Raises ``ConfigError``.
+
+    The custody certificate may be of a key that was replaced: a new one is for people to get, and nothing rests on it.
+    """
     try:
         if config.keys.custody_cert is not None:
-            check_custody(config.keys.custody_cert, custody)
+            check_custody(config.keys.custody_cert, [key for keys in centre_keys(config) for key in keys.keys])
         if config.mqtt.cert is not None:
             check_client(config.mqtt.cert)
     except KeystoreError as error:

@@ -16,6 +16,6 @@ administration, are no 密评 (商用密码应用安全性评估) conformity.
 
 from keystore.errors import KeystoreError
 from keystore.opening import SCHEMES, open_signer
-from keystore.succession import KeyPlaces
+from keystore.succession import KeyPlaces, OwnKeys
 
-__all__ = ["SCHEMES", "KeyPlaces", "KeystoreError", "open_signer"]
+__all__ = ["SCHEMES", "KeyPlaces", "KeystoreError", "OwnKeys", "open_signer"]

@@ -5,6 +5,7 @@ extended key usage ``CUSTODY_USAGE``; TLS refuses it. A **client certificate** i
 ``clientAuth``; it vouches for no record. Each is refused in the other's place with one sentence.
 """
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -142,11 +143,11 @@ def usages(certificate: x509.Certificate | x509.CertificateSigningRequest) -> tu
         return None
 
 
-def check_custody(path: Path, key: VerifyKey) -> x509.Certificate:
-    """Whether the certificate at ``path`` is a custody certificate of ``key``. Raises ``KeystoreError``."""
+def check_custody(path: Path, keys: Collection[VerifyKey]) -> x509.Certificate:
+    """Whether the certificate at ``path`` is a custody certificate of one of ``keys``. Raises ``KeystoreError``."""
     certificate = read_certificate(path)
     require_custody(certificate, str(path))
-    if not is_about(certificate, key):
+    if not any(is_about(certificate, key) for key in keys):
         raise KeystoreError(f"{path}: this certificate is about another key than the one that signs the log")
     return certificate
 

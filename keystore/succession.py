@@ -6,11 +6,13 @@ the place of the present one (``settle``), which destroys the old private key: f
 """
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
-from custody.errors import CustodyError
+from custody.errors import CustodyError, EvidenceError
+from custody.keyring import KEYS, LogKeys, open_succession, seal_succession
+from custody.log import LogFiles
 from custody.signer import Signer, VerifyKey, verify_key
 from keystore.errors import KeystoreError
 from keystore.opening import open_signer
@@ -72,6 +74,62 @@ class KeyPlaces:
                 _fsync_dir(present.parent)
                 moved = True
         return moved
+
+
+Holders = Callable[[LogKeys], Sequence[Signer]]
+"""Finds those who sign with keys; fewer when one of them is held nowhere."""
+
+
+class OwnKeys:
+    """The keys of a log that is written here: those it began with, those that may succeed, and who signs now.
+
+    They stand in the log's small file ``keys``, which counts because the newest key in it signed it and is held here.
+    Without the file the log still has the keys it began with, which are those in their places.
+    """
+
+    def __init__(self, files: LogFiles, origin: str, present: Sequence[Signer], holders: Holders) -> None:
+        """``present`` are those in their places, ``holders`` finds others."""
+        self._files = files
+        self._origin = origin
+        self._present = list(present)
+        self._found = self._present
+        """Those who were asked for last."""
+        self._holders = holders
+        self._known: tuple[bytes, tuple[LogKeys, ...]] = (b"", ())
+
+    def succession(self) -> tuple[LogKeys, ...]:
+        """The keys that the log began with, then those that may succeed. Raises ``KeystoreError``."""
+        data = self._files.get(KEYS)
+        if data is None:
+            return (LogKeys.of(self._origin, [verify_key(signer) for signer in self._present]),)
+        if data != self._known[0]:
+            try:
+                succession = open_succession(data)
+            except EvidenceError as error:
+                raise KeystoreError(f"{self._origin}: its file {KEYS} does not hold: {error}") from error
+            self.signers(succession[-1])
+            self._known = data, succession
+        return self._known[1]
+
+    def signers(self, wanted: LogKeys) -> list[Signer]:
+        """Who signs with these keys. Raises ``KeystoreError``."""
+        known = [one for one in (self._found, self._present) if _are(one, wanted)]
+        found = known[0] if known else list(self._holders(wanted))
+        if _are(found, wanted):
+            self._found = found
+            return found
+        raise KeystoreError(f"{self._origin}: key {wanted.keyid} is needed, and [keys] names no place that holds it")
+
+    def add(self, signers: Sequence[Signer]) -> LogKeys:
+        """Remember that ``signers`` may succeed, durably; the log itself has still to say that they do."""
+        keys = LogKeys.of(self._origin, [verify_key(signer) for signer in signers])
+        succession = tuple(dict.fromkeys([*self.succession(), keys]))
+        self._files.put(KEYS, seal_succession(succession, signers))
+        return keys
+
+
+def _are(signers: Sequence[Signer], wanted: LogKeys) -> bool:
+    return [verify_key(signer) for signer in signers] == [*wanted.keys]
 
 
 def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:

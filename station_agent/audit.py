@@ -19,6 +19,7 @@ from typing import Final
 from custody.checkpoint import NoteKey, SignedCheckpoint, parse_note
 from custody.errors import CheckpointError, EvidenceError
 from custody.index import OwnIndex
+from custody.keyring import LogKeys
 from custody.layout import is_store_name, proxy_name
 from custody.log import Log, LogFiles
 from custody.record import Record
@@ -70,23 +71,25 @@ def verify_log(  # noqa: PLR0913  # what is checked, and whom to believe
     journal: Path | None = None,
     witness: NoteKey | None = None,
     second: VerifyKey | None = None,
+    successors: Sequence[LogKeys] = (),
 ) -> Report:
     """Check log and spool. Findings are reported, not raised; errors of the medium are raised.
 
-    ``second`` is the SM2 key of a log in profile ``gm``.
+    ``key`` signed the first entry and ``successors`` may have followed it; ``second`` is the SM2 key of a log in
+    profile ``gm``.
 
     The order matters beside a running station: what is in the spool first, what the journal knows second, the log last.
     """
     present = set(_names(spool))
     memory = remembered(journal) if journal else Remembered()
     try:
-        log = Log(files, origin, [key, second] if second else [key])
+        log = Log(files, origin, [key, second] if second else [key], successors)
         verdicts = dict(_verdicts(log, spool))
     except EvidenceError as error:
         return Report(0, "", 0, 0, {}, ((Finding(error.finding), str(error)),))
     findings = [
         *_of_log(log, verdicts),
-        *_of_memory(log, memory, [NoteKey(origin, key), *([witness] if witness else [])]),
+        *_of_memory(log, memory, witness),
     ]
     strays = present - verdicts.keys() - memory.unfinished - {_proxy_of(parent) for parent in memory.deriving}
     verdicts |= dict.fromkeys(sorted(strays), Verdict.UNRECORDED)
@@ -129,7 +132,7 @@ def _of_log(log: Log, verdicts: Mapping[str, Verdict]) -> Iterator[tuple[Finding
         yield Finding.LOG_TRUNCATED, f"{log.origin}: no checkpoint over {log.size} entries: there may have been more"
 
 
-def _of_memory(log: Log, memory: Remembered, keys: Sequence[NoteKey]) -> Iterator[tuple[Finding, str]]:
+def _of_memory(log: Log, memory: Remembered, witness: NoteKey | None) -> Iterator[tuple[Finding, str]]:
     """The log against what was known of it when it was whole."""
     if memory.applied > log.size:
         yield Finding.LOG_TRUNCATED, f"{log.origin}: {log.size} entries, the journal knows {memory.applied}"
@@ -140,13 +143,15 @@ def _of_memory(log: Log, memory: Remembered, keys: Sequence[NoteKey]) -> Iterato
         yield Finding(finding), f"the centre's last answer: {why}"
     if memory.cosigned:
         try:
-            _check_cosigned(log, parse_note(memory.cosigned), keys)
+            _check_cosigned(log, parse_note(memory.cosigned), witness)
         except EvidenceError as error:
             yield Finding(error.finding), f"{log.origin}: what the centre signed: {error}"
 
 
-def _check_cosigned(log: Log, note: SignedCheckpoint, keys: Sequence[NoteKey]) -> None:
-    signed, checkpoint = note.verify(keys), note.checkpoint
+def _check_cosigned(log: Log, note: SignedCheckpoint, witness: NoteKey | None) -> None:
+    checkpoint = note.checkpoint
+    keys = [*(keys.note for keys in log.history.of_checkpoint(checkpoint.size)), *([witness] if witness else [])]
+    signed = note.verify(keys)
     if missing := [key.name for key in keys if key.name not in signed]:
         raise CheckpointError(f"{missing[0]} did not sign", "key-unknown")
     if checkpoint.size > log.size:

@@ -22,18 +22,18 @@ from rich.text import Text
 
 from custody.checkpoint import NoteKey
 from custody.errors import CustodyError, EvidenceError
-from custody.identifiers import second_origin
-from custody.signer import verify_key
 from custody.verdicts import Outcome
+from station_agent import enrolment
 from station_agent.audit import NoLog, verify_log
 from station_agent.clock import SystemClock
 from station_agent.config import FILE_NAME, Config, load
-from station_agent.errors import AgentError, ConfigError, KeyFileError
+from station_agent.durable import replace_file
+from station_agent.errors import AgentError, ConfigError, JournalError, KeyFileError
 from station_agent.journal import Journal
 from station_agent.logfiles import ENTRIES, AuditedLogFiles
 from station_agent.publish import rewind
 from station_agent.seal import new_id
-from station_agent.service import TOOLS, broker_of, ingest_folder, opened, signers_of
+from station_agent.service import TOOLS, broker_of, ingest_folder, opened
 from station_agent.service import run as run_service
 from station_agent.status import Board, CentreLink, LogHead, Status, status_of, summary_line
 from station_agent.store import EvidenceStore
@@ -124,10 +124,12 @@ def verify(
 ) -> None:
     """Check the station log and every sealed file in the spool; exit 0 right, 1 not as recorded, 2 nothing checked."""
     settings = _config(config, data_dir)
-    key, *second = (verify_key(signer) for signer in signers_of(settings))
+    first, *later = enrolment.succession_of(settings)
     witness = NoteKey.parse(settings.keys.witness)
     files = AuditedLogFiles(settings.log) if (settings.log / ENTRIES).is_file() else NoLog()
-    report = verify_log(files, settings.origin, key, settings.spool, settings.journal, witness, *second)
+    second = first.second.key if first.second else None
+    place = settings.spool, settings.journal, witness
+    report = verify_log(files, settings.origin, first.note.key, *place, second, later)
     block = report.block()
     words = ", ".join(f"{word} {count}" for word, count in dict(block["files"]).items())  # type: ignore[call-overload]  # our own block
     lines = [f"{settings.origin}: {report.entries} entries; files: {words}"]
@@ -149,6 +151,42 @@ def resend(
     _print({"entries": count}, as_json, f"{count} entries wait to be sent again")
 
 
+AcceptOption = Annotated[Path | None, typer.Option("--accept", metavar="FILE", help="the centre's answer")]
+OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="where the request goes")]
+
+
+@app.command()
+def enrol(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    out: OutOption = None,
+    accept: AcceptOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+) -> None:
+    """Make this station's keys and ask the centre to let them in; with --accept take in its answer."""
+    settings = _config(config, data_dir)
+    if accept is not None:
+        _accept(settings, accept, as_json=as_json)
+    else:
+        _asked(settings, enrolment.enrol(settings, SystemClock().now().utc_ms), out, as_json=as_json)
+
+
+@app.command()
+def rotate(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    out: OutOption = None,
+    accept: AcceptOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+) -> None:
+    """Make the next key and ask the centre to let it follow; with --accept it takes over from the old one."""
+    settings = _config(config, data_dir)
+    if accept is not None:
+        _accept(settings, accept, as_json=as_json)
+    else:
+        _asked(settings, enrolment.rotate(settings, SystemClock().now().utc_ms), out, as_json=as_json)
+
+
 @app.command()
 def doctor(
     config: ConfigOption = None,
@@ -162,6 +200,45 @@ def doctor(
     lines = [f"{'ok  ' if r['ok'] else 'FAIL'} {name}: {r['detail']}" for name, r in results.items()]
     _print({"ok": healthy, "checks": results}, as_json, "\n".join(lines))
     raise typer.Exit(0 if healthy else 1)
+
+
+def _asked(settings: Config, asked: enrolment.Asked, out: Path | None, *, as_json: bool) -> None:
+    """The request goes to a file that is carried to the centre; its fingerprint is read to two people there."""
+    path = out or settings.enrolment / enrolment.REQUEST
+    if out is not None:
+        try:
+            replace_file(out.absolute(), asked.data)
+        except OSError as error:
+            raise ConfigError(f"{out}: cannot be written: {error.strerror}") from error
+    vkeys = [key.vkey() for key in asked.keys.note_keys]
+    facts = {"request": str(path), "fingerprint": asked.fingerprint, "keyid": asked.keys.keyid, "vkeys": vkeys}
+    lines = [
+        f"request 登记申请: {path}",
+        f"指纹（请向中心两名批准人逐组念出）: {asked.fingerprint}",
+        f"fingerprint (read it group by group to the two people who approve): {asked.fingerprint}",
+        *(f"vkey: {vkey}" for vkey in vkeys),
+    ]
+    _print(facts, as_json, "\n".join(lines))
+
+
+def _accept(settings: Config, answer: Path, *, as_json: bool) -> None:
+    """Taken in at once when the station does not run; a running one does it by itself."""
+    try:
+        data = answer.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{answer}: cannot be read: {error.strerror}") from error
+    keys = enrolment.accept(settings, data)
+    try:
+        with opened(settings, threading.Event(), patient=False):
+            done = True
+    except JournalError:
+        done = False  # the station runs and holds its folder
+    words = (
+        "in force 已生效"
+        if done
+        else "taken in; the running station goes over to it within a minute 运行中的采集站将自动启用"
+    )
+    _print({"keyid": keys.keyid, "done": "yes" if done else "no"}, as_json, f"key {keys.keyid}: {words}")
 
 
 def _config(config: Path | None, data_dir: Path | None) -> Config:
@@ -198,9 +275,18 @@ def _remembered_status(settings: Config) -> Status:
     try:
         head = LogHead(settings.origin, journal.applied, "")
         link = CentreLink(online=False, since_ms=0)
-        return status_of(settings.station.id, "stopped", Board(sorted(settings.bay_patterns)), journal, head, link)
+        told = status_of(settings.station.id, "stopped", Board(sorted(settings.bay_patterns)), journal, head, link)
+        return {**told, "keys": _remembered_keys(settings)}
     finally:
         journal.close()
+
+
+def _remembered_keys(settings: Config) -> list[dict[str, Any]]:
+    """What is known of the keys; a key that cannot be opened now hides nothing else of the status."""
+    try:
+        return enrolment.described(settings, enrolment.history_of(settings))
+    except (AgentError, CustodyError) as error:
+        return [{"use": "custody", "keyid": None, "problem": str(error)}]
 
 
 def _print_status(facts: Status) -> None:
@@ -215,6 +301,8 @@ def _print_status(facts: Status) -> None:
     console.print(table)
     waiting = ", ".join(f"{name} {count}" for name, count in facts["waiting"].items())
     console.print(f"centre {'online' if centre['online'] else 'offline'}; waiting: {waiting}", highlight=False)
+    for key in facts.get("keys", []):
+        console.print("key " + ", ".join(f"{n} {v}" for n, v in key.items() if v is not None), highlight=False)
     for trouble in facts.get("troubles", []):
         console.print(
             _printable(f"{trouble['job']} {trouble['object']}: {trouble['reason']}"), highlight=False, markup=False
@@ -226,6 +314,7 @@ def _checks(settings: Config) -> dict[str, Callable[[], str]]:
         **TOOLS,
         "udev": _udev,
         "key": lambda: _key(settings),
+        "certificates": lambda: enrolment.check_places(settings, enrolment.history_of(settings)),
         "spool": lambda: _writable(settings.paths.data),
         "store": lambda: _store(settings.store_url),
         "broker": lambda: _broker(settings),
@@ -250,9 +339,10 @@ def _key(settings: Config) -> str:
     """The vkeys are what the centre needs to enrol this station."""
     place = settings.keys.custody
     about = f"{place.name}, mode {stat.S_IMODE(place.stat().st_mode):04o}" if isinstance(place, Path) else place
-    origins = settings.origin, second_origin(settings.origin)
-    vkeys = [NoteKey(*pair).vkey() for pair in zip(origins, map(verify_key, signers_of(settings)), strict=False)]
-    return f"{about}, vkey {' and '.join(vkeys)}"
+    history = enrolment.history_of(settings)
+    vkeys = [key.vkey() for key in history.current.note_keys]
+    began = f", the log began with key {history.at(0).keyid}" if len(history.spans) > 1 else ""
+    return f"{about}, vkey {' and '.join(vkeys)}{began}"
 
 
 def _writable(folder: Path) -> str:

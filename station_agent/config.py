@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from custody.checkpoint import COSIGNATURE, NoteKey
 from custody.errors import CustodyError
@@ -57,6 +66,14 @@ def _vkey(text: str) -> str:
     return text
 
 
+def _vkeys(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_vkey(text) for text in texts)
+
+
+def _one_or_more(value: object) -> object:
+    return ((value,) if value else ()) if isinstance(value, str) else value
+
+
 def _witness(text: str) -> str:
     if not text or NoteKey.parse(_vkey(text)).kind != COSIGNATURE:
         raise ValueError("the vkey of the centre's witness (a cosigner, type 04) is needed")
@@ -74,6 +91,8 @@ def _key_place(place: Path | str, info: ValidationInfo) -> Path | str:
 PlacedPath = Annotated[Path, AfterValidator(_placed)]
 KeyPlace = Annotated[Path | str, AfterValidator(_key_place)]
 """Where a private key lives: a path, or ``credential:…``, ``pkcs11:…``, ``tpm2:…`` (docs/keys.md)."""
+Vkeys = Annotated[tuple[str, ...], BeforeValidator(_one_or_more), AfterValidator(_vkeys)]
+"""One vkey, or a list of them."""
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -111,10 +130,18 @@ class Keys(_Section):
     """PEM (PKCS 8) Ed25519 private key that signs the log; mode 0600. In profile ``p256`` a key on P-256."""
     sm2: KeyPlace | None = None
     """The SM2 private key that signs too, in profile ``gm`` and only there."""
-    centre: Annotated[str, AfterValidator(_vkey)] = ""
-    """vkey of the centre log: receipts count only when this key signed them."""
-    centre_sm3: Annotated[str, AfterValidator(_vkey)] = ""
-    """vkey of the centre log's second note when that log is of profile ``gm``: receipts then need its signature too."""
+    custody_next: KeyPlace | None = None
+    """Where the next key lives when ``station-agent rotate`` makes or finds it; default ``<custody>.next.pem``."""
+    sm2_next: KeyPlace | None = None
+    """The same for the SM2 key."""
+    custody_cert: PlacedPath | None = None
+    """Certificate of the custody key, if the agency issues any: ``enrol --accept`` puts it there."""
+    centre: Vkeys = ()
+    """vkey of the centre log: receipts count only when this key signed them. A list once the centre went over to
+    another key: the first one, then those that followed."""
+    centre_sm3: Vkeys = ()
+    """vkeys of the centre log's second note, in the same order, when that log is of profile ``gm``: receipts then need
+    its signature too."""
     witness: Annotated[str, AfterValidator(_witness)]
     """vkey of the centre's witness: only its cosignature over our checkpoint lets entries leave the outbox."""
 
@@ -226,6 +253,26 @@ class Config(_Section):
     def bay_patterns(self) -> dict[int, str]:
         """Bay number → pattern on ``ID_PATH``."""
         return {int(number): pattern for number, pattern in self.bays.items()}
+
+    @property
+    def custody_cert(self) -> Path:
+        """Where the certificate of the custody key is put."""
+        return self.keys.custody_cert or self.paths.data / "keys" / "custody.crt"
+
+    @property
+    def mqtt_cert(self) -> Path:
+        """Where the certificate of the connection is put."""
+        return self.mqtt.cert or self.paths.data / "keys" / "mqtt.crt"
+
+    @property
+    def mqtt_key(self) -> Path:
+        """The key of the connection, a file that TLS can read; never the custody key."""
+        return self.mqtt.key or self.paths.data / "keys" / "mqtt.pem"
+
+    @property
+    def enrolment(self) -> Path:
+        """Folder of the request that waits for its answer, and of an answer that is being carried out."""
+        return self.paths.data / "enrolment"
 
     @property
     def spool(self) -> Path:

@@ -25,6 +25,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from custody import topics
 from custody.checkpoint import Checkpoint, NoteKey, SignedCheckpoint, parse_note
 from custody.errors import EvidenceError
+from custody.keyring import LogKeys
 from custody.messages import MAX_ENTRIES, MAX_MESSAGE_BYTES, Receipts, Records, decode_receipts
 from custody.receipt import covers, read_receipt
 from station_agent.errors import BrokerError
@@ -55,11 +56,17 @@ _log = structlog.get_logger(__name__)
 class Trust:
     """Whose word counts. Without a witness no checkpoint is believed: our own signature comes back from any broker."""
 
-    station: NoteKey
     centre: NoteKey | None
     witness: NoteKey | None
     centre_second: NoteKey | None = None
     """The SM2 key of a centre log in profile ``gm``: receipts need its signature too."""
+    centre_later: tuple[LogKeys, ...] = ()
+    """Keys that followed in the centre log, as the station was told of them."""
+
+    @property
+    def centres(self) -> list[LogKeys]:
+        """Whose receipts count."""
+        return [LogKeys(self.centre, self.centre_second), *self.centre_later] if self.centre else []
 
 
 class Outbox:
@@ -125,8 +132,9 @@ class Outbox:
 
     def _signed_s(self, note: SignedCheckpoint, witness: NoteKey) -> int:
         """When the witness signed, in seconds. Our own signature is needed too: it proves that it is our checkpoint."""
-        signed = note.verify([self._trust.station, witness])
-        if note.checkpoint.origin != self._seal.origin or not {self._trust.station.name, witness.name} <= set(signed):
+        own = [keys.note for keys in self._seal.history.of_checkpoint(note.checkpoint.size)]
+        signed = note.verify([*own, witness])
+        if note.checkpoint.origin != self._seal.origin or not {self._seal.origin, witness.name} <= set(signed):
             raise EvidenceError(
                 f"a checkpoint of {note.checkpoint.origin} without the signatures it needs", "key-unknown"
             )
@@ -167,7 +175,7 @@ class Outbox:
 
     def _take_checkpoint(self, note: SignedCheckpoint, centre: NoteKey) -> None:
         """The newest one that verified; entries written from now on say that they were written after it."""
-        note.verify([centre])
+        note.verify([keys.note for keys in self._trust.centres])
         seen, known = note.checkpoint, self._seal.centre_seen
         if seen.origin != centre.name:
             raise EvidenceError(f"a checkpoint of {seen.origin} is none of {centre.name}", "log-forked")
@@ -188,8 +196,7 @@ class Outbox:
                 yield error
 
     def _take_receipt(self, entry: bytes, centre: NoteKey) -> None:
-        second = self._trust.centre_second
-        receipt = read_receipt(entry, centre.name, [centre.key, *([second.key] if second else [])])
+        receipt = read_receipt(entry, centre.name, [key for keys in self._trust.centres for key in keys.keys])
         if not self._journal.knows(receipt.object_id):
             return
         clip = self._journal.clip(receipt.object_id)

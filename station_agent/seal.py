@@ -19,9 +19,12 @@ from custody.chain import Entry
 from custody.checkpoint import Checkpoint, SignedCheckpoint
 from custody.errors import ContractError, CustodyError
 from custody.identifiers import station_of, uuid7
+from custody.keyring import ENROLLED, KeyHistory
 from custody.log import Log, LogFiles
 from custody.record import Draft, compose
-from custody.signer import Signer, verify_key
+from custody.signer import Signer
+from keystore import OwnKeys
+from keystore.succession import Holders
 from station_agent.errors import AgentError, JournalError, LogFilesError
 from station_agent.journal import Journal
 from station_agent.ports import Clock
@@ -74,12 +77,14 @@ class Seal:
         clock: Clock,
         journal: Journal,
         second: Signer | None = None,
+        holders: Holders = lambda _keys: (),
     ) -> None:
         """Open the log and bring the journal up to it. Raises ``EvidenceError`` for a log that contradicts itself.
 
-        ``second`` is the SM2 signer of a log in profile ``gm``.
+        ``second`` is the SM2 signer of a log in profile ``gm``; ``holders`` finds those that the log has gone over to,
+        or ``KeystoreError`` is raised.
         """
-        self._signers = [signer, second] if second else [signer]
+        self._own = OwnKeys(files, origin, [signer, second] if second else [signer], holders)
         self._clock = clock
         self._journal = journal
         self._waiting: list[_Request] = []
@@ -87,7 +92,9 @@ class Seal:
         self._writer = threading.Lock()
         self._broken = ""
         self._centre_seen = _remembered(journal.fact(_SEEN))
-        self._log = Log(files, origin, [verify_key(one) for one in self._signers])
+        first, *later = self._own.succession()
+        self._log = Log(files, origin, first.keys, later)
+        self._signers = self._own.signers(self._log.history.current)
         self._replay()
         if self._log.torn_bytes:
             self.append("log.recovered", {"reason": f"half an entry of {self._log.torn_bytes} bytes was cut off"})
@@ -101,6 +108,24 @@ class Seal:
     def size(self) -> int:
         """Number of durable entries."""
         return self._log.size
+
+    @property
+    def history(self) -> KeyHistory:
+        """Whose keys signed what so far, and whose sign now."""
+        return self._log.history
+
+    def hand_over(self, signers: Sequence[Signer], body: JsonObject) -> None:
+        """The keys of now sign that ``signers`` follow; from the next entry on those sign. Durable when this returns.
+
+        After a crash the log says which of the two it was.
+        """
+        with self._writer:
+            self._check()
+            keys = self._own.add(signers)
+            self._log.approve(self._own.succession())
+            draft = self._draft(ENROLLED, {"key": keys.block(), "replaces": self.history.current.block(), **body})
+            self._write([draft])
+            self._signers = self._own.signers(self.history.current)
 
     @property
     def root(self) -> str:
@@ -176,17 +201,21 @@ class Seal:
         with self._waiting_lock:
             requests, self._waiting = self._waiting, []
         self._check()
+        entries = self._write([draft for request in requests for draft in request.drafts])
+        for request in requests:
+            request.entries, entries = entries[: len(request.drafts)], entries[len(request.drafts) :]
+            request.done = True
+
+    def _write(self, drafts: Sequence[Draft]) -> list[Entry]:
         try:
-            entries = self._log.append([draft for request in requests for draft in request.drafts], self._signers)
+            entries = self._log.append(drafts, self._signers)
             self._journal.remember(entries)
         except OSError as error:
             raise self._break(error) from error
         except (AgentError, CustodyError) as error:
             self._broken = str(error)
             raise
-        for request in requests:
-            request.entries, entries = entries[: len(request.drafts)], entries[len(request.drafts) :]
-            request.done = True
+        return entries
 
     def _check(self) -> None:
         if self._broken:

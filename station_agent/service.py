@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,10 +19,10 @@ import uvicorn
 
 from custody.canonical import JsonObject
 from custody.checkpoint import NoteKey
-from custody.errors import CustodyError
 from custody.profile import Profile
-from custody.signer import Signer, verify_key
-from station_agent import recorders
+from custody.signer import Signer
+from keystore import KeystoreError
+from station_agent import enrolment, recorders
 from station_agent.bays import BayMap
 from station_agent.clock import SystemClock, measure_offset
 from station_agent.config import Config
@@ -31,7 +31,8 @@ from station_agent.detect import Detector, require_same, still_unformatted
 from station_agent.docking import Docking
 from station_agent.dropfolder import DropFolder, Statement, read_statement
 from station_agent.durable import make_dirs
-from station_agent.errors import ConfigError, JournalError
+from station_agent.enrolment import key_places
+from station_agent.errors import JournalError, KeyFileError
 from station_agent.followup import FollowUp, Media
 from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD, Journal
 from station_agent.keys import open_signers
@@ -94,7 +95,7 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
         clock = SystemClock()
         journal = Journal(config.journal, config.origin, lambda: new_id(clock.now().utc_ms))
         stack.callback(journal.close)
-        seal = Seal(PosixLogFiles(config.log), config.origin, signers[0], clock, journal, *signers[1:])
+        seal = _seal(config, signers, clock, journal)
         board = Board(sorted(config.bay_patterns))
         pipeline = Pipeline(
             clock,
@@ -111,6 +112,8 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
             trust_names=config.recorders.trust_names,
         )
         pipeline.recover()
+        enrolment.take_over(config, seal)
+        enrolment.check_places(config, seal.history)
         media = stack.enter_context(_media(config))
         followup = FollowUp(clock, journal, seal, media, _LateStore(config.store_url), config.spool)
         yield Rooms(config, clock, journal, seal, pipeline, board, followup, stop)
@@ -161,6 +164,7 @@ class _Running:
     def _checkpoints(self) -> None:
         while not self._stop.wait(CHECKPOINT_EVERY_S):
             self._rooms.seal.checkpoint()
+            enrolment.take_over(self._config, self._rooms.seal)
 
     def _detect(self) -> None:
         bays = BayMap(self._config.bay_patterns)
@@ -201,9 +205,10 @@ class _Running:
         seal = self._rooms.seal
         state = "stopping" if self._stop.is_set() else "running"
         head = LogHead(seal.origin, seal.size, seal.root)
-        return status_of(
+        told = status_of(
             self._config.station.id, state, self._rooms.board, self._rooms.journal, head, self._publisher.link
         )
+        return {**told, "keys": enrolment.described(self._config, seal.history)}
 
 
 class _ThreadServer(uvicorn.Server):
@@ -248,20 +253,27 @@ def notify(message: str) -> None:
 
 
 def signers_of(config: Config) -> list[Signer]:
-    """Who signs this station's log: one signer, in profile ``gm`` two. Raises ``KeyFileError``."""
+    """Who holds the keys in their places of now: one signer, in profile ``gm`` two. Raises ``KeyFileError``."""
     return open_signers(config.station.profile, config.keys.custody, config.keys.sm2)
+
+
+def _seal(config: Config, signers: Sequence[Signer], clock: SystemClock, journal: Journal) -> Seal:
+    places = key_places(config)
+    second, files = (signers[1] if signers[1:] else None), PosixLogFiles(config.log)
+    try:
+        holders = lambda keys: places.signers_of(keys.keys)  # noqa: E731  # said where it is used
+        return Seal(files, config.origin, signers[0], clock, journal, second, holders)
+    except KeystoreError as error:
+        raise KeyFileError(str(error)) from error
 
 
 def trust_of(config: Config) -> Trust:
     """Whose signatures this station believes. Raises ``ConfigError``."""
-    signer = signers_of(config)[0]
-    try:
-        centre = NoteKey.parse(config.keys.centre) if config.keys.centre else None
-        witness = NoteKey.parse(config.keys.witness) if config.keys.witness else None
-        second = NoteKey.parse(config.keys.centre_sm3) if config.keys.centre_sm3 else None
-    except CustodyError as error:
-        raise ConfigError(f"keys: {error}") from error
-    return Trust(NoteKey(config.origin, verify_key(signer)), centre, witness, second)
+    centres = enrolment.centre_keys(config)
+    witness = NoteKey.parse(config.keys.witness) if config.keys.witness else None
+    if not centres:
+        return Trust(None, witness)
+    return Trust(centres[0].note, witness, centres[0].second, centres[1:])
 
 
 def broker_of(config: Config) -> Broker:

@@ -9,6 +9,7 @@ from custody.canonical import JsonObject, JsonValue
 from custody.enrolment import Enrolment
 from custody.keyring import ENROLLED
 from custody.signer import VerifyKey
+from ingestd.enrolment.standing import keys_of
 from ingestd.errors import EnrolmentError
 from ingestd.index.rows import Row
 
@@ -103,9 +104,9 @@ def revocation_of(asked: Revocation, known: Sequence[Row]) -> tuple[Row, JsonObj
 
 def _check_new(enrolment: Enrolment, known: Sequence[Row]) -> None:
     """New keys are nobody's; a first one is of a log nobody has, a later one replaces the one that signs now."""
-    vkeys = {key.vkey().rpartition("+")[2]: key for key in enrolment.keys.note_keys}
+    new = {*enrolment.keys.keys}
     for row in known:
-        if {row["vkey"].rpartition("+")[2], row["vkey_sm3"].rpartition("+")[2]} & vkeys.keys():
+        if new & {*keys_of(row).keys}:
             raise EnrolmentError(f"key {row['keyid']} is enrolled already, for {row['log']} 该密钥已登记")
     mine = [row for row in known if row["log"] == enrolment.log]
     if enrolment.replaces is None:

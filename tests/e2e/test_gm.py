@@ -37,7 +37,6 @@ def test_a_clip_goes_from_a_gm_station_to_a_gm_centre_and_its_receipt_comes_back
     world = World(tmp_path / "centre", f"sqlite:///{tmp_path / 'i.db'}", [Enrolled(keys)], second=second).started()  # type: ignore[list-item]  # a name and keys are all it needs
     centre = [SIGNER.verify_key(), verify_key(second)]
     trust = Trust(
-        NoteKey(ORIGIN, keys[0]),
         NoteKey(CENTRE, centre[0]),
         NoteKey(f"{CENTRE}-witness", WITNESS.verify_key(), COSIGNATURE),
         NoteKey(second_origin(CENTRE), centre[1]),

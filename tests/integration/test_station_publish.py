@@ -11,13 +11,12 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from custody import topics
-from custody.checkpoint import NoteKey
 from station_agent.clock import SystemClock
 from station_agent.errors import BrokerError
 from station_agent.publish import Broker, Outbox, Publisher, Trust
 from tests.conftest import STATION
 from tests.fakes.station_centre import CENTRE_KEY, WITNESS_KEY, FakeCentre
-from tests.fakes.station_world import ORIGIN, SIGNER, Station, World
+from tests.fakes.station_world import Station, World
 from tests.rig.broker import CENTRE, free_port
 from tests.rig.broker import Broker as Mosquitto
 
@@ -43,7 +42,7 @@ def wait_for(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
 
 @contextmanager
 def publishing(station: Station, broker: Mosquitto) -> Iterator[Publisher]:
-    trust = Trust(NoteKey(ORIGIN, SIGNER.verify_key()), CENTRE_KEY, WITNESS_KEY)
+    trust = Trust(CENTRE_KEY, WITNESS_KEY)
     outbox = Outbox(station.world.clock, station.journal, station.seal, trust, RESEND_S)
     mine = broker.pki.client(STATION)
     publisher = Publisher(

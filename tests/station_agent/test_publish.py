@@ -17,7 +17,7 @@ from tests.fakes.station_centre import CENTRE_KEY, CENTRE_LOG, WITNESS_KEY, WITN
 from tests.fakes.station_world import CENTRE, ORIGIN, SIGNER, START_MS, WITNESS, Station, World
 
 RESEND_S = 30.0
-TRUST = Trust(NoteKey(ORIGIN, SIGNER.verify_key()), CENTRE_KEY, WITNESS_KEY)
+TRUST = Trust(CENTRE_KEY, WITNESS_KEY)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_an_upload_brings_the_next_try_forward(station):
 
 
 def test_a_cosignature_by_somebody_else_settles_nothing(station):
-    stranger = Trust(TRUST.station, CENTRE_KEY, NoteKey(WITNESS_KEY.name, SIGNER.verify_key(), 4))
+    stranger = Trust(CENTRE_KEY, NoteKey(WITNESS_KEY.name, SIGNER.verify_key(), 4))
     centre, outbox = FakeCentre(), outbox_of(station, stranger)
     centre.give_receipts = False
     [answer] = send(outbox, centre)
@@ -98,7 +98,7 @@ def test_a_cosignature_by_somebody_else_settles_nothing(station):
 
 
 def test_a_receipt_by_somebody_else_lets_nothing_go(station):
-    stranger = Trust(TRUST.station, NoteKey(CENTRE_KEY.name, SIGNER.verify_key()), WITNESS_KEY)
+    stranger = Trust(NoteKey(CENTRE_KEY.name, SIGNER.verify_key()), WITNESS_KEY)
     [answer] = send(outbox := outbox_of(station, stranger), FakeCentre())
     with pytest.raises(EvidenceError):
         outbox.answered(answer)
@@ -108,7 +108,7 @@ def test_a_receipt_by_somebody_else_lets_nothing_go(station):
 def test_a_centre_of_profile_gm_must_sign_its_receipts_twice(station):
     sm2 = Sm2Signer.generate()
     second = NoteKey(second_origin(CENTRE_KEY.name), verify_key(sm2))
-    centre, outbox = FakeCentre(), outbox_of(station, Trust(TRUST.station, CENTRE_KEY, WITNESS_KEY, second))
+    centre, outbox = FakeCentre(), outbox_of(station, Trust(CENTRE_KEY, WITNESS_KEY, second))
     [answer] = send(outbox, centre)
     with pytest.raises(EvidenceError, match="sm2-sm3"):
         outbox.answered(answer)
@@ -164,7 +164,7 @@ def test_the_whole_log_is_put_into_the_outbox_again_page_by_page(station, monkey
 
 
 def test_without_a_witness_the_echo_of_our_own_checkpoint_settles_nothing(station):
-    outbox = outbox_of(station, Trust(TRUST.station, CENTRE_KEY, None))
+    outbox = outbox_of(station, Trust(CENTRE_KEY, None))
     note = station.seal.checkpoint().note
     outbox.answered(Receipts(ORIGIN, station.seal.size, (), note).encode())
     assert station.journal.waiting().outbox == station.seal.size
