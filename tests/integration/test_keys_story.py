@@ -18,7 +18,7 @@ from custody.keyring import ENROLLED
 from custody.signer import verify_key
 from ingestd import cli as centre_cli
 from ingestd import config as centre_config
-from ingestd import service as centre_service
+from ingestd import serve as centre_service
 from ingestd.errors import CentreError
 from keystore import open_signer
 from station_agent import cli as station_cli
