@@ -32,7 +32,12 @@ def put(folder: Path, lines: Iterable[bytes]) -> None:
 
 
 def records(folder: Path) -> list[Record]:
-    return [dict(parse_object(open_envelope(line).payload)) for line in entries(folder)]
+    return [record(line) for line in entries(folder)]
+
+
+def record(entry: bytes) -> Record:
+    """What an entry says, whoever signed it."""
+    return dict(parse_object(open_envelope(entry).payload))
 
 
 def stored(folder: Path) -> list[Record]:
@@ -78,19 +83,20 @@ def forging(path: str, content: bytes) -> Edit:
 
     def edit(found: list[Record]) -> list[Record]:
         [told] = [one for one in found if one["event"] == "ingest.copied" and one["source"]["path"] == path]
-        return [{**one, **_forged(one, content)} if _is_about(one, told["object"]["id"]) else one for one in found]
+        return [{**one, **_forged(one, content)} if is_about(one, told["object"]["id"]) else one for one in found]
 
     return edit
 
 
-def _is_about(record: Any, object_id: str) -> bool:
-    return isinstance(record.get("object"), dict) and record["object"]["id"] == object_id
+def is_about(told: Any, object_id: str) -> bool:
+    """Whether it tells of this object."""
+    return isinstance(told.get("object"), dict) and told["object"]["id"] == object_id
 
 
-def _forged(record: Any, content: bytes) -> dict[str, Any]:
+def _forged(told: Any, content: bytes) -> dict[str, Any]:
     sha256 = hashlib.sha256(content).hexdigest()
-    stored = {**record["object"], "size": len(content), "digests": {"sha256": sha256}}
-    copy = {"copy": {**record["copy"], "reread_sha256": sha256}} if "copy" in record else {}
+    stored = {**told["object"], "size": len(content), "digests": {"sha256": sha256}}
+    copy = {"copy": {**told["copy"], "reread_sha256": sha256}} if "copy" in told else {}
     return {"object": stored, **copy}
 
 

@@ -1,5 +1,6 @@
 """Attacks beyond the table: whoever looks for a false OK, or for a way to lose a clip without anybody noticing."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,13 +12,16 @@ import pytest
 from custody.canonical import canonical_bytes
 from custody.envelope import seal
 from custody.errors import EvidenceError
+from custody.merkle import leaf_hash
 from custody.messages import Receipts, Records
 from custody.signer import Ed25519Signer
+from ingestd.audit import verify_bundle
 from ingestd.errors import StateError
 from ingestd.pipeline import Received
 from tests.attacks import insider
 from tests.attacks.house import ORIGIN, STATION, House, found, run
 from tests.conftest import ROOT
+from tests.fakes.bundle_forger import resign
 
 
 def restore(folder: Path, backup: Path) -> None:
@@ -328,3 +332,48 @@ def test_two_proxies_swapped(house):
     done = house.audit()
 
     assert (done.code, done.words, done.facts["proxies"]["failed"]) == (1, {"failed"}, 2)
+
+
+def test_a_bundle_from_which_a_clip_was_taken_out(bundle, policy, built):
+    """By one who can sign it anew: the centre log tells of another manifest, and that entry goes with the bundle."""
+    [first, *_] = sorted((bundle / "data/originals").rglob("*.*"))
+    for path in (bundle / "custody").rglob("*.json"):
+        told = insider.record(path.read_bytes())
+        if insider.is_about(told, first.stem) or first.stem in str(told.get("parents")):
+            path.unlink()
+            (
+                bundle
+                / "proofs"
+                / path.relative_to(bundle / "custody").parent
+                / f"{path.name.partition('.')[0]}.tlog-proof"
+            ).unlink()
+    first.unlink()
+    resign(bundle, built.centre_key)
+
+    report = verify_bundle.verify(bundle, policy)
+
+    assert (report.exit_code, {one["finding"] for one in report.findings}) == (1, {"failed"})
+
+
+def test_results_planted_for_a_resumed_audit_are_counted_apart(house):
+    """Whoever may write to the disk may write there too; so a report says how much of it comes from there."""
+    victim = house.originals()[0]
+    insider.flip(victim, 3)
+    [told] = [
+        one
+        for one in insider.records(house.mirror)
+        if one["event"] == "ingest.copied" and one["object"]["id"] == victim.stem
+    ]
+    leaf = leaf_hash(insider.entries(house.mirror)[told["seq"]]).hex()
+    planted = [
+        {"type": "bwc.audit-state/v1", "selection": {}, "started_ms": 1},
+        {"name": told["object"]["name"], "entry": leaf, "verdict": "verified", "reason": "", "checked_ms": 1},
+    ]
+    state = house.folder / "state.jsonl"
+    state.write_text("".join(json.dumps(line) + "\n" for line in planted))
+
+    resumed = house.ingestd("audit", "verify", "--resume", "--state", state)
+    anew = house.audit()
+
+    assert (resumed.code, resumed.facts["earlier"]["count"]) == (0, 1), "MISSED, and said"
+    assert (anew.code, anew.words) == (1, {"failed"})

@@ -6,7 +6,10 @@ person runs. ``house`` and ``anchored_house`` are proved clean before each test.
 
 import os
 import shutil
+import socket
+import ssl
 import subprocess
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -21,11 +24,12 @@ from custody.signer import Ed25519Signer
 from ingestd.audit import verify_bundle
 from ingestd.audit.export_sign import sshsig
 from ingestd.audit.verify_bundle import UNSIGNED
+from keystore.certificates import CUSTODY_USAGE
 from station_agent import linux
 from station_agent.clock import SystemClock
 from station_agent.service import ingest_folder
 from tests.attacks import insider
-from tests.attacks.house import CENTRE_ORIGIN, COSIGNER, ORIGIN, run
+from tests.attacks.house import CENTRE_ORIGIN, COSIGNER, ORIGIN, STATION, run
 from tests.conftest import ROOT
 from tests.fakes.bundle_forger import resign_tags
 from tests.integration.test_centre_mqtt import StationClient
@@ -446,3 +450,34 @@ def by_shell(bundle, policy):
     done = subprocess.run(["sh", VERIFY_SH, "--policy", policy, bundle], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     return done.returncode
+
+
+@pytest.mark.integration
+def test_row_18_a_custody_certificate_opens_no_connection_and_the_reverse(house, broker):
+    custody = broker.pki._issue("custody", CUSTODY_USAGE, local=False)
+    client = broker.pki.client(STATION)
+    toml = (house.folder / "ingestd.toml").read_text()
+    wrong = {
+        "custody for TLS": toml + f'[mqtt]\nca = "{broker.pki.ca}"\ncert = "{custody.cert}"\nkey = "{custody.key}"\n',
+        "TLS for custody": toml.replace("[keys]\n", f'[keys]\ncustody_cert = "{client.cert}"\n'),
+    }
+
+    for text in wrong.values():
+        (house.folder / "ingestd.toml").write_text(text)
+        refused = house.ingestd("cases", "import", house.folder / "registers.json")
+        assert (refused.code, "is needed here, and this one is not" in refused.complaint) == (78, True)
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        connect(broker, custody)
+    connect(broker, client)
+
+
+def connect(broker, who):
+    """One TLS connection, long enough for the server to judge the client's certificate."""
+    context = ssl.create_default_context(cafile=str(broker.pki.ca))
+    context.load_cert_chain(who.cert, who.key)
+    with (
+        socket.create_connection((broker.host, broker.port), 1) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secure,
+        suppress(TimeoutError),
+    ):
+        assert secure.recv(1), "the server hung up"
