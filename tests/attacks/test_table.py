@@ -162,11 +162,11 @@ def test_row_06_a_thief_who_removes_the_journal_too_is_found_when_he_speaks_to_t
 
 
 def test_row_07_the_end_of_the_station_log_cut_off_together_with_its_file(house):
+    last = house.store / insider.stored(house.station_log)[-1]["name"]
     for folder in (house.station_log, house.mirror):
         lines, told = insider.entries(folder), [one["event"] for one in insider.records(folder)]
         insider.put(folder, lines[: max(i for i, event in enumerate(told) if event == STORED)])
         insider.sign_anew(folder, ORIGIN, house.station_key)
-    last = house.originals()[-1]
     house.spooled(last).unlink()
     last.unlink()
 
@@ -206,6 +206,10 @@ def test_row_09_entries_signed_with_a_key_nobody_enrolled(house):
 
     assert (by_station.code, by_station.words >= {"key-unknown"}) == (1, True)
     assert (by_centre.code, by_centre.words >= {"key-unknown"}) == (1, True)
+    for folder in (house.station_log, house.mirror):
+        (folder / CHECKPOINT).unlink()
+    assert "key-unknown" in house.verify_log().words, "the entries themselves, not only their checkpoint"
+    assert "key-unknown" in house.audit().words
 
 
 @pytest.mark.integration
@@ -268,6 +272,16 @@ def test_row_11_a_station_whose_clock_was_set_to_date_its_entries_otherwise(hous
     said = " ".join(one["reason"] for one in done.facts["findings"])
     assert ("which stands before it" in said) is (days < 0)
     assert ("after the centre had it" in said) is (days > 0)
+
+
+def test_row_12_a_link_deleted_in_the_database_shows_in_the_story_of_its_clip(house):
+    linked = next(one["link"]["object"] for one in insider.records(house.centre_log) if one["event"] == "case.linked")
+    assert house.ingestd("audit", "chain", linked).code == 0
+    assert insider.sql(house.database, "DELETE FROM link WHERE object_id = ?", linked) == 1
+
+    done = house.ingestd("audit", "chain", linked)
+
+    assert (done.code, done.words) == (1, {"projection-mismatch"})
 
 
 def test_row_13_stations_have_seen_the_centre_log_and_say_so(house):
@@ -356,7 +370,8 @@ def test_row_15_a_total_insider_who_anchors_again_is_caught_by_the_copies_alone(
 def test_row_15_a_total_insider_without_an_anchor_is_missed(house, tmp_path):
     """The limit of every log that nobody outside has seen; said wherever somebody could believe otherwise."""
     forged = total_insider(house, tmp_path)
-    original = house.originals()[-1].read_bytes()
+    original = (house.card / "note5.txt").read_bytes()
+    assert original in [path.read_bytes() for path in house.originals()]
     assert original not in [path.read_bytes() for path in forged.originals()]
 
     assert (forged.audit().code, forged.verify_log().code) == (0, 0), "MISSED"

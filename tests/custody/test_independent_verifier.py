@@ -575,6 +575,24 @@ def test_worked_messages():
     assert independent.parse_message(MESSAGES[1]) == (header, [RECEIPT])
 
 
+def test_worked_bytes_of_profile_gm_for_a_reader_of_ed25519_alone():
+    """SM2 signatures are those of a key it does not know; their own vectors are checked by openssl."""
+    found = json.loads((Path(__file__).parents[2] / "fixtures/custody/vectors-gm.json").read_text("utf-8"))
+    entries, note_ = [entry.encode() for entry in found["entries"]], found["checkpoint"]
+    key = independent.read_vkey(found["station_vkey"])
+    leaves = [independent.leaf_hash(entry) for entry in entries]
+    stand = {"size": 3, "root": independent.tree_root(leaves).hex()}
+    assert independent.verify_log(file_of(entries), ORIGIN, [key.raw], note_) == stand
+    assert independent.verify_checkpoint(note_, [found["station_vkey"]])["size"] == 3
+    chain = Chain(ORIGIN)
+    for entry in entries:
+        _, chain = chain.follow(entry, [VerifyKey(key.raw)])
+    assert chain.root().hex() == stand["root"]
+    parse_note(note_.encode()).verify([NoteKey(ORIGIN, VerifyKey(key.raw))])
+    assert decode_records(found["records_message"].encode()).entries == tuple(entries)
+    assert independent.parse_message(found["records_message"].encode())[1] == entries
+
+
 def test_both_accept_what_is_mutated_below():
     accepted = [ask_entry(entry, STATION) for entry in ENTRIES]
     accepted += [ask_chain(file_of(ENTRIES)), ask_receipt(RECEIPT)]
