@@ -22,7 +22,7 @@ from ingestd.logfiles import PosixLogFiles
 from ingestd.receive import Receiver
 from ingestd.recheck import Rechecker
 from ingestd.schedule import Schedule
-from ingestd.service import Centre, SystemClock, build, centre_key, log_folder
+from ingestd.service import Centre, SystemClock, build, centre_keys, log_folder
 from ingestd.store import EvidenceReader
 from ingestd.web.app import create_app
 
@@ -133,7 +133,7 @@ def audit_history(centre: Centre) -> History:
     return History(
         index=centre.queries,
         files=PosixLogFiles(log_folder(config, CENTRE)),
-        key=centre_key(config),
+        keys=[keys.note for keys in centre_keys(config)],
         store=anchors.anchor_store(config),
         witnesses=config.anchors.witness_keys(),
         configured=config.anchors.configured,

@@ -72,7 +72,8 @@ class History:
     index: Index
     files: LogFiles
     """The centre log."""
-    key: NoteKey
+    keys: Sequence[NoteKey]
+    """Those that signed it or may come to."""
     store: AnchorStore
     witnesses: Sequence[NoteKey] = ()
     configured: bool = False
@@ -102,7 +103,7 @@ class History:
             return None, "the centre log has no checkpoint yet"
         try:
             signed = parse_note(note)
-            signed.verify([self.key])
+            signed.verify(self.keys)
         except EvidenceError as error:
             return None, f"{error.finding}: {error}"
         return signed.checkpoint, ""

@@ -27,7 +27,7 @@ from station_agent import enrolment
 from station_agent import service as station_service
 from station_agent.errors import AgentError
 from tests.conftest import STATION
-from tests.rig.broker import CENTRE, Broker, free_port
+from tests.rig.broker import CENTRE, Broker, free_port, is_listening
 
 pytestmark = pytest.mark.integration
 AUTHORITY = "custody.example"
@@ -41,7 +41,8 @@ class Said:
 
     @property
     def facts(self) -> dict:
-        return json.loads(self.out)
+        """The one JSON object; the service runs in this process too, and its log stands beside it."""
+        return json.loads(next(line for line in self.out.splitlines() if line.startswith("{")))
 
 
 class House:
@@ -162,6 +163,10 @@ port = 0
         thread = threading.Thread(target=serve)
         thread.start()
         try:
+            deadline = time.monotonic() + PATIENCE_S
+            while not is_listening(self.centre.web.port) and thread.is_alive():
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
             yield
         finally:
             stop.set()
