@@ -1,10 +1,12 @@
 """``ingestd audit verify`` on a centre on disk: each option, each exit code, the sample, the interrupted run."""
 
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 
@@ -15,8 +17,9 @@ from hypothesis import strategies as st
 from custody.log import entry_of
 from ingestd.audit import run as running
 from ingestd.audit import state as states
+from ingestd.audit import verify_commands
 from ingestd.audit.found import ORIGINAL, Stored
-from ingestd.audit.progress import line
+from ingestd.audit.progress import Meter, line
 from ingestd.audit.reread import Count
 from ingestd.audit.selection import Sample, draw
 from ingestd.audit.state import State
@@ -311,6 +314,22 @@ def test_failure_of_before_stays_in_the_report_with_its_time(world, monkeypatch)
     assert bad["checked_ms"] < went_on.facts["started_ms"]
 
 
+def test_what_could_not_be_read_before_is_tried_again(world, monkeypatch):
+    name = max(world.station.store, key=lambda name: len(world.station.store[name]))
+    (world.store / name).unlink()
+    (world.store / name).mkdir()
+    store = Interrupted(monkeypatch, 3)
+    verify(world, "--readers", "1")
+    (world.store / name).rmdir()
+    (world.store / name).write_bytes(world.station.store[name])
+    store.left = -1
+
+    went_on = verify(world, "--resume")
+
+    assert (went_on.code, went_on.facts["verified"]) == (0, 6)
+    assert store.read.count(name) == 2
+
+
 def test_interrupted_run_keeps_the_seed_it_drew(world, monkeypatch):
     store = Interrupted(monkeypatch, 2)
     verify(world, "--readers", "1", "--sample", "5")
@@ -460,3 +479,30 @@ def test_progress_says_rate_and_time_left(count, elapsed_s, said):
 def test_rate_is_that_of_this_run_alone():
     resumed = Count(150, 200, 0, 1_000_000_000)
     assert "500 MB/s, 0:01 left" in line(Count(175, 200, 500_000_000, 1_000_000_000), resumed, 1.0)
+
+
+class Screen(io.StringIO):
+    def __init__(self, *, terminal):
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self):
+        return self.terminal
+
+
+@pytest.mark.parametrize(("terminal", "lines", "rewritten"), [(True, 1, 100), (False, 9, 0)])
+def test_a_terminal_is_rewritten_and_a_journal_gets_a_line_now_and_then(terminal, lines, rewritten):
+    seconds = iter(range(1000))
+    screen = Screen(terminal=terminal)
+    meter = Meter(screen, clock_s=lambda: next(seconds))
+    for done in range(101):
+        meter(Count(done, 100, done, 100))
+    said = screen.getvalue()
+    assert said.count("\n") == lines + (0 if terminal else 1)
+    assert said.count("\r") == (rewritten + 1 if terminal else 0)
+
+
+def test_sigterm_interrupts_as_ctrl_c_does():
+    with pytest.raises(KeyboardInterrupt), verify_commands._terminable():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

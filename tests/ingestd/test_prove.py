@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from custody.log import entry_of
 from ingestd.audit import verify_bundle
 from ingestd.audit.verify_bundle import verify_proof
 from tests.conftest import ROOT
@@ -114,6 +115,39 @@ def test_what_is_gone_or_added_is_found(proof, policy):
     (proof / "custody" / "stray.dsse.json").unlink()
     (proof / "proof.json").unlink()
     assert verify_proof(proof, policy).exit_code == 1
+
+
+def test_a_clip_that_two_entries_bring_has_no_proof(tmp_path):
+    world = audited_world(tmp_path)
+    entry = next(entry for entry in map(entry_of, world.station.entries) if entry.record.event == "ingest.copied")
+    body = {key: entry.record.payload[key] for key in ("camera", "object", "source", "copy")}
+    world.station.write("ingest.copied", **body)
+    world.deliver()
+
+    said = ingestd("audit", "prove", world.clips[0], "--out", tmp_path / "p", "--data-dir", world.folder)
+
+    assert said.code != 0
+    assert "2 entries bring the clip" in said.err
+    assert not (tmp_path / "p").exists()
+
+
+def test_receipt_of_another_content_is_found(proof, clip):
+    """A centre that signed a receipt for something else: what a proof has to notice though every signature holds."""
+
+    def entry(log, event, sha256, **more):
+        stored = {"id": "x", "name": "n", "size": 1, "digests": {"sha256": sha256}}
+        record = {"log": log, "seq": 0, "event": event, "object": stored, "time": {"utc_ms": 1}, **more}
+        return verify_bundle.Entry(event, record, b"l" * 32, "")
+
+    (proof / "proof.json").write_text('{"object":"x"}')
+    brought = entry("c.example/s", "ingest.copied", "aa")
+    place = {"log": "c.example/s", "seq": 0, "leaf": (b"l" * 32).hex()}
+    for sha256, code in (("aa", 0), ("bb", 1)):
+        report = verify_bundle.Report()
+        report.entries = 2
+        receipt = entry("c.example/centre", "central.verified", sha256, entry=place)
+        verify_bundle._proven(report, proof, [brought, receipt], None, "c.example/centre")
+        assert report.exit_code == code
 
 
 def test_empty_folder_and_absent_policy_are_not_ok(proof, policy, tmp_path):

@@ -283,6 +283,18 @@ def test_centre_checkpoint_that_is_not_what_it_claims_is_refused(station, note, 
     assert station.seal.centre_seen == Checkpoint(CENTRE_LOG, 3, b"r" * 32)
 
 
+def test_the_centre_signing_for_another_log_is_refused(station):
+    """The centre's key and name, under a checkpoint of a log that is not the centre's."""
+    body = Checkpoint(ORIGIN, 9, b"r" * 32).body()
+    blob = base64.b64encode(CENTRE_KEY.key_hash() + CENTRE.sign(body)).decode()
+    note = body + f"\n\u2014 {CENTRE_LOG} {blob}\n".encode()
+
+    with pytest.raises(EvidenceError, match="is none of") as caught:
+        outbox_of(station).answered(told(note))
+
+    assert (caught.value.finding, station.seal.centre_seen) == ("log-forked", None)
+
+
 def test_empty_centre_log_is_nothing_to_have_seen(station):
     outbox_of(station).answered(told(centre_note(0)))
     assert station.seal.centre_seen is None
