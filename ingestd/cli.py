@@ -16,7 +16,14 @@ import typer
 from ingestd import service
 from ingestd.anchors import setup as anchors
 from ingestd.anchors.commands import anchors_app, witness
-from ingestd.audit import chain_commands, export_commands, prove_commands, report_commands, verify_commands
+from ingestd.audit import (
+    chain_commands,
+    export_commands,
+    prove_commands,
+    rebuild_commands,
+    report_commands,
+    verify_commands,
+)
 from ingestd.console import ConfigOption, DataOption, JsonOption, printable
 from ingestd.console import load_config as _load
 from ingestd.console import show as _print
@@ -46,7 +53,14 @@ for name, group in (
 ):
     app.add_typer(group, name=name)
 app.command("witness")(witness)
-for commands in (verify_commands, prove_commands, chain_commands, report_commands, export_commands):
+for commands in (
+    verify_commands,
+    prove_commands,
+    chain_commands,
+    report_commands,
+    export_commands,
+    rebuild_commands,
+):
     commands.add_to(audit_app)
 
 
@@ -70,10 +84,21 @@ def run(config: ConfigOption = None, data_dir: DataOption = None) -> None:
 
 
 @app.command()
-def init(config: ConfigOption = None, data_dir: DataOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002  # typer's form of a switch
-    """Make the centre's keys where there are none, and print the vkeys that stations need."""
-    vkeys = service.make_keys(_load(config, data_dir))
+def init(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Begin a new log beside what an old one left.")] = False,  # noqa: FBT002  # typer's form of a switch
+    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+) -> None:
+    """Make the centre's keys where there are none, print the vkeys that stations need, and begin the database."""
+    loaded = _load(config, data_dir)
+    vkeys = service.make_keys(loaded)
     _print({"vkeys": vkeys}, as_json, lambda: [f"{name}\t{vkey}" for name, vkey in vkeys.items()])
+    centre = service.build(loaded)
+    try:
+        centre.pipeline.begin(anew=anew)
+    finally:
+        centre.engine.dispose()
 
 
 @config_app.command("check")

@@ -5,6 +5,7 @@ After any failure the books are closed (``forget``) and opened anew, which is al
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 from custody.chain import Entry
 from custody.checkpoint import SignedCheckpoint, cosign
@@ -102,6 +103,16 @@ class Logbooks:
         except EvidenceError as error:
             raise self._condemned(station, f"entry {seq} of its mirror cannot be used: {error}") from error
         return entry
+
+    def mirrored(self, station: Station, start: int, stop: int) -> list[Entry]:
+        """Entries [start, stop) of a mirror. Raises ``MirrorError`` when they are not all there."""
+        try:
+            found = list(islice(self.mirror(station).entries(start), stop - start))
+        except EvidenceError as error:
+            raise self._condemned(station, f"entries from {start} on cannot be read: {error}") from error
+        if len(found) < stop - start:
+            raise self._condemned(station, f"its mirror ends before entry {stop}")
+        return found
 
     def _open_mirror(self, station: Station) -> Log:
         try:

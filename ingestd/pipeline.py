@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -45,7 +46,7 @@ from ingestd.enrolment.decide import Approval, Issue, Revocation, actors_of, app
 from ingestd.enrolment.standing import centre_row, enrolled
 from ingestd.errors import DatabaseError, MessageError, MirrorError, StateError
 from ingestd.index.repository import Repository, mirrored
-from ingestd.index.rows import Row, object_in, text_in
+from ingestd.index.rows import Row, list_in, object_in, text_in
 from ingestd.index.stations import UNDECIDABLE, about, described, disputed, gather
 from ingestd.judge import FlagChanges, Verdicts, assess, compare_flags, relink, settle_officers
 from ingestd.logbooks import Cosigner, Logbooks
@@ -68,6 +69,8 @@ from ingestd.verify import Follower, Station, open_message
 ENTRY_EVENTS_BYTES: Final = 20_000
 """A ``station.entries`` entry names at most this many bytes of leaf hashes; an entry is at most 65,535 bytes."""
 LEAVES_PER_ENTRY: Final = ENTRY_EVENTS_BYTES // 67
+REPLAY_ROWS: Final = 500
+"""Most entries of the centre log that are replayed in one go."""
 SWEEP_ROWS: Final = 500
 """Most actions or files one sweep looks at; the next sweep goes on."""
 DATA_FAULTS: Final = (DataError, ValueError, KeyError, TypeError, ArithmeticError, CustodyError)
@@ -155,7 +158,10 @@ class Pipeline:
         places: Places,
         settings: Settings,
         clock: Clock,
+        remains: Callable[[], str] = str,
     ) -> None:
+        """``remains`` says what mirrors or store hold; asked only beside an empty log and an empty database."""
+        self._remains = remains
         self._engine = engine
         self._books = books
         self._cosigner = cosigner
@@ -171,6 +177,16 @@ class Pipeline:
         """Bring the tables up to the logs and enrol stations that are new in the configuration."""
         with self._unit() as unit:
             unit.enrol(self._books.stations.values())
+
+    def begin(self, *, anew: bool = False) -> None:
+        """Make the empty database of a new site ours, so that a station may fill the store before the first start.
+
+        A site that has begun stays as it is. ``anew`` begins one even though mirrors or store are not empty. Raises
+        ``StateError`` when log or database is lost.
+        """
+        with self._turn, exclusive(self._places.lock):
+            self._books.refresh()
+            self._claim(anew=anew)
 
     def handle(self, messages: Sequence[Received]) -> list[Answer]:
         """Take messages as one unit of work; when this returns they may be acknowledged.
@@ -265,7 +281,7 @@ class Pipeline:
             unit.settle_flag(rule, key, flag)
 
     @contextmanager
-    def _unit(self) -> Iterator["_Unit"]:
+    def _unit(self) -> Iterator["Unit"]:
         with self._turn, exclusive(self._places.lock):
             try:
                 self._books.refresh()
@@ -273,9 +289,7 @@ class Pipeline:
                     self._claim()
                     self._claimed = True
                 with self._engine.begin() as connection:
-                    unit = _Unit(
-                        Repository(connection), self._books, self._places, self._settings, self._clock.now_ms()
-                    )
+                    unit = Unit(Repository(connection), self._books, self._places, self._settings, self._clock.now_ms())
                     unit.learn()
                     unit.catch_up()
                     yield unit
@@ -288,10 +302,11 @@ class Pipeline:
                 self._books.forget()
                 raise
 
-    def _claim(self) -> None:
-        """Make an empty database ours, in a transaction of its own that ends before anything is logged.
+    def _claim(self, *, anew: bool = False) -> None:
+        """Make an empty database ours, in a transaction of its own that ends before anything is logged or received.
 
-        So an empty database beside a log is always a mistake, never a crash of the first unit. Raises ``StateError``.
+        So an empty database beside a log, a mirror or a stored original is always a loss, never a crash of the first
+        unit: that one finds its claim. Raises ``StateError``.
         """
         with self._engine.begin() as connection:
             repository, centre = Repository(connection), self._books.centre
@@ -300,13 +315,21 @@ class Pipeline:
             if centre.size:
                 raise StateError(
                     f"the database is empty, but the log {centre.origin} has {centre.size} entries: give the right"
-                    " [database] url or restore the database; nothing was changed"
+                    " [database] url, or make the database again with `ingestd audit rebuild --write`;"
+                    " nothing was changed"
+                )
+            left = "" if anew else self._remains()
+            if left:
+                raise StateError(
+                    f"the database and the log {centre.origin} are empty, but {left}: restore the data folder and run"
+                    " `ingestd audit rebuild --write`; where no copy of it is left, `ingestd init --anew` begins a new"
+                    " log; nothing was changed"
                 )
             repository.follow(centre.origin)
 
 
 @dataclass(slots=True)
-class _Unit:
+class Unit:
     """One unit of work; what it has still to decide and to record."""
 
     repository: Repository
@@ -337,6 +360,8 @@ class _Unit:
     receipts: dict[str, list[bytes]] = field(default_factory=dict)
     """Receipts to send, by station log."""
     ready: list[Answer] = field(default_factory=list)
+    foreknown: bool = False
+    """Whether the keys of the whole log were learnt before it is replayed."""
 
     # Catching up: the log leads, the tables follow.
 
@@ -350,8 +375,8 @@ class _Unit:
                 f" {self.books.centre.size}: the log was truncated or is another one; restore it"
             )
         self._report_torn(self.books.centre)
-        for entry in self.books.centre.entries(applied) if behind else ():
-            self._replay(entry)
+        for event, run in runs(self.books.centre.entries(applied) if behind else ()):
+            self.replay(event, run)
         for log, row in self.repository.mirrors().items():
             self._index_unindexed(log, row)
 
@@ -371,19 +396,46 @@ class _Unit:
             raise StateError(f"the database follows {origin}, not {self.books.centre.origin}: it is another centre's")
         return size
 
-    def _replay(self, entry: Entry) -> None:
-        if entry.record.event == "station.entries":
-            log, stop = mirrored(entry)
-            start = self.repository.mirrors()[log]["size"]
-            self._index(log, self._mirror_entries(log, start, stop), entry.record.utc_ms, replayed=True)
-        if entry.record.event == "cases.imported":
-            self._replay_import(entry)
-        self.repository.project([entry], self.books.keyid_of)
-        if entry.record.event in KEY_EVENTS:
+    def replay(self, event: str, run: Sequence[Entry]) -> None:
+        """Make rows of one run of the centre log (``runs``), as they were made when it was written."""
+        if event == "station.entries":
+            self._replay_mirrored(run[0])
+        if event == "cases.imported":
+            self._replay_import(run[0])
+        self.repository.project(run, self.books.keyid_of)
+        if event in KEY_EVENTS and not self.foreknown:
             self.learn()
-        if entry.record.event in {"integrity.checked", "central.verified"}:
-            self.touched.update(self.repository.clips([text_in(entry.record.block("object"), "id")]))
-        self._applied_to(entry.seq + 1)
+        if event in {"integrity.checked", "central.verified"}:
+            judged = (text_in(entry.record.block("object"), "id") for entry in run)
+            self.touched.update(self.repository.clips(judged))
+
+    def forget(self) -> None:
+        """Let go of what was replayed: who rebuilds the tables decides once, at the end (``decide_again``)."""
+        for pending in (self.touched, self.fresh, self.actions, self.arrived, self.aside):
+            pending.clear()
+
+    def decide_again(self) -> None:
+        """Suggestions of all clips and coverage of all actions, from the tables as they are. Nothing is recorded.
+
+        When the rules last looked at an action is not known any more; the next sweep looks at all of them.
+        """
+        for object_ids in self.repository.in_parts("clip"):
+            self.touched = self.repository.clips(object_ids)
+            self._put_suggestions(self._verdicts())
+            self.forget()
+        for action_ids in self.repository.in_parts("action"):
+            changes = self._changes(Verdicts(actions=set(action_ids)))
+            self.repository.put_coverage(changes.coverages, 0)
+            self.forget()
+
+    def _replay_mirrored(self, entry: Entry) -> None:
+        """Rows of the station entries that ``entry`` names. Raises ``StateError`` when the mirror holds others."""
+        log, stop = mirrored(entry)
+        start = self.repository.mirrors()[log]["size"]
+        entries = self._mirror_entries(log, start, stop)
+        if [one.leaf.hex() for one in entries] != list_in(entry.record.block("mirror"), "leaves"):
+            raise StateError(f"the mirror of {log} from {start} on is not what entry {entry.seq} names: restore it")
+        self._index(log, entries, entry.record.utc_ms, replayed=True)
 
     def _replay_import(self, entry: Entry) -> None:
         """Do again what was imported, as it was understood then: catalogue, zone and roster may have changed since."""
@@ -416,15 +468,14 @@ class _Unit:
         if size < row["size"]:
             raise StateError(f"the mirror of {log} has {size} entries, {row['size']} were recorded: restore it")
         if size > row["size"]:
-            entries = self._mirror_entries(log, row["size"], size)
-            self._index(log, entries, self.now_ms)
-            self._announce(log, entries)
+            self._take_in(log, self._mirror_entries(log, row["size"], size))
 
     def _mirror_entries(self, log: str, start: int, stop: int) -> list[Entry]:
-        mirror = self.books.mirror(self._station_of(log))
-        if mirror.size < stop:
-            raise StateError(f"the mirror of {log} has {mirror.size} entries, {stop} were recorded: restore it")
-        return [entry for entry in mirror.entries(start) if entry.seq < stop] if start < stop else []
+        station = self._station_of(log)
+        size = self.books.mirror(station).size
+        if size < stop:
+            raise StateError(f"the mirror of {log} has {size} entries, {stop} were recorded: restore it")
+        return self.books.mirrored(station, start, stop)
 
     def _station_of(self, log: str) -> Station:
         station = self.books.by_log.get(log)
@@ -505,8 +556,7 @@ class _Unit:
         """Make verified entries durable, then rows."""
         for follower in self.followers.values():
             self._mirror(follower)
-            self._index(follower.station.log, follower.entries, self.now_ms)
-            self._announce(follower.station.log, follower.entries)
+            self._take_in(follower.station.log, follower.entries)
             for start, stop in follower.resent:
                 again = self.repository.receipts(follower.station.log, start, stop)
                 self.receipts.setdefault(follower.station.log, []).extend(again)
@@ -534,10 +584,14 @@ class _Unit:
             written = count
         mirror.mirror(follower.entries[written:], follower.chain)
 
-    def _announce(self, log: str, entries: Sequence[Entry]) -> None:
-        """``station.entries``: the centre's own log names every station leaf that it holds."""
+    def _take_in(self, log: str, entries: Sequence[Entry]) -> None:
+        """Rows, and ``station.entries``: the centre's own log names every station leaf that it holds.
+
+        One such entry is one run of rows, so that replaying the log makes the very same rows.
+        """
         for first in range(0, len(entries), LEAVES_PER_ENTRY):
             run = entries[first : first + LEAVES_PER_ENTRY]
+            self._index(log, run, self.now_ms)
             leaves: list[JsonValue] = [entry.leaf.hex() for entry in run]
             self._draft("station.entries", {"mirror": {"log": log, "from": run[0].seq, "leaves": leaves}})
 
@@ -852,10 +906,13 @@ class _Unit:
         """What to publish once the unit is committed."""
         return self.ready
 
-    def _write_verdicts(self, verdicts: Verdicts) -> None:
+    def _put_suggestions(self, verdicts: Verdicts) -> None:
         linked = [object_id for object_id in self.touched if self.touched[object_id]["status"] != "received"]
         self.repository.put_suggestions((i for i in linked if i not in self.fresh), verdicts.suggestions)
         self.repository.update_clips([self.touched[i] for i in linked if self._suggestions_differ(i)], ["suggestions"])
+
+    def _write_verdicts(self, verdicts: Verdicts) -> None:
+        self._put_suggestions(verdicts)
         for one, reason in verdicts.unlinked:
             self._draft("case.unlinked", {"link": _link_block(one, ""), "reason": reason, "actors": _ACTORS})
         for one, case in verdicts.linked:
@@ -892,6 +949,17 @@ class _Unit:
     def _draft(self, event: str, body: Mapping[str, JsonValue]) -> None:
         time: JsonObject = {"utc_ms": self.now_ms, "source": "system"}
         self.drafts.append(Draft(event, uuid7(self.now_ms, os.urandom(10)), time, body))
+
+
+def runs(entries: Iterable[Entry]) -> Iterator[tuple[str, list[Entry]]]:
+    """Entries of the centre log in order, those of one event together as far as they follow each other.
+
+    What brings rows of other logs or files with it stands alone, because it was decided alone.
+    """
+    for event, group in groupby(entries, key=lambda entry: entry.record.event):
+        most = 1 if event in {"station.entries", "cases.imported"} else REPLAY_ROWS
+        while run := list(islice(group, most)):
+            yield event, run
 
 
 _DESCRIBED: Final = (*described({}, 0), "officer", "officer_source")

@@ -1,7 +1,7 @@
 """Composition root: builds the adapters from the configuration, for every command (``serve`` runs the threads)."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from custody.checkpoint import COSIGNATURE, NoteKey
 from custody.identifiers import second_origin
 from custody.keyring import LogKeys
+from custody.log import LogFiles
 from custody.signer import Signer, verify_key
 from ingestd.catalogue import Catalogue, load
 from ingestd.config import CENTRE, Config
@@ -20,9 +21,10 @@ from ingestd.index.database import open_engine
 from ingestd.index.queries import Queries
 from ingestd.keys import create_key, create_keys, load_signer, open_signers
 from ingestd.logbooks import Cosigner, Logbooks
-from ingestd.logfiles import PosixLogFiles
+from ingestd.logfiles import ENTRIES, PosixLogFiles
 from ingestd.pipeline import Pipeline, Places, Settings
 from ingestd.rules import Policy
+from ingestd.store import EvidenceReader
 from ingestd.verify import Station
 from keystore import KeyPlaces, KeystoreError, OwnKeys
 from keystore.certificates import check_client, check_custody
@@ -53,20 +55,33 @@ class Centre:
 
 def build(config: Config) -> Centre:
     """Open database and keys; the first unit of work opens the logs. Raises ``ConfigError`` or ``DatabaseError``."""
-    catalogue = load_catalogue(config)
-    (signer, *second), witness = signers(config), load_signer(config.witness_key)
-    _check_apart(config, [signer, *second], witness)
+    catalogue, books, witness = load_catalogue(config), logbooks(config), load_signer(config.witness_key)
+    _check_apart(config, signers(config), witness)
     check_certificates(config)
-    places = key_places(config)
-    books = Logbooks(
+    engine = open_engine(config.database.url)
+    cosigner, places = Cosigner(config.cosigner, witness), Places.under(config.paths.data)
+    pipeline = Pipeline(
+        engine, books, cosigner, places, settings(config, catalogue), SystemClock(), lambda: remains(config)
+    )
+    return Centre(config, engine, catalogue, pipeline, Queries(engine))
+
+
+def logbooks(config: Config, seen: Callable[[LogFiles], LogFiles] = lambda files: files) -> Logbooks:
+    """All logs of the centre, not opened yet; ``seen`` is put around the files of each."""
+    (signer, *second), places = signers(config), key_places(config)
+    return Logbooks(
         config.origin,
         signer,
         stations(config),
-        lambda name: PosixLogFiles(log_folder(config, name)),
+        lambda name: seen(PosixLogFiles(log_folder(config, name))),
         second[0] if second else None,
         lambda keys: places.signers_of(keys.keys),
     )
-    settings = Settings(
+
+
+def settings(config: Config, catalogue: Catalogue) -> Settings:
+    """What the agency has settled, as the pipeline takes it."""
+    return Settings(
         policy=Policy(config.rules.grace_hours * _HOUR_MS, config.zone, catalogue.spoken()),
         catalogue=catalogue,
         zone=config.zone,
@@ -74,10 +89,6 @@ def build(config: Config) -> Centre:
         arrival_ms=config.rules.arrival_hours * _HOUR_MS,
         missing_after_ms=config.store.missing_after_s * 1000,
     )
-    engine = open_engine(config.database.url)
-    cosigner = Cosigner(config.cosigner, witness)
-    pipeline = Pipeline(engine, books, cosigner, Places.under(config.paths.data), settings, SystemClock())
-    return Centre(config, engine, catalogue, pipeline, Queries(engine))
 
 
 def _check_apart(config: Config, custody: Sequence[Signer], witness: Signer) -> None:
@@ -154,6 +165,19 @@ def stations(config: Config) -> dict[str, Station]:
 def log_folder(config: Config, name: str) -> Path:
     """Where the log of ``name`` lies: ours, or the mirror of a station's."""
     return config.paths.data / "log" if name == CENTRE else config.paths.data / "mirrors" / name
+
+
+def remains(config: Config) -> str:
+    """What an earlier centre left in mirrors or store, as part of a sentence; empty at a new site.
+
+    Raises ``StoreError`` when the store does not answer: then nobody knows.
+    """
+    for path in sorted((config.paths.data / "mirrors").glob(f"*/{ENTRIES}")):
+        if path.stat().st_size:
+            return f"mirrors/{path.parent.name} holds entries of that station's log"
+    for name, _ in EvidenceReader(config.store.url).list():
+        return f"the store {config.store.url} holds {name}"
+    return ""
 
 
 def make_keys(config: Config) -> dict[str, str]:

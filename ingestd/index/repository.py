@@ -168,6 +168,14 @@ class Repository:
         queries = (select(c.action_id).where(c.officer.in_(names)) for names in _chunks(officers))
         return {action_id for query in queries for action_id in self._db.execute(query).scalars()}
 
+    def in_parts(self, table: str) -> Iterator[list[str]]:
+        """First key column of all rows of a table, in order, a part at a time."""
+        key = next(iter(t.metadata.tables[table].primary_key.columns))
+        last = ""
+        while part := list(self._db.execute(select(key).where(key > last).order_by(key).limit(CHUNK)).scalars()):
+            yield part
+            last = part[-1]
+
     def every_action(self) -> set[str]:
         """Ids of all actions."""
         return set(self._db.execute(select(t.action.c.action_id)).scalars())
@@ -307,8 +315,9 @@ class Repository:
     def clips_stating(self, officers: Iterable[str]) -> set[str]:
         """Clips whose wearer is known by what a device states, where these officers may be meant."""
         endings = {ending(number) for number in officers}
-        numbers = endings | self.roster(endings)
         c = t.clip.c
+        stated = self._db.execute(select(c.officer).where(c.officer_source == "stated").distinct()).scalars()
+        numbers = [number for number in stated if ending(number) in endings]
         queries = (
             select(c.object_id).where(c.officer.in_(part), c.officer_source == "stated") for part in _chunks(numbers)
         )

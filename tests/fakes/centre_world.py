@@ -8,9 +8,11 @@ from sqlalchemy import Engine
 
 from custody.log import LogFiles
 from custody.signer import Ed25519Signer, Signer
+from ingestd.audit.rebuild import Comparison, FrozenFiles, Origins, check
 from ingestd.catalogue import load
 from ingestd.index.database import open_engine
 from ingestd.index.queries import Queries
+from ingestd.index.repository import Repository
 from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.pipeline import Pipeline, Places, ReadBack, Settings
 from ingestd.rules import Policy
@@ -33,6 +35,8 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     files: dict[str, MemoryLogFiles] = field(default_factory=dict)
     wrap: Callable[[str, LogFiles], LogFiles] = lambda _name, files: files
+    remains: Callable[[], str] = str
+    """What mirrors or store hold beside an empty log and database."""
     second: Signer | None = None
     """The SM2 signer of a centre log in profile gm."""
 
@@ -42,14 +46,34 @@ class World:
         self.restart()
 
     def restart(self) -> None:
-        catalogue = load(CATALOGUE)
-        settings = Settings(Policy(types=catalogue.spoken()), catalogue, Policy().zone)
-        stations = {station.name: station.enrolled for station in self.stations}
-        books = Logbooks(ORIGIN, SIGNER, stations, self._files, self.second)
+        self.books = self._logbooks(self._files)
         cosigner = Cosigner(f"{AUTHORITY}/centre-witness", WITNESS)
         places = Places.under(self.folder)
-        self.pipeline = Pipeline(self.engine, books, cosigner, places, settings, self.clock)
-        self.books = books
+        self.pipeline = Pipeline(self.engine, self.books, cosigner, places, self.settings, self.clock, self.remains)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the database is this centre's."""
+        with self.engine.connect() as connection:
+            return Repository(connection).following() is not None
+
+    @property
+    def settings(self) -> Settings:
+        catalogue = load(CATALOGUE)
+        return Settings(Policy(types=catalogue.spoken()), catalogue, Policy().zone)
+
+    def origins(self) -> Origins:
+        """What the database can be made again from."""
+        books = self._logbooks(lambda name: FrozenFiles(self._files(name)))
+        return Origins(books, Places.under(self.folder), self.settings)
+
+    def compared(self, table: str = "") -> Comparison:
+        """The database beside the logs."""
+        return check(self.origins(), self.engine, self.folder, table)
+
+    def _logbooks(self, files: Callable[[str], LogFiles]) -> Logbooks:
+        stations = {station.name: station.enrolled for station in self.stations}
+        return Logbooks(ORIGIN, SIGNER, stations, files, self.second)
 
     def _files(self, name: str) -> LogFiles:
         return self.wrap(name, self.files.setdefault(name, MemoryLogFiles(chunk=1 << 16)))

@@ -111,6 +111,42 @@ def test_audit_says_ok_then_names_the_flipped_clip(folder):
     assert "failed" in bad.stdout
 
 
+def test_lost_database_is_refused_made_again_and_compared(folder):
+    def rebuild(*more):
+        done = ingestd("audit", "rebuild", "--data-dir", folder, "--json", *more)
+        return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
+
+    ingestd("cases", "import", folder / "cases.json", "--data-dir", folder)
+    code, before = rebuild("--check")
+    assert (code, before["ok"], before["findings"]) == (0, True, [])
+    assert before["tables"]["clip"]["rows"] == 2
+    code, sentence = rebuild("--write")
+    assert code == 65
+    assert "the database is not empty" in sentence
+    for path in (folder / "central").glob("index.db*"):
+        path.unlink()
+    code, sentence = rebuild("--check")
+    assert code == 69
+    assert "ingestd audit rebuild --write" in sentence
+
+    code, written = rebuild("--write")
+
+    assert (code, written["ok"], written["entries"]) == (0, True, before["entries"])
+    code, after = rebuild("--check")
+    assert (code, after["tables"]) == (0, before["tables"])
+    code, replaced = rebuild("--write", "--replace")
+    assert code == 0
+    assert (folder / "central").joinpath(replaced["kept"]).is_file()
+    said = ingestd("audit", "rebuild", "--check", "--table", "clip", "--data-dir", folder)
+    assert "2 of 2 as the logs say  clip" in said.stdout
+    assert "replay: " in said.stderr
+
+
+@pytest.mark.parametrize("wrong", [[], ["--check", "--write"], ["--check", "--replace"], ["--check", "--table", "x"]])
+def test_rebuild_needs_to_know_what_to_do(folder, wrong):
+    assert ingestd("audit", "rebuild", "--data-dir", folder, *wrong).returncode == 2
+
+
 def test_audit_of_nothing_is_not_ok(folder, tmp_path):
     text = (folder / "ingestd.toml").read_text()
     (tmp_path / "ingestd.toml").write_text(text)
