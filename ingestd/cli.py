@@ -94,11 +94,7 @@ def init(
     loaded = _load(config, data_dir)
     vkeys = service.make_keys(loaded)
     _print({"vkeys": vkeys}, as_json, lambda: [f"{name}\t{vkey}" for name, vkey in vkeys.items()])
-    centre = service.build(loaded)
-    try:
-        centre.pipeline.begin(anew=anew)
-    finally:
-        centre.engine.dispose()
+    service.begin(loaded, anew=anew)
 
 
 @config_app.command("check")

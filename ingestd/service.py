@@ -191,3 +191,12 @@ def make_keys(config: Config) -> dict[str, str]:
     if second:
         vkeys["log_sm3"] = NoteKey(second_origin(config.origin), verify_key(second[0])).vkey()
     return vkeys
+
+
+def begin(config: Config, *, anew: bool = False) -> None:
+    """Make the empty database of a new site ours (``Pipeline.begin``). Raises ``StateError`` after a loss."""
+    centre = build(config)
+    try:
+        centre.pipeline.begin(anew=anew)
+    finally:
+        centre.engine.dispose()

@@ -235,6 +235,7 @@ class House:
                 if path.name != "keys":
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.rmtree(folder / "store")
+        centre_service.begin(House(folder).config)
         return House(folder)
 
     # What a person runs.
@@ -330,6 +331,7 @@ def found(folder: Path, more: str = "") -> House:
     shutil.copy(ROOT / "config" / "catalogue.toml", folder / "catalogue.toml")
     (folder / "station-agent.toml").write_text(_STATION_TOML.format(**keys))
     (folder / "ingestd.toml").write_text(_CENTRE_TOML.format(**keys) + more)
+    centre_service.begin(house.config)
     return house
 
 

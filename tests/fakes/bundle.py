@@ -87,6 +87,7 @@ file = "{CATALOGUE}"
 {more}
 """)
     service.make_keys(configuration.load(folder / "ingestd.toml"))
+    service.begin(configuration.load(folder / "ingestd.toml"))
     world = BundleWorld(folder, station, [])
     station.seen("DCIM/1.MP4", "DCIM/2.MP4")
     for number in (1, 2):

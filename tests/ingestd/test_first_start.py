@@ -85,9 +85,7 @@ def test_mirror_that_is_not_empty_stops_a_centre_without_log_and_database(site):
 
 
 def test_site_that_was_begun_starts_beside_whatever_came_meanwhile(site, station):
-    centre = service.build(site)
-    centre.pipeline.begin()
-    centre.engine.dispose()
+    service.begin(site)
     upload(site, station)
 
     started(site)
@@ -95,11 +93,9 @@ def test_site_that_was_begun_starts_beside_whatever_came_meanwhile(site, station
 
 def test_new_log_is_begun_beside_a_store_only_when_asked_for(site, station):
     upload(site, station)
-    centre = service.build(site)
     with pytest.raises(StateError):
-        centre.pipeline.begin()
-    centre.pipeline.begin(anew=True)
-    centre.engine.dispose()
+        service.begin(site)
+    service.begin(site, anew=True)
 
     started(site)
 
