@@ -47,6 +47,13 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "access.exported": ("export", "actors", "reason"),
     "checkpoint.anchored": ("anchor",),
     "audit.done": ("audit", "actors"),
+    "access.viewed": ("view", "actors"),
+    "flag.explained": ("explanation", "actors"),
+    "hold.set": ("hold", "actors", "reason"),
+    "hold.released": ("hold", "actors", "reason"),
+    "disposal.approved": ("disposal", "actors", "reason"),
+    "disposal.done": ("disposal", "actors", "reason"),
+    "config.changed": ("config",),
     "key.revoked": ("key", "revocation", "reason", "actors"),
 }
 """Each event and the blocks it needs besides the head. Later events join this table; unknown ones are kept."""
@@ -232,6 +239,11 @@ _BLOCKS: Final[Mapping[str, Mapping[str, Callable[[JsonValue, str], None]]]] = {
     "entry": {"log": _origin, "seq": _size, "leaf": _sha256},
     "link": {"object": _uuid, "action": _text},
     "flag": {"id": _text, "rule": _text},
+    "view": {"object": _uuid, "what": _text},
+    "explanation": {"flag": _text, "text": _text},
+    "hold": {"id": _uuid},
+    "disposal": {"object": _uuid},
+    "config": {"sha256": _sha256},
     "key": {"vkey": _vkey, "vkey_sm3": _vkey_if_any, "keyid": _text},
     "revocation": {"invalid_from_ms": _size},
 }

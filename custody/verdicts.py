@@ -13,6 +13,8 @@ class Verdict(StrEnum):
     UNRECORDED = "unrecorded"
     UNREADABLE = "unreadable"
     UNCHECKED = "unchecked"
+    DISPOSED = "disposed"
+    """Gone from the store, as two people approved and the log says: no fault, and never enough for OK."""
 
 
 class Finding(StrEnum):
@@ -52,9 +54,9 @@ _COULD_NOT_CHECK: frozenset[str] = frozenset(
 def outcome(verdicts: Iterable[Verdict], findings: Iterable[Finding] = ()) -> Outcome:
     """Exit code for a set of verdicts and findings; when both 1 and 2 apply, 1 wins."""
     seen: set[str] = {str(v) for v in verdicts}
-    bad = (seen - {Verdict.VERIFIED}) | {str(f) for f in findings}
+    bad = (seen - {Verdict.VERIFIED, Verdict.DISPOSED}) | {str(f) for f in findings}
     if bad - _COULD_NOT_CHECK:
         return Outcome.NOT_AS_RECORDED
-    if bad or not seen:
+    if bad or Verdict.VERIFIED not in seen:
         return Outcome.COULD_NOT_CHECK
     return Outcome.OK

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 import structlog
 import typer
 
-from ingestd import service
+from ingestd import people_commands, service
 from ingestd.anchors import setup as anchors
 from ingestd.anchors.commands import anchors_app, witness
 from ingestd.audit import (
@@ -62,6 +62,7 @@ for commands in (
     rebuild_commands,
 ):
     commands.add_to(audit_app)
+people_commands.add_to(app, flags_app)
 
 
 def main() -> None:
@@ -103,8 +104,16 @@ def check_config(config: ConfigOption = None, data_dir: DataOption = None, as_js
     loaded = _load(config, data_dir)
     service.load_catalogue(loaded)
     anchors.check(loaded)
-    facts = {"ok": True, "stations": [station.id for station in loaded.stations], "log": loaded.origin}
-    _print(facts, as_json, lambda: [f"OK: {loaded.origin}, {len(loaded.stations)} stations"])
+    runs = service.settings(loaded, service.load_catalogue(loaded)).running
+    facts = {
+        "ok": True,
+        "stations": [station.id for station in loaded.stations],
+        "log": loaded.origin,
+        "sha256": runs.sha256 if runs else "",
+    }
+    _print(
+        facts, as_json, lambda: [f"OK: {loaded.origin}, {len(loaded.stations)} stations, settings {facts['sha256']}"]
+    )
 
 
 @cases_app.command("import")

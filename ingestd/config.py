@@ -297,6 +297,18 @@ class Web(_Section):
 
     host: Text = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    user_header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{0,64}$")] = ""
+    """Header in which the login in front of the pages names the user, for instance ``X-Remote-User``; that server must
+    remove it from what visitors send. Without it the log names the visitor's address."""
+    view_window_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 30
+    """Who looks at the same clip again within this is not entered in the log again."""
+
+
+class Retention(_Section):
+    """``[retention]``: how long originals are kept at least."""
+
+    keep_days: Annotated[int, Field(ge=183, le=36_525)] = 183
+    """No disposal is approved before. At least six months (公安机关现场执法视音频记录工作规定 13)."""
 
 
 class Config(_Section):
@@ -313,6 +325,7 @@ class Config(_Section):
     rules: Rules = Rules()
     anchors: Anchors = Anchors()
     web: Web = Web()
+    retention: Retention = Retention()
 
     @property
     def origin(self) -> str:

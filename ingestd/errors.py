@@ -8,6 +8,7 @@
     │   └── MirrorError         –        the copy of one station's log is not what was signed  policy stop
     ├── ImportFileError         exit 65  a file of cases has wrong rows; nothing was imported  policy stop
     ├── EnrolmentError          exit 65  a key cannot be let in, handed over to or revoked     policy stop
+    ├── RefusedError            exit 64  what a person decided may not be: on hold, unknown, one approver  policy stop
     ├── MessageError            –        a message cannot be verified                          policy quarantine
     ├── StoreError              exit 69  the evidence store did not answer                     policy retry
     │   └── ObjectMissingError  –        it answered: there is no such object                  policy retry
@@ -68,6 +69,12 @@ class EnrolmentError(CentreError):
     """A key cannot be let in, handed over to or revoked; the message says why and what would be right."""
 
     exit_code = 65
+
+
+class RefusedError(CentreError):
+    """A person's decision is not allowed as things stand; nothing was recorded."""
+
+    exit_code = 64
 
 
 class MessageError(CentreError):

@@ -6,11 +6,12 @@ decide, and only the difference to what the tables hold comes out.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ingestd import link
 from ingestd.coverage import cover
+from ingestd.index.people import MANUAL
 from ingestd.index.repository import Repository
 from ingestd.index.rows import Row, clip_value, flag_value, interval_of
 from ingestd.model import (
@@ -28,9 +29,6 @@ from ingestd.model import (
 from ingestd.rules import Policy, evaluate
 
 V = TypeVar("V")
-
-MANUAL = "manual"
-"""Method of a link that a person made; nothing here touches it."""
 
 
 @dataclass(slots=True)
@@ -85,10 +83,12 @@ def relink(repository: Repository, rows: Iterable[Row], fresh: Callable[[str], b
     linkable = {row["object_id"] for row in described if row["status"] == "indexed"}
     near = _Candidates(repository, [clip for clip in clips.values() if clip.object_id in linkable])
     before = _by(repository.links_of_clips(i for i in clips if not fresh(i)), lambda one: one.object_id)
+    parted = repository.people.parted(list(clips))
     verdicts = Verdicts()
     for row in described:
         clip = clips[row["object_id"]]
         decision = link.decide(clip, near.of(clip)) if clip.object_id in linkable else Decision(reason=row["reason"])
+        decision = _without(decision, parted)
         _compare(verdicts, before.get(clip.object_id, []), decision, near.all)
         row["suggestions"] = len(decision.suggestions)
     return verdicts
@@ -149,6 +149,15 @@ class _Candidates:
         mine = [a for a in self._of_officer.get(clip.officer, ()) if span and link.within_margin(span, a)]
         stated = self._of_case.get(case_key(clip.case_stated), []) if clip.case_stated else []
         return list({a.action_id: a for a in (*mine, *stated)}.values())
+
+
+def _without(decision: Decision, parted: set[tuple[str, str]]) -> Decision:
+    """What people parted is neither linked nor suggested again."""
+    return replace(
+        decision,
+        links=tuple(one for one in decision.links if (one.object_id, one.action_id) not in parted),
+        suggestions=tuple(one for one in decision.suggestions if (one.object_id, one.action_id) not in parted),
+    )
 
 
 def _compare(

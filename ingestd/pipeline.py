@@ -42,9 +42,11 @@ from custody.signer import Signer, VerifyKey
 from ingestd import cases
 from ingestd.cases import resolved
 from ingestd.catalogue import Catalogue
+from ingestd.decisions import Decision, Fact
 from ingestd.enrolment.decide import Approval, Issue, Revocation, actors_of, approval_of, revocation_of
 from ingestd.enrolment.standing import centre_row, enrolled
 from ingestd.errors import DatabaseError, MessageError, MirrorError, StateError
+from ingestd.index.people import by_hand, unmeasured_clock_ms
 from ingestd.index.repository import Repository, mirrored
 from ingestd.index.rows import Row, list_in, object_in, text_in
 from ingestd.index.stations import UNDECIDABLE, about, described, disputed, gather
@@ -64,11 +66,13 @@ from ingestd.rules import (
 from ingestd.rules.clip_not_arrived import RULE as NOT_ARRIVED
 from ingestd.rules.original_changed import RULE as CHANGED
 from ingestd.rules.set_aside import RULE as ASIDE
+from ingestd.running import MOST_KEYS, Running, changed_keys
 from ingestd.verify import Follower, Station, open_message
 
 ENTRY_EVENTS_BYTES: Final = 20_000
 """A ``station.entries`` entry names at most this many bytes of leaf hashes; an entry is at most 65,535 bytes."""
 LEAVES_PER_ENTRY: Final = ENTRY_EVENTS_BYTES // 67
+_MOST_REMEMBERED: Final = 10_000
 REPLAY_ROWS: Final = 500
 """Most entries of the centre log that are replayed in one go."""
 SWEEP_ROWS: Final = 500
@@ -124,11 +128,12 @@ class Places:
     lock: Path
     quarantine: Path
     imports: Path
+    configurations: Path
 
     @classmethod
     def under(cls, data: Path) -> "Places":
         """The usual places in a data folder."""
-        return cls(data / "lock", data / "quarantine", data / "imports")
+        return cls(data / "lock", data / "quarantine", data / "imports", data / "configurations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,10 @@ class Settings:
     unmeasured_clock_ms: int = 60_000
     arrival_ms: int = 24 * 3_600_000
     missing_after_ms: int = 3_600_000
+    view_window_ms: int = 30 * 60_000
+    """Somebody who looks at the same thing again within this is not entered twice."""
+    running: Running | None = None
+    """The whole configuration, as the log names it; None where nobody configured anything."""
 
 
 class Pipeline:
@@ -170,7 +179,8 @@ class Pipeline:
         self._clock = clock
         self._turn = threading.Lock()
         self._claimed = False
-        for folder in (places.quarantine, places.imports):
+        self._viewed: dict[tuple[str, str, str], int] = {}
+        for folder in (places.quarantine, places.imports, places.configurations):
             make_dirs(folder)
 
     def start(self) -> None:
@@ -275,6 +285,25 @@ class Pipeline:
         with self._unit():
             return self._books.signing()
 
+    def decide(self, decision: Decision) -> list[Entry]:
+        """Record what a person decided, and what follows. Raises ``RefusedError``; then nothing was recorded."""
+        with self._unit() as unit:
+            return unit.enter(decision(unit.repository, unit.now_ms))
+
+    def viewed(self, object_id: str, what: str, actor: str) -> None:
+        """Record that somebody is about to look at a clip, before he does; soon again is no new entry.
+
+        Raises like every unit of work: what cannot be recorded is not shown.
+        """
+        seen, now_ms = (object_id, what, actor), self._clock.now_ms()
+        if self._viewed.get(seen, 0) > now_ms:
+            return
+        with self._unit() as unit:
+            unit.view(object_id, what, actor)
+        if len(self._viewed) >= _MOST_REMEMBERED:
+            self._viewed.clear()
+        self._viewed[seen] = now_ms + self._settings.view_window_ms
+
     def settle_flag(self, rule: str, key: str, flag: Flag | None) -> None:
         """Raise ``flag``, or withdraw the one of ``rule`` about ``key`` when there is none; again changes nothing."""
         with self._unit() as unit:
@@ -362,6 +391,11 @@ class Unit:
     ready: list[Answer] = field(default_factory=list)
     foreknown: bool = False
     """Whether the keys of the whole log were learnt before it is replayed."""
+    unmeasured_clock_ms: int = field(init=False)
+    """Of the settings in force where the log is being replayed; else ours."""
+
+    def __post_init__(self) -> None:
+        self.unmeasured_clock_ms = self.settings.unmeasured_clock_ms
 
     # Catching up: the log leads, the tables follow.
 
@@ -375,8 +409,10 @@ class Unit:
                 f" {self.books.centre.size}: the log was truncated or is another one; restore it"
             )
         self._report_torn(self.books.centre)
+        self._restore_settings()
         for event, run in runs(self.books.centre.entries(applied) if behind else ()):
             self.replay(event, run)
+        self._settle_configuration()
         for log, row in self.repository.mirrors().items():
             self._index_unindexed(log, row)
 
@@ -405,9 +441,74 @@ class Unit:
         self.repository.project(run, self.books.keyid_of)
         if event in KEY_EVENTS and not self.foreknown:
             self.learn()
+        if event == "config.changed":
+            self.unmeasured_clock_ms = unmeasured_clock_ms(run[-1])
         if event in {"integrity.checked", "central.verified"}:
             judged = (text_in(entry.record.block("object"), "id") for entry in run)
             self.touched.update(self.repository.clips(judged))
+        self._look_again(run)
+
+    def _restore_settings(self) -> None:
+        """What is replayed was understood by the settings of its time."""
+        before = self.repository.people.configuration()
+        self.unmeasured_clock_ms = before["unmeasured_clock_ms"] if before else self.settings.unmeasured_clock_ms
+
+    def _settle_configuration(self) -> None:
+        """The log says with what configuration everything that follows is done, before it is done."""
+        self.unmeasured_clock_ms = self.settings.unmeasured_clock_ms
+        running, before = self.settings.running, self.repository.people.configuration()
+        if running is None:
+            return
+        if before and (before["sha256"], before["catalogue_sha256"]) == (running.sha256, running.catalogue_sha256):
+            return
+        self.enter([("config.changed", {"config": self._configuration(running, before)})])
+
+    def _configuration(self, running: Running, before: Row | None) -> JsonObject:
+        """Keep the settings and the catalogue, durably, and name them."""
+        kept = self.places.configurations / f"{before['sha256']}.json" if before else None
+        changed = changed_keys(kept.read_bytes() if kept and kept.exists() else None, running)
+        if before is None or before["catalogue_sha256"] != running.catalogue_sha256:
+            changed.append("catalogue")
+        replace_file(self.places.configurations / f"{running.sha256}.json", running.data)
+        replace_file(self.places.configurations / f"{running.catalogue_sha256}.toml", running.catalogue)
+        return {
+            "sha256": running.sha256,
+            "catalogue_sha256": running.catalogue_sha256,
+            "changed": list(changed[:MOST_KEYS]),
+            "changed_count": len(changed),
+            "decides": {"unmeasured_clock_ms": self.settings.unmeasured_clock_ms},
+        }
+
+    def enter(self, facts: Iterable[Fact]) -> list[Entry]:
+        """Record facts at once and make rows of them, so that what this unit decides rests on them."""
+        self.record(facts)
+        entries = self._append()
+        self._look_again(entries)
+        return entries
+
+    def view(self, object_id: str, what: str, actor: str) -> None:
+        """Somebody is about to look at a clip."""
+        since_ms = self.now_ms - self.settings.view_window_ms
+        if not self.repository.people.viewed_since(object_id, actor, what, since_ms):
+            view: JsonObject = {"object": object_id, "what": what}
+            self._draft("access.viewed", {"view": view, "actors": [{"role": "person", "id": actor}]})
+
+    def _look_again(self, entries: Iterable[Entry]) -> None:
+        """What a person linked or parted is judged anew."""
+        for entry in entries:
+            if entry.record.event in {"case.linked", "case.unlinked"} and by_hand(entry):
+                block = entry.record.block("link")
+                self.touched.update(self.repository.clips([text_in(block, "object")]))
+                self.actions.add(text_in(block, "action"))
+
+    def _append(self) -> list[Entry]:
+        """Make the drafts so far entries of the centre log, durably, and rows."""
+        drafts, self.drafts = self.drafts, []
+        entries = self.books.append(drafts) if drafts else []
+        self.repository.project(entries, self.books.keyid_of)
+        self.appended += entries
+        self._collect_receipts(entries)
+        return entries
 
     def forget(self) -> None:
         """Let go of what was replayed: who rebuilds the tables decides once, at the end (``decide_again``)."""
@@ -632,7 +733,7 @@ class Unit:
             rows = {**{key: dict(self.touched.get(key, row)) for key, row in known.items()}, **arrivals.clips}
             told = {key: rows[key] for key in arrivals.media if key in rows}
             for object_id, row in told.items():
-                row.update(described(arrivals.media[object_id], self.settings.unmeasured_clock_ms))
+                row.update(described(arrivals.media[object_id], self.unmeasured_clock_ms))
             settle_officers(self.repository, told.values())
             self.repository.put_arrivals(arrivals, arrivals.clips.values())
             self.repository.update_clips([row for key, row in told.items() if key in known], _DESCRIBED)
@@ -821,11 +922,7 @@ class Unit:
         self._settle_notices()
         self._draft_flags(changes)
         self._draft_flags(self.flags)
-        if self.drafts:
-            entries = self.books.append(self.drafts)
-            self.repository.project(entries, self.books.keyid_of)
-            self.appended += entries
-            self._collect_receipts(entries)
+        self._append()
         self._applied_to(self.books.centre.size)
 
     def _verdicts(self) -> Verdicts:

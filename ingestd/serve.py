@@ -150,6 +150,8 @@ def _pages(centre: Centre, store: EvidenceReader, receiver: Receiver) -> uvicorn
         published=anchors.published(config),
         history=audit_history(centre),
         hindrance=lambda: receiver.problem,
+        viewed=centre.pipeline.viewed,
+        user_header=config.web.user_header,
     )
     return uvicorn.Server(
         uvicorn.Config(

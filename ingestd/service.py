@@ -24,6 +24,7 @@ from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.logfiles import ENTRIES, PosixLogFiles
 from ingestd.pipeline import Pipeline, Places, Settings
 from ingestd.rules import Policy
+from ingestd.running import running
 from ingestd.store import EvidenceReader
 from ingestd.verify import Station
 from keystore import KeyPlaces, KeystoreError, OwnKeys
@@ -88,6 +89,8 @@ def settings(config: Config, catalogue: Catalogue) -> Settings:
         unmeasured_clock_ms=config.rules.unmeasured_clock_ms,
         arrival_ms=config.rules.arrival_hours * _HOUR_MS,
         missing_after_ms=config.store.missing_after_s * 1000,
+        view_window_ms=config.web.view_window_minutes * 60_000,
+        running=running(config, config.catalogue.file.read_bytes() if config.catalogue.file else b""),
     )
 
 

@@ -49,6 +49,13 @@ VERDICTS: Final[Mapping[Verdict, Word]] = {
             "the store cannot read it; nobody knows what it holds",
         ),
     ),
+    Verdict.DISPOSED: Word(
+        Both("已销毁", "disposed"),
+        Both(
+            "经两人批准后已从证据库移除，日志中有记载",
+            "gone from the store, as two people approved and the log says",
+        ),
+    ),
     Verdict.UNCHECKED: Word(
         Both("未核验", "unchecked"),
         Both("没有核验，例如刚刚采集、尚未上传", "it was not checked, for instance because it is on its way"),

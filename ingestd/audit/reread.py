@@ -71,6 +71,8 @@ class Reading:
     """Results of an interrupted run, by store name; only those that still fit the signed entries."""
     keep: Keep
     progress: Progress
+    disposed: Collection[str] = frozenset()
+    """Objects that the centre log says are gone as approved."""
 
 
 def reread(report: Report, reading: Reading, wanted: Sequence[Stored], receipts: Collection[str]) -> None:
@@ -131,12 +133,7 @@ def _check(reading: Reading, stored: Stored, receipts: Collection[str]) -> Resul
     try:
         size, sha256 = reading.store.digest(stored.name)
     except ObjectMissingError as error:
-        moment_ago = fresh(stored.announced_ms, reading.now_ms, reading.patience_ms)
-        if moment_ago and stored.kind == PROXY:
-            return Result(None, "on its way")
-        if moment_ago and stored.object_id not in receipts:
-            return Result(Verdict.UNCHECKED, "announced a moment ago and not in the store yet")
-        return Result(Verdict.MISSING, str(error))
+        return _absent(reading, stored, receipts, str(error))
     except StoreError as error:
         return Result(Verdict.UNREADABLE, str(error))
     if (size, sha256) == (stored.size, stored.sha256):
@@ -145,12 +142,24 @@ def _check(reading: Reading, stored: Stored, receipts: Collection[str]) -> Resul
     return Result(Verdict.FAILED, why, read_bytes=size)
 
 
+def _absent(reading: Reading, stored: Stored, receipts: Collection[str], why: str) -> Result:
+    """Gone as approved, on its way, or missing."""
+    if stored.object_id in reading.disposed:
+        return Result(Verdict.DISPOSED)
+    moment_ago = fresh(stored.announced_ms, reading.now_ms, reading.patience_ms)
+    if moment_ago and stored.kind == PROXY:
+        return Result(None, "on its way")
+    if moment_ago and stored.object_id not in receipts:
+        return Result(Verdict.UNCHECKED, "announced a moment ago and not in the store yet")
+    return Result(Verdict.MISSING, why)
+
+
 def _count(report: Report, stored: Stored, result: Result) -> None:
     if result.verdict is None:
         return
     counts = report.originals if stored.kind == ORIGINAL else report.proxies
     counts[result.verdict] = counts.get(result.verdict, 0) + 1
-    if result.verdict is not Verdict.VERIFIED:
+    if result.verdict not in {Verdict.VERIFIED, Verdict.DISPOSED}:
         what = (stored.object_id, stored.kind, stored.path, stored.name, stored.station)
         report.findings.append(Bad(result.verdict, result.reason, *what, checked_ms=result.checked_ms))
 

@@ -40,6 +40,7 @@ from ingestd.audit.clocks import MOST, CentreSeen, Mirrored, Order, centre_seen
 from ingestd.audit.found import ORIGINAL, PROXY, LogReport, Report, Stored
 from ingestd.audit.reread import Keep, Progress, Reading, Result, Store, fresh, reread, unrecorded
 from ingestd.audit.selection import Said, Selection, choose, unknown
+from ingestd.index.people import actor_in
 from ingestd.index.repository import mirrored
 from ingestd.index.rows import integer_in, list_in, object_in, text_in
 from ingestd.index.stations import described
@@ -88,6 +89,10 @@ class Centre:
 
     verified: set[str] = field(default_factory=set)
     """Objects that were verified before."""
+    approved: dict[str, set[str]] = field(default_factory=dict)
+    """Who approved that an object may go."""
+    disposed: set[str] = field(default_factory=set)
+    """Objects that are gone as two people approved."""
     leaves: dict[str, dict[int, str]] = field(default_factory=dict)
     """Per station log the leaves that were mirrored, by their number."""
     authority: Authority = field(default_factory=Authority)
@@ -113,7 +118,7 @@ def audit(subject: Subject, progress: Progress = lambda _count: None) -> Report:
     _seen_by_stations(report, subject, centre)
     announced = _once(report, expected)
     wanted = _wanted(report, subject, announced, centre.said)
-    reading = _reading(subject, wanted, progress)
+    reading = replace(_reading(subject, wanted, progress), disposed=centre.disposed)
     reread(report, reading, wanted, centre.verified)
     unrecorded(report, reading, {stored.name for stored in announced})
     _unmirrored(report, subject, unnamed)
@@ -193,6 +198,12 @@ def _hear(said: Centre, entry: Entry) -> None:
     if entry.record.event == "central.verified":
         said.verified.add(text_in(object_in(payload, "object"), "id"))
     said.authority.hear(entry.record)
+    if entry.record.event == "disposal.approved":
+        said.approved.setdefault(text_in(object_in(payload, "disposal"), "object"), set()).add(actor_in(payload))
+    if entry.record.event == "disposal.done":
+        gone = object_in(payload, "disposal")
+        if len(said.approved.get(text_in(gone, "object"), ())) >= APPROVERS:
+            said.disposed.update([text_in(gone, "object"), *map(str, list_in(gone, "derived"))])
     if entry.record.event == "station.entries":
         log, _ = mirrored(entry)
         start = integer_in(object_in(payload, "mirror"), "from") or 0

@@ -152,6 +152,16 @@ class CustodyEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class ViewRow:
+    """Somebody looked at a clip: its page (``detail``) or its ``proxy``."""
+
+    actor: str
+    what: str
+    viewed_ms: int
+    log_seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class ClipDetail:
     """Everything a page shows of one clip."""
 
@@ -167,6 +177,7 @@ class ClipDetail:
     suggestions: tuple[SuggestionRow, ...]
     proxies: tuple[ProxyRow, ...]
     events: tuple[CustodyEvent, ...]
+    views: tuple[ViewRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +198,36 @@ class FlagRow:
     cleared_ms: int | None
     log_seq: int
     inputs: Mapping[str, JsonValue] = field(default_factory=dict)
+    explanation: str = ""
+    """What a person said of it."""
+    explained_by: str = ""
+    explained_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    """A hold on a clip or a case; in force while ``released_ms`` is None."""
+
+    hold_id: str
+    object_id: str
+    case: str
+    reason: str
+    set_by: str
+    set_ms: int
+    released_by: str
+    release_reason: str
+    released_ms: int | None
+    log_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class DisposalRow:
+    """An original of which somebody approved that it may go. ``done_ms`` is None while it was not recorded as gone."""
+
+    object_id: str
+    approved_by: tuple[str, ...]
+    reasons: tuple[str, ...]
+    done_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,6 +407,17 @@ class Queries:
             statement = statement.where(t.case_file.c.number > after)
         return self._read(lambda db: _page(db, statement, limit, _case_row, lambda row: row.case.number))
 
+    def holds(self, *, every: bool = False) -> list[HoldRow]:
+        """Holds in force, oldest first; ``every`` one when asked."""
+        c = t.hold.c
+        statement = select(t.hold).order_by(c.set_ms, c.hold_id)
+        wanted = statement if every else statement.where(c.released_ms.is_(None))
+        return self._read(lambda db: [_hold_row(row) for row in db.execute(wanted).mappings()])
+
+    def disposals(self) -> list[DisposalRow]:
+        """What was approved, and what is recorded as gone, in the order of the first approval."""
+        return self._read(_disposals)
+
     def _read(self, reading: Callable[[Connection], T]) -> T:
         try:
             with self._engine.connect() as connection:
@@ -534,6 +586,7 @@ def _clip_detail(db: Connection, object_id: str) -> ClipDetail | None:
         suggestions=_suggestions(db, t.suggestion.c.object_id == object_id),
         proxies=_proxies(db, object_id),
         events=_events(db, object_id),
+        views=_views(db, object_id),
     )
 
 
@@ -635,6 +688,12 @@ def _events(db: Connection, object_id: str) -> tuple[CustodyEvent, ...]:
     return tuple(CustodyEvent(r.event, r.utc_ms, r.log, r.seq, r.leaf, r.keyid) for r in db.execute(statement))
 
 
+def _views(db: Connection, object_id: str) -> tuple[ViewRow, ...]:
+    c = t.viewing.c
+    statement = select(t.viewing).where(c.object_id == object_id).order_by(c.log_seq)
+    return tuple(ViewRow(r.actor, r.what, r.viewed_ms, r.log_seq) for r in db.execute(statement))
+
+
 def _clip_row(row: AnyRow) -> ClipRow:
     return ClipRow(
         object_id=row["object_id"],
@@ -676,7 +735,27 @@ def _flag_row(row: AnyRow) -> FlagRow:
         cleared_ms=row["cleared_ms"],
         log_seq=row["log_seq"],
         inputs=loads(row["inputs"]),
+        explanation=row["explanation"],
+        explained_by=row["explained_by"],
+        explained_ms=row["explained_ms"],
     )
+
+
+def _hold_row(row: AnyRow) -> HoldRow:
+    same = ("hold_id", "object_id", "reason", "set_by", "set_ms", "released_by", "release_reason", "released_ms")
+    return HoldRow(**{name: row[name] for name in same}, case=row["case_number"], log_seq=row["log_seq"])
+
+
+def _disposals(db: Connection) -> list[DisposalRow]:
+    c = t.approval.c
+    done = {row.object_id: row.done_ms for row in db.execute(select(t.disposal))}
+    approved: dict[str, list[tuple[str, str]]] = {}
+    for row in db.execute(select(t.approval).order_by(c.log_seq)):
+        approved.setdefault(row.object_id, []).append((row.actor, row.reason))
+    return [
+        DisposalRow(key, tuple(who for who, _ in said), tuple(why for _, why in said), done.get(key))
+        for key, said in approved.items()
+    ]
 
 
 def _action_row(row: AnyRow) -> ActionRow:

@@ -18,6 +18,7 @@ from custody.chain import Entry
 from custody.identifiers import first_origin, station_of
 from custody.keyring import keys_in, profile_of, successor_in
 from ingestd.index import tables as t
+from ingestd.index.people import People
 from ingestd.index.rows import Row, action_value, dumps, key_in, link_value, object_in, text_in
 from ingestd.index.stations import Arrivals, entry_row
 from ingestd.link import ending
@@ -49,6 +50,7 @@ class Repository:
         self._insert: Callable[[Table], Any] = (
             sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
         )
+        self.people = People(connection, self._put_new)
 
     # How far the tables follow the logs.
 
@@ -249,7 +251,9 @@ class Repository:
     def checks_due(self, now_ms: int, limit: int) -> list[Row]:
         """Clips whose stored object should be read back now, longest waiting first."""
         c = t.clip.c
-        due = select(c.object_id, c.name, c.size, c.sha256).where(text("verdict <> 'verified'"), c.check_ms <= now_ms)
+        due = select(c.object_id, c.name, c.size, c.sha256).where(
+            text("verdict <> 'verified'"), c.verdict != "disposed", c.check_ms <= now_ms
+        )
         return [dict(row) for row in self._db.execute(due.order_by(c.check_ms).limit(limit)).mappings()]
 
     def known_offences(self, digests: Iterable[str]) -> set[str]:
@@ -362,6 +366,7 @@ class Repository:
             ("flag.set", self._flag_set),
             ("flag.changed", self._flag_changed),
             ("flag.cleared", self._flag_cleared),
+            *self.people.projectors(),
         ]
 
     def _enrolled(self, entries: list[Entry]) -> None:
@@ -458,11 +463,13 @@ class Repository:
         gone = and_(t.link.c.object_id == bindparam("clip"), t.link.c.action_id == bindparam("act"))
         self._db.execute(delete(t.link).where(gone), [{"clip": clip, "act": act} for clip, act in pairs])
         self._count_links(clip for clip, _ in pairs)
+        self.people.part(entries)
 
     def _linked(self, entries: list[Entry]) -> None:
         rows = [_link_row(entry.record.block("link"), entry.seq) for entry in entries]
         self._put(t.link, rows, ("method", "score", "reasons", "rule_version", "log_seq"))
         self._count_links(row["object_id"] for row in rows)
+        self.people.join(entries)
 
     def _count_links(self, object_ids: Iterable[str]) -> None:
         count = select(func.count()).where(t.link.c.object_id == t.clip.c.object_id).scalar_subquery()
@@ -648,8 +655,9 @@ def key_row(entry: Entry) -> Row:
 
 def _about(entry: Entry) -> str:
     """The clip an entry of the centre log is about, or an empty string."""
-    linked = key_in(object_in(entry.record.payload, "link"), "object")
-    return linked or key_in(object_in(entry.record.payload, "object"), "id")
+    payload = entry.record.payload
+    named = (key_in(object_in(payload, block), "object") for block in ("link", "view", "hold", "disposal"))
+    return next(filter(None, named), "") or key_in(object_in(payload, "object"), "id")
 
 
 def _link_row(link: JsonObject, seq: int) -> Row:

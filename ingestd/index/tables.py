@@ -304,6 +304,10 @@ flag = Table(
     Column("changed_ms", BigInteger, nullable=False),
     Column("cleared_ms", BigInteger),
     Column("log_seq", BigInteger, nullable=False),
+    Column("explanation", Text, nullable=False, server_default=""),
+    Column("explained_by", Text, nullable=False, server_default=""),
+    Column("explained_ms", BigInteger),
+    comment="What should be and is not. What a person said of it stays, however often the flag is found anew.",
 )
 Index("ix_flag_action_id", flag.c.action_id)
 Index("ix_flag_state_changed_ms", flag.c.state, flag.c.changed_ms)
@@ -329,4 +333,79 @@ imported_file = Table(
     Column("name", Text, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("imported_ms", BigInteger, nullable=False),
+)
+
+parting = Table(
+    "parting",
+    metadata,
+    Column("object_id", Text, primary_key=True),
+    Column("action_id", Text, primary_key=True),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("log_seq", BigInteger, nullable=False),
+    comment="Links that a person undid: no machine makes them again.",
+)
+
+viewing = Table(
+    "viewing",
+    metadata,
+    Column("log_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("object_id", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("viewed_ms", BigInteger, nullable=False),
+    comment="Who looked at which clip: its page or its proxy.",
+)
+Index("ix_viewing_object_id_actor", viewing.c.object_id, viewing.c.actor)
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("hold_id", Text, primary_key=True),
+    Column("object_id", Text, nullable=False),
+    Column("case_number", Text, nullable=False),
+    Column("case_key", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("set_by", Text, nullable=False),
+    Column("set_ms", BigInteger, nullable=False),
+    Column("released_by", Text, nullable=False),
+    Column("release_reason", Text, nullable=False),
+    Column("released_ms", BigInteger),
+    Column("log_seq", BigInteger, nullable=False),
+    comment="Clips and cases of which nothing may be disposed of; in force while released_ms is null.",
+)
+Index("ix_hold_object_id", hold.c.object_id)
+Index("ix_hold_case_key", hold.c.case_key)
+
+approval = Table(
+    "approval",
+    metadata,
+    Column("object_id", Text, primary_key=True),
+    Column("actor", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("approved_ms", BigInteger, nullable=False),
+    Column("log_seq", BigInteger, nullable=False),
+    comment="Who agreed that an original may go.",
+)
+
+disposal = Table(
+    "disposal",
+    metadata,
+    Column("object_id", Text, primary_key=True),
+    Column("actor", Text, nullable=False),
+    Column("done_ms", BigInteger, nullable=False),
+    Column("log_seq", BigInteger, nullable=False),
+    comment="Originals that are gone as approved.",
+)
+
+configuration = Table(
+    "configuration",
+    metadata,
+    Column("log_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("sha256", String(64), nullable=False),
+    Column("catalogue_sha256", String(64), nullable=False),
+    Column("changed", Text, nullable=False),
+    Column("unmeasured_clock_ms", BigInteger, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+    comment="With what the centre ran from this entry on.",
 )

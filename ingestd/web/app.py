@@ -15,7 +15,7 @@ from ingestd.web import actions, api, audits, clips, files, flags, home, log, me
 from ingestd.web.assets import assets
 from ingestd.web.headers import SecurityHeaders
 from ingestd.web.language import phrase
-from ingestd.web.ports import AuditReads, LogReads, Media, Reads
+from ingestd.web.ports import AuditReads, LogReads, Media, Reads, Viewed
 from ingestd.web.site import PageError, Site
 
 FOR_EVER = "public, max-age=31536000, immutable"
@@ -32,12 +32,15 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     published: LogReads | None = None,
     history: AuditReads | None = None,
     hindrance: Callable[[], str] = str,
+    viewed: Viewed = lambda _object_id, _what, _actor: None,
+    user_header: str = "",
 ) -> FastAPI:
     """The pages over ``reads`` and ``store``; times are shown in ``zone``, action types by their names in ``types``.
 
     ``published`` is the centre log for witnesses; without it there is no ``/api/v1/log``.
     ``history`` are the audits; without it there is no ``/audits``.
-    ``hindrance`` says why no message arrives from the broker, or an empty string.
+    ``hindrance`` says why no message arrives from the broker, or an empty string. ``viewed`` records who looks at a
+    clip before it is shown; ``user_header`` is the header in which a login in front of the pages names the user.
     """
     site = Site(
         reads=reads,
@@ -46,6 +49,8 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
         types=types or {},
         now=now or (lambda: datetime.now(tz=ZoneInfo("UTC"))),
         has_audits=history is not None,
+        viewed=viewed,
+        user_header=user_header,
     )
     # Swagger UI and ReDoc load from public hosts; nothing of ours does.
     app = FastAPI(title="ingestd", docs_url=None, redoc_url=None, dependencies=[Depends(_without_nul)])

@@ -16,7 +16,7 @@ from ingestd.web.site import PageError, Site
 
 LINKED: Final = {"yes": True, "no": False}
 STATUSES: Final = ("received", "indexed", "quarantined")
-VERDICTS: Final = ("unchecked", "verified", "failed", "missing")
+VERDICTS: Final = ("unchecked", "verified", "failed", "missing", "disposed")
 KINDS: Final = ("video", "audio", "image", "sidecar", "other", "empty")
 _TEXTS: Final = ("station", "recorder", "officer", "case", "text")
 FIELDS: Final = ("linked", "status", "verdict", "kind", *_TEXTS, "from", "to")
@@ -44,6 +44,8 @@ def add_pages(app: FastAPI, site: Site) -> None:
 
     @app.get("/clips/{object_id}", include_in_schema=False)
     def clip(request: Request, object_id: str) -> Response:
+        existing_clip(site, object_id)
+        site.record_view(request, object_id, "detail")
         return site.page(request, "clip.html", 200, **_facts(existing_clip(site, object_id)))
 
 

@@ -28,6 +28,8 @@ def add_pages(app: FastAPI, site: Site) -> None:
         proxies = existing_clip(site, object_id).proxies
         if not proxies:
             raise PageError(404, phrase("There is no proxy of clip %(id)s."), id=object_id)
+        if request.method != "HEAD":
+            site.record_view(request, object_id, "proxy")
         return ranged(request, site.media, proxies[0])
 
 

@@ -1,6 +1,6 @@
 """What the pages need: reads of the index, and bytes of derived objects. ``tests/fakes`` keeps the same promises."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from custody.checkpoint import Checkpoint
@@ -17,6 +17,9 @@ from ingestd.index.queries import (
     Page,
     Summary,
 )
+
+Viewed = Callable[[str, str, str], None]
+"""Records that somebody is about to look: clip, ``detail`` or ``proxy``, and who (``Pipeline.viewed``)."""
 
 
 class Reads(Protocol):

@@ -27,6 +27,7 @@ VERDICT: Final[Mapping[str, Word]] = {
     "failed": Word(phrase("Not as recorded"), "cross", "bad"),
     "missing": Word(phrase("Missing from the store"), "cross", "bad"),
     "unreadable": Word(phrase("Store cannot be read"), "triangle", "warn"),
+    "disposed": Word(phrase("Disposed of as approved"), "dots", "calm"),
 }
 FLAG_STATE: Final[Mapping[str, Word]] = {
     "open": Word(phrase("Open"), "flag", "bad"),
@@ -130,6 +131,9 @@ CODES: Final[Mapping[str, str]] = {
     "future-mtime": phrase("file dated in the future"),
     "driver": phrase("read from the recorder"),
     "unmeasured": phrase("not measured"),
+    # What somebody looked at.
+    "detail": phrase("the page of the clip"),
+    "proxy": phrase("the proxy"),
     # Gaps.
     "no-clip": phrase("no clip"),
     "original-not-as-recorded": phrase("original missing, altered or unreadable"),
@@ -167,4 +171,11 @@ EVENTS: Final[Mapping[str, str]] = {
     "access.exported": phrase("Left the house in a bundle"),
     "checkpoint.anchored": phrase("Anchored outside"),
     "audit.done": phrase("Audited"),
+    "access.viewed": phrase("Looked at"),
+    "flag.explained": phrase("Flag explained"),
+    "hold.set": phrase("Put on hold"),
+    "hold.released": phrase("Hold released"),
+    "disposal.approved": phrase("Disposal approved"),
+    "disposal.done": phrase("Disposed of"),
+    "config.changed": phrase("Configuration changed"),
 }

@@ -16,6 +16,7 @@ from ingestd.index.repository import Repository
 from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.pipeline import Pipeline, Places, ReadBack, Settings
 from ingestd.rules import Policy
+from ingestd.running import Running
 from tests.fakes.centre_station import AUTHORITY, FakeClock, FakeStation
 from tests.fakes.log_files import MemoryLogFiles
 
@@ -35,6 +36,8 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     files: dict[str, MemoryLogFiles] = field(default_factory=dict)
     wrap: Callable[[str, LogFiles], LogFiles] = lambda _name, files: files
+    unmeasured_clock_ms: int = 60_000
+    running: Running | None = None
     remains: Callable[[], str] = str
     """What mirrors or store hold beside an empty log and database."""
     second: Signer | None = None
@@ -60,7 +63,13 @@ class World:
     @property
     def settings(self) -> Settings:
         catalogue = load(CATALOGUE)
-        return Settings(Policy(types=catalogue.spoken()), catalogue, Policy().zone)
+        return Settings(
+            Policy(types=catalogue.spoken()),
+            catalogue,
+            Policy().zone,
+            unmeasured_clock_ms=self.unmeasured_clock_ms,
+            running=self.running,
+        )
 
     def origins(self) -> Origins:
         """What the database can be made again from."""

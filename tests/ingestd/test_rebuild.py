@@ -3,6 +3,7 @@
 import base64
 import os
 import signal
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,13 +12,15 @@ from sqlalchemy import delete, insert, select, text, update
 
 from custody.merkle import root
 from custody.verdicts import Finding, Outcome
+from ingestd import decisions
 from ingestd.audit.rebuild import check, write
-from ingestd.errors import BusyError, StateError
+from ingestd.errors import BusyError, RefusedError, StateError
 from ingestd.index import tables as t
 from ingestd.index.compare import PROGRESS, compared_columns
 from ingestd.index.database import open_engine
 from ingestd.logfiles import exclusive
 from ingestd.pipeline import ReadBack, Received
+from ingestd.running import Running
 from tests.fakes.centre_station import FakeStation
 from tests.fakes.centre_world import World
 from tests.ingestd.test_pipeline import HOUR, START, load, registers
@@ -43,13 +46,35 @@ def busy(world):
     world.clock.ms += 30 * HOUR
     world.pipeline.sweep()
     load(world, minutes=3)
+    decided(world, first, last)
     world.pipeline.checkpoint()
     return world
 
 
+def decided(world, first, last):
+    """What people do with it."""
+    decide, viewed = world.pipeline.decide, world.pipeline.viewed
+    viewed(last, "detail", "甲")
+    viewed(last, "proxy", "address 10.0.0.7")
+    flag = world.queries.flags("").rows[0].flag_id
+    decide(decisions.explain_flag(flag, decisions.Person("甲", "电池耗尽")))
+    decide(decisions.link(last, "A2", decisions.Person("甲", "画面可辨")))
+    decide(decisions.unlink(last, "A2", decisions.Person("乙", "看错了")))
+    decide(decisions.link(first, "A2", decisions.Person("甲", "画面可辨")))
+    [held] = decide(decisions.hold(last, "", decisions.Person("甲", "复议")))
+    decide(decisions.hold("", "案〔2026〕9号", decisions.Person("甲", "诉讼")))
+    decide(decisions.release(held.record.block("hold")["id"], decisions.Person("乙", "已结")))
+    world.clock.ms += 200 * 24 * HOUR
+    for who in ("甲", "乙"):
+        decide(decisions.approve_disposal(last, decisions.Person(who, "已过保存期"), 183))
+    decide(decisions.record_disposal(last, decisions.Person("丙", "已移除"), lambda _name: False))
+
+
 @pytest.fixture
 def world(tmp_path, database_url):
-    made = busy(World(tmp_path, database_url, [FakeStation(), FakeStation("station-02", 2)]).started())
+    stations = [FakeStation(), FakeStation("station-02", 2)]
+    running = Running({"rules.unmeasured_clock_ms": "60000"}, b"catalogue")
+    made = busy(World(tmp_path, database_url, stations, running=running).started())
     yield made
     made.close()
 
@@ -80,7 +105,7 @@ def other(value):
     """Another value that the column takes as well."""
     if isinstance(value, str) and len(value) == 64:
         return value[:-1] + ("0" if value[-1] != "0" else "1")
-    longer = {int: lambda v: v + 1, str: lambda v: v + "x", bytes: lambda v: v + b"x"}
+    longer = {int: lambda v: v + 100_000, str: lambda v: v + "x", bytes: lambda v: v + b"x"}
     return longer.get(type(value), lambda _: 7)(value)
 
 
@@ -399,6 +424,9 @@ STEPS = st.lists(
         step("check", st.booleans()),
         step("sweep", st.integers(0, 30)),
         step("restart"),
+        step("reconfigured", st.integers(1, 3)),
+        step("by_hand", NUMBERS, st.booleans()),
+        step("explained"),
     ),
     min_size=3,
     max_size=14,
@@ -449,6 +477,23 @@ class History:
 
     def restart(self):
         self.world.restart()
+
+    def reconfigured(self, seconds):
+        self.world.unmeasured_clock_ms = seconds * 1000
+        self.world.running = Running({"rules.unmeasured_clock_ms": str(seconds)})
+        self.world.restart()
+
+    def by_hand(self, number, together):
+        """A person links the newest clip that arrived, or undoes its first link."""
+        with suppress(RefusedError):
+            for object_id in self.clips[number][-1:]:
+                links = [one.action_id for one in clip.links] if (clip := self.world.queries.clip(object_id)) else []
+                act = decisions.link if together else decisions.unlink
+                self.world.pipeline.decide(act(object_id, (links or ["A1"])[0], decisions.Person("甲", "亲眼所见")))
+
+    def explained(self):
+        for flag in self.world.queries.flags("").rows[:1]:
+            self.world.pipeline.decide(decisions.explain_flag(flag.flag_id, decisions.Person("甲", "电池耗尽")))
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])

@@ -1,0 +1,263 @@
+"""What people decided, looked at and settled, as rows: the writing of them from log entries, and what is asked of them.
+
+One half of the repository, in the same transaction.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Table, and_, bindparam, delete, select, update
+
+from custody.canonical import JsonObject
+from custody.chain import Entry
+from ingestd.index import tables as t
+from ingestd.index.rows import Row, dumps, integer_in, key_in, list_in, object_in, text_in
+
+PutNew = Callable[[Table, Iterable[Mapping[str, Any]]], None]
+"""Inserts what is not there."""
+_AT_ONCE: Final = 500
+MANUAL: Final = "manual"
+"""Method of a link that a person made or undid; no machine touches it."""
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Tables of acts by people, inside the transaction of ``connection``."""
+
+    connection: Connection
+    put_new: PutNew
+
+    def projectors(self) -> list[tuple[str, Callable[[list[Entry]], None]]]:
+        """Events in the order in which their rows can be written."""
+        return [
+            ("config.changed", self._configured),
+            ("flag.explained", self._explained),
+            ("access.viewed", self._viewed),
+            ("hold.set", self._held),
+            ("hold.released", self._released),
+            ("disposal.approved", self._approved),
+            ("disposal.done", self._disposed),
+        ]
+
+    # What is asked.
+
+    def flag_is_known(self, flag_id: str) -> bool:
+        """Whether there ever was such a flag."""
+        return self._any(t.flag, t.flag.c.flag_id == flag_id)
+
+    def link(self, object_id: str, action_id: str) -> str:
+        """Method of the link between the two, or an empty string."""
+        c = t.link.c
+        found = select(c.method).where(c.object_id == object_id, c.action_id == action_id)
+        return self.connection.execute(found).scalar_one_or_none() or ""
+
+    def parted(self, object_ids: Sequence[str]) -> set[tuple[str, str]]:
+        """Clips and actions that a person has parted."""
+        c = t.parting.c
+        parts = (object_ids[start : start + _AT_ONCE] for start in range(0, len(object_ids), _AT_ONCE))
+        queries = (select(c.object_id, c.action_id).where(c.object_id.in_(part)) for part in parts)
+        return {(row.object_id, row.action_id) for query in queries for row in self.connection.execute(query)}
+
+    def viewed_since(self, object_id: str, actor: str, what: str, since_ms: int) -> bool:
+        """Whether this person has looked at this not longer ago."""
+        c = t.viewing.c
+        mine = and_(c.object_id == object_id, c.actor == actor, c.what == what, c.viewed_ms > since_ms)
+        return self._any(t.viewing, mine)
+
+    def reviewed(self, object_id: str) -> bool:
+        """Whether a person has looked at this clip, or has parted it from an action."""
+        return self._any(t.viewing, t.viewing.c.object_id == object_id) or self._any(
+            t.parting, t.parting.c.object_id == object_id
+        )
+
+    def hold(self, hold_id: str) -> Row | None:
+        """A hold, set or released."""
+        row = self.connection.execute(select(t.hold).where(t.hold.c.hold_id == hold_id)).mappings().one_or_none()
+        return None if row is None else dict(row)
+
+    def holds_on(self, object_id: str, cases: Iterable[str]) -> list[str]:
+        """Holds in force on this clip, or on any of these cases (``model.case_key``)."""
+        c = t.hold.c
+        concerned = (c.object_id == object_id) | c.case_key.in_([key for key in cases if key])
+        found = select(c.hold_id).where(concerned, c.released_ms.is_(None)).order_by(c.hold_id)
+        return list(self.connection.execute(found).scalars())
+
+    def case_keys(self, object_id: str) -> set[str]:
+        """Cases that a clip states or is suggested for; a linked one is not disposed of at all."""
+        suggested = (
+            select(t.action.c.case_key)
+            .join(t.suggestion, t.suggestion.c.action_id == t.action.c.action_id)
+            .where(t.suggestion.c.object_id == object_id)
+        )
+        stated = select(t.clip.c.case_key).where(t.clip.c.object_id == object_id)
+        return {key for query in (suggested, stated) for key in self.connection.execute(query).scalars()}
+
+    def approvers(self, object_id: str) -> list[str]:
+        """Who approved that this clip may be disposed of, in order."""
+        c = t.approval.c
+        return list(
+            self.connection.execute(select(c.actor).where(c.object_id == object_id).order_by(c.log_seq)).scalars()
+        )
+
+    def is_disposed(self, object_id: str) -> bool:
+        """Whether it was recorded as gone."""
+        return self._any(t.disposal, t.disposal.c.object_id == object_id)
+
+    def derived(self, object_id: str) -> list[Row]:
+        """Names of what was derived from a clip: ``object_id``, ``name``."""
+        c = t.proxy.c
+        found = select(c.object_id, c.name).where(c.parent_id == object_id).order_by(c.object_id)
+        return [dict(row) for row in self.connection.execute(found).mappings()]
+
+    def configuration(self) -> Row | None:
+        """The configuration that the centre log named last."""
+        found = select(t.configuration).order_by(t.configuration.c.log_seq.desc()).limit(1)
+        row = self.connection.execute(found).mappings().one_or_none()
+        return None if row is None else dict(row)
+
+    # What entries say.
+
+    def part(self, entries: Iterable[Entry]) -> None:
+        """Links that a person undid: no machine makes them again."""
+        rows = [
+            {
+                "object_id": key_in(entry.record.block("link"), "object"),
+                "action_id": key_in(entry.record.block("link"), "action"),
+                "actor": actor_in(entry.record.payload),
+                "reason": text_in(entry.record.payload, "reason"),
+                "log_seq": entry.seq,
+            }
+            for entry in entries
+            if by_hand(entry)
+        ]
+        self.put_new(t.parting, rows)
+
+    def join(self, entries: Iterable[Entry]) -> None:
+        """Links that a person made: whatever parted them before no longer holds."""
+        c = t.parting.c
+        pairs = [
+            {
+                "clip": key_in(entry.record.block("link"), "object"),
+                "act": key_in(entry.record.block("link"), "action"),
+            }
+            for entry in entries
+            if by_hand(entry)
+        ]
+        if pairs:
+            gone = and_(c.object_id == bindparam("clip"), c.action_id == bindparam("act"))
+            self.connection.execute(delete(t.parting).where(gone), pairs)
+
+    def _configured(self, entries: list[Entry]) -> None:
+        rows = [
+            {
+                "log_seq": entry.seq,
+                "sha256": key_in(entry.record.block("config"), "sha256"),
+                "catalogue_sha256": key_in(entry.record.block("config"), "catalogue_sha256"),
+                "changed": dumps(list_in(entry.record.block("config"), "changed")),
+                "unmeasured_clock_ms": unmeasured_clock_ms(entry),
+                "changed_ms": entry.record.utc_ms,
+            }
+            for entry in entries
+        ]
+        self.put_new(t.configuration, rows)
+
+    def _explained(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            said = entry.record.block("explanation")
+            values = {
+                "explanation": text_in(said, "text"),
+                "explained_by": actor_in(entry.record.payload),
+                "explained_ms": entry.record.utc_ms,
+            }
+            flag = t.flag.c.flag_id == text_in(said, "flag")
+            self.connection.execute(update(t.flag).where(flag).values(values))
+
+    def _viewed(self, entries: list[Entry]) -> None:
+        rows = [
+            {
+                "log_seq": entry.seq,
+                "object_id": key_in(entry.record.block("view"), "object"),
+                "actor": actor_in(entry.record.payload),
+                "what": key_in(entry.record.block("view"), "what"),
+                "viewed_ms": entry.record.utc_ms,
+            }
+            for entry in entries
+        ]
+        self.put_new(t.viewing, rows)
+
+    def _held(self, entries: list[Entry]) -> None:
+        rows = [
+            {
+                "hold_id": key_in(entry.record.block("hold"), "id"),
+                "object_id": key_in(entry.record.block("hold"), "object"),
+                "case_number": key_in(entry.record.block("hold"), "case"),
+                "case_key": key_in(entry.record.block("hold"), "case_key"),
+                "reason": text_in(entry.record.payload, "reason"),
+                "set_by": actor_in(entry.record.payload),
+                "set_ms": entry.record.utc_ms,
+                "released_by": "",
+                "release_reason": "",
+                "released_ms": None,
+                "log_seq": entry.seq,
+            }
+            for entry in entries
+        ]
+        self.put_new(t.hold, rows)
+
+    def _released(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            values = {
+                "released_by": actor_in(entry.record.payload),
+                "release_reason": text_in(entry.record.payload, "reason"),
+                "released_ms": entry.record.utc_ms,
+                "log_seq": entry.seq,
+            }
+            hold = t.hold.c.hold_id == key_in(entry.record.block("hold"), "id")
+            self.connection.execute(update(t.hold).where(hold).values(values))
+
+    def _approved(self, entries: list[Entry]) -> None:
+        rows = [
+            {
+                "object_id": key_in(entry.record.block("disposal"), "object"),
+                "actor": actor_in(entry.record.payload),
+                "reason": text_in(entry.record.payload, "reason"),
+                "approved_ms": entry.record.utc_ms,
+                "log_seq": entry.seq,
+            }
+            for entry in entries
+        ]
+        self.put_new(t.approval, rows)
+
+    def _disposed(self, entries: list[Entry]) -> None:
+        rows = [
+            {
+                "object_id": key_in(entry.record.block("disposal"), "object"),
+                "actor": actor_in(entry.record.payload),
+                "done_ms": entry.record.utc_ms,
+                "log_seq": entry.seq,
+            }
+            for entry in entries
+        ]
+        self.put_new(t.disposal, rows)
+        gone = t.clip.c.object_id.in_([row["object_id"] for row in rows])
+        self.connection.execute(update(t.clip).where(gone).values(verdict="disposed"))
+
+    def _any(self, table: Table, condition: Any) -> bool:
+        return self.connection.execute(select(table).where(condition).limit(1)).first() is not None
+
+
+def by_hand(entry: Entry) -> bool:
+    """Whether a person made or undid this link; the machine never undoes what a person made."""
+    return text_in(object_in(entry.record.payload, "link"), "method") == MANUAL
+
+
+def unmeasured_clock_ms(entry: Entry) -> int:
+    """What ``config.changed`` says of the clock that nobody measured: the one setting that becomes part of rows."""
+    return integer_in(object_in(entry.record.block("config"), "decides"), "unmeasured_clock_ms") or 0
+
+
+def actor_in(payload: JsonObject) -> str:
+    """Id of the first of the ``actors``, or an empty string."""
+    actors = list_in(payload, "actors")
+    return key_in(actors[0], "id") if actors else ""
