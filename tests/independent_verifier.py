@@ -76,6 +76,13 @@ BLOCKS = {
     "audit.done": ("audit", "actors"),
     "key.enrolled": ("key",),
     "key.revoked": ("key", "revocation", "reason", "actors"),
+    "access.viewed": ("view", "actors"),
+    "flag.explained": ("explanation", "actors"),
+    "hold.set": ("hold", "actors", "reason"),
+    "hold.released": ("hold", "actors", "reason"),
+    "disposal.approved": ("disposal", "actors", "reason"),
+    "disposal.done": ("disposal", "actors", "reason"),
+    "config.changed": ("config",),
 }
 
 
@@ -281,6 +288,31 @@ def _check_revocation(block: dict[str, Any]) -> None:
     _need(_is_count(block.get("invalid_from_ms")), "revocation.invalid_from_ms")
 
 
+def _check_view(block: dict[str, Any]) -> None:
+    """Block `view`."""
+    _need(_matches(UUID7, block.get("object")) and _is_filled(block.get("what")), "view")
+
+
+def _check_explanation(block: dict[str, Any]) -> None:
+    """Block `explanation`."""
+    _need(_is_filled(block.get("flag")) and _is_filled(block.get("text")), "explanation")
+
+
+def _check_hold(block: dict[str, Any]) -> None:
+    """Block `hold`."""
+    _need(_matches(UUID7, block.get("id")), "hold.id")
+
+
+def _check_disposal(block: dict[str, Any]) -> None:
+    """Block `disposal`."""
+    _need(_matches(UUID7, block.get("object")), "disposal.object")
+
+
+def _check_config(block: dict[str, Any]) -> None:
+    """Block `config`."""
+    _need(_matches(HEX_DIGEST, block.get("sha256")), "config.sha256")
+
+
 CHECKS: dict[str, Callable[[Any], None]] = {
     "object": _check_object,
     "source": _check_source,
@@ -292,6 +324,11 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "flag": _check_flag,
     "key": _check_key,
     "revocation": _check_revocation,
+    "view": _check_view,
+    "explanation": _check_explanation,
+    "hold": _check_hold,
+    "disposal": _check_disposal,
+    "config": _check_config,
 }
 
 

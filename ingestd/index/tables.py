@@ -307,7 +307,6 @@ flag = Table(
     Column("explanation", Text, nullable=False, server_default=""),
     Column("explained_by", Text, nullable=False, server_default=""),
     Column("explained_ms", BigInteger),
-    comment="What should be and is not. What a person said of it stays, however often the flag is found anew.",
 )
 Index("ix_flag_action_id", flag.c.action_id)
 Index("ix_flag_state_changed_ms", flag.c.state, flag.c.changed_ms)
