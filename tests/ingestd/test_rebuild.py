@@ -482,6 +482,7 @@ class History:
         self.world.unmeasured_clock_ms = seconds * 1000
         self.world.running = Running({"rules.unmeasured_clock_ms": str(seconds)})
         self.world.restart()
+        self.world.pipeline.start()
 
     def by_hand(self, number, together):
         """A person links the newest clip that arrived, or undoes its first link."""
