@@ -14,7 +14,7 @@ from ingestd.decisions import Person
 from ingestd.errors import DatabaseError, ObjectMissingError, RefusedError
 from ingestd.index import tables as t
 from ingestd.running import Running, changed_keys, without_secret
-from ingestd.web import create_app
+from ingestd.web.app import create_app
 from tests.fakes.centre_station import FakeStation
 from tests.fakes.centre_world import ORIGIN, SIGNER, World
 from tests.fakes.log_files import Fault
