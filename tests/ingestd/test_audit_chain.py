@@ -128,7 +128,7 @@ def test_altered_log_is_never_ok(world, name):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    assert chain(world, world.clips[0]).code == 1
+    assert chain(world, world.clips[0]).code in {1, 2}
 
 
 def test_entry_that_the_centre_does_not_name_is_not_verified(world):
