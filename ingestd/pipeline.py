@@ -389,8 +389,6 @@ class Unit:
     receipts: dict[str, list[bytes]] = field(default_factory=dict)
     """Receipts to send, by station log."""
     ready: list[Answer] = field(default_factory=list)
-    foreknown: bool = False
-    """Whether the keys of the whole log were learnt before it is replayed."""
     unmeasured_clock_ms: int = field(init=False)
     """Of the settings in force where the log is being replayed; else ours."""
 
@@ -410,6 +408,8 @@ class Unit:
             )
         self._report_torn(self.books.centre)
         self._restore_settings()
+        if behind:
+            self.foresee(applied)
         for event, run in runs(self.books.centre.entries(applied) if behind else ()):
             self.replay(event, run)
         self._settle_configuration()
@@ -439,8 +439,6 @@ class Unit:
         if event == "cases.imported":
             self._replay_import(run[0])
         self.repository.project(run, self.books.keyid_of)
-        if event in KEY_EVENTS and not self.foreknown:
-            self.learn()
         if event == "config.changed":
             self.unmeasured_clock_ms = unmeasured_clock_ms(run[-1])
         if event in {"integrity.checked", "central.verified"}:
@@ -509,6 +507,16 @@ class Unit:
         self.appended += entries
         self._collect_receipts(entries)
         return entries
+
+    def foresee(self, applied: int) -> None:
+        """Learn whose keys the log lets in from entry ``applied`` on, before any of it is replayed.
+
+        A mirror is opened as a whole, also with entries by keys that the log came to know only later.
+        """
+        told = [entry for entry in self.books.centre.entries(applied) if entry.record.event in KEY_EVENTS]
+        with self.repository.glimpse():
+            self.repository.project(told, self.books.keyid_of)
+            self.learn()
 
     def forget(self) -> None:
         """Let go of what was replayed: who rebuilds the tables decides once, at the end (``decide_again``)."""

@@ -32,7 +32,7 @@ from ingestd.index.database import connect, migrate, snapshot_reads
 from ingestd.index.repository import Repository
 from ingestd.logbooks import Logbooks
 from ingestd.logfiles import exclusive, fsync_dir, make_dirs
-from ingestd.pipeline import KEY_EVENTS, Places, Settings, Unit, runs
+from ingestd.pipeline import Places, Settings, Unit, runs
 
 MOST_LISTED: Final = 1000
 """Differences of one table that are listed; all are counted."""
@@ -145,7 +145,7 @@ def replay(origins: Origins, connection: Connection, size: int, now_ms: int, pro
     repository, tree = Repository(connection), EMPTY_TREE
     unit = Unit(repository, books, origins.places, origins.settings, now_ms)
     repository.follow(books.centre.origin)
-    _foresee(unit, connection)
+    unit.foresee(0)
     for event, run in runs(islice(books.centre.entries(), size)):
         unit.replay(event, run)
         unit.forget()
@@ -155,16 +155,6 @@ def replay(origins: Origins, connection: Connection, size: int, now_ms: int, pro
         raise StateError(f"the entries of {books.centre.origin} are not those that were signed for: restore the log")
     unit.decide_again()
     repository.applied(size, base64.b64encode(tree.root()).decode())
-
-
-def _foresee(unit: Unit, connection: Connection) -> None:
-    """Learn whose keys sign what in all of the log: a mirror is opened as a whole, with the keys of all its entries."""
-    with connection.begin_nested() as ahead:
-        told = [entry for entry in unit.books.centre.entries() if entry.record.event in KEY_EVENTS]
-        unit.repository.project(told, unit.books.keyid_of)
-        unit.learn()
-        ahead.rollback()
-    unit.foreknown = True
 
 
 def write(

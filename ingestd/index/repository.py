@@ -107,6 +107,13 @@ class Repository:
         with self._db.begin_nested():
             yield
 
+    @contextmanager
+    def glimpse(self) -> Iterator[None]:
+        """What is done inside is seen there and undone afterwards."""
+        with self._db.begin_nested() as ahead:
+            yield
+            ahead.rollback()
+
     def clips(self, object_ids: Iterable[str]) -> dict[str, Row]:
         """Clip rows by object id."""
         rows = (

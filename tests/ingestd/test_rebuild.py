@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, text, update
 
 from custody.merkle import root
+from custody.signer import Ed25519Signer
 from custody.verdicts import Finding, Outcome
 from ingestd import decisions
 from ingestd.audit.rebuild import check, write
+from ingestd.enrolment.decide import Approval, Revocation
 from ingestd.errors import BusyError, RefusedError, StateError
 from ingestd.index import tables as t
 from ingestd.index.compare import PROGRESS, compared_columns
@@ -400,6 +402,42 @@ def test_killed_at_any_moment_of_writing_the_database_is_as_empty_as_before(worl
     world.pipeline.start()
 
     assert rows_of(world.engine) == before
+
+
+def test_logs_whose_keys_followed_each_other_make_the_same_database(tmp_path, database_url, another_url):
+    station, following, ours = FakeStation("station-07"), *(Ed25519Signer.from_seed(one * 32) for one in (b"2", b"C"))
+    world = World(tmp_path, database_url, []).started()
+
+    def deliver():
+        station.clip()
+        world.pipeline.handle([station.message()])
+
+    world.pipeline.approve(Approval(station.request(), ("007", "013"), "12345", "0f" * 32))
+    deliver()
+    world.pipeline.approve(Approval(station.request(following), ("007", "013"), "12345", "0f" * 32))
+    station.hand_over(following)
+    deliver()
+    world.books._own._holders = lambda keys: [one for one in (ours,) if one.verify_key() in keys.keys]
+    world.pipeline.hand_over([ours], ("007", "013"))
+    deliver()
+    old = next(row["keyid"] for row in world.pipeline.log_keys() if row["log"] == station.origin)
+    world.pipeline.revoke(Revocation("station-07", old, world.clock.ms, "stolen", ("007", "013")))
+    right = rows_of(world.engine)
+    keep = world.books._own._holders
+
+    def origins():
+        found = world.origins()
+        found.books._own._holders = keep
+        return found
+
+    report = check(origins(), world.engine, tmp_path)
+    assert (report.differences, report.reasons, report.outcome) == ([], [], Outcome.OK)
+    lost(world, another_url)
+    world.books._own._holders = keep
+    write(origins(), world.engine, world.clock.ms)
+    world.pipeline.start()
+    assert rows_of(world.engine) == right
+    world.close()
 
 
 # Random histories.
