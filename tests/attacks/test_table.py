@@ -4,6 +4,7 @@ Each test says in its assertions which mechanism caught it: the very findings an
 person runs. ``house`` and ``anchored_house`` are proved clean before each test.
 """
 
+import hashlib
 import os
 import shutil
 import socket
@@ -230,8 +231,8 @@ def test_row_10_messages_replayed_through_the_broker(house, broker):
 
     after = insider.records(house.centre_log)[len(before) :]
     assert len(answer.entries) == len(house.originals()), "the receipts come again"
-    assert [one["event"] for one in after] == ["message.quarantined", "flag.set"]
-    assert after[0]["message"]["finding"] == "seq-duplicate"
+    assert [one["event"] for one in after] == ["config.changed", "message.quarantined", "flag.set"]
+    assert after[1]["message"]["finding"] == "seq-duplicate"
     assert insider.entries(house.mirror) == log
     assert house.audit().code == 0
     assert "message-unverifiable" in house.open_flags()
@@ -272,6 +273,28 @@ def test_row_11_a_station_whose_clock_was_set_to_date_its_entries_otherwise(hous
     said = " ".join(one["reason"] for one in done.facts["findings"])
     assert ("which stands before it" in said) is (days < 0)
     assert ("after the centre had it" in said) is (days > 0)
+
+
+ROWS = {
+    "a link deleted": "DELETE FROM link",
+    "a link turned to another action": "UPDATE link SET action_id = 'JC-01'",
+    "a flag deleted": "DELETE FROM flag",
+    "a flag cleared": "UPDATE flag SET state = 'cleared', cleared_ms = 1",
+    "a digest altered": "UPDATE clip SET sha256 = 'ab'",
+    "a clip's officer altered": "UPDATE clip SET officer = '1'",
+    "a receipt deleted": "DELETE FROM receipt",
+}
+
+
+@pytest.mark.parametrize("what", ROWS)
+def test_row_12_rows_altered_or_deleted_in_the_database(house, what):
+    assert house.ingestd("audit", "rebuild", "--check").code == 0
+    assert insider.sql(house.database, ROWS[what]) > 0
+
+    done = house.ingestd("audit", "rebuild", "--check")
+
+    assert (done.code, done.words) == (1, {"projection-mismatch"})
+    assert house.audit().code == 0, "the evidence itself does not rest on rows"
 
 
 def test_row_12_a_link_deleted_in_the_database_shows_in_the_story_of_its_clip(house):
@@ -441,6 +464,20 @@ def test_row_17_a_manifest_that_lists_nothing_or_cannot_be_read(bundle, policy, 
     words = {one["finding"] for one in report.findings}
     assert words & {"failed", "unparsable", "sig-bad", "missing", "unrecorded"}
     assert (report.exit_code, shell) == (1, 1) if signed == "as it was" else (report.exit_code, shell) >= (1, 1)
+
+
+def test_row_17_a_manifest_made_to_fit_without_the_key(bundle, policy):
+    """Every digest in it is right; only nobody signed it."""
+    readme = bundle / "README.en.txt"
+    before = hashlib.sha256(readme.read_bytes()).hexdigest()
+    readme.write_text("this bundle was checked by the ministry")
+    after = hashlib.sha256(readme.read_bytes()).hexdigest()
+    (bundle / TAGS).write_text((bundle / TAGS).read_text().replace(before, after))
+
+    report = verify_bundle.verify(bundle, policy)
+
+    assert (report.exit_code, {one["finding"] for one in report.findings}) == (1, {"sig-bad"})
+    assert by_shell(bundle, policy) == 1
 
 
 def test_row_17_as_the_commands_say_it(bundle, policy):
