@@ -113,6 +113,7 @@ def make_vault(folder: Path, files: int, file_bytes: int) -> list[str]:
     station = FakeStation()
     station.utc_ms = time.time_ns() // 1_000_000 - 3_600_000
     _configure(folder, station)
+    service.begin(configuration.load(folder / "ingestd.toml"))
     names = [_add_clip(folder / "store", station, os.urandom(file_bytes)) for _ in range(files)]
     centre = service.build(configuration.load(folder / "ingestd.toml"))
     centre.pipeline.start()

@@ -115,7 +115,9 @@ file = "{CATALOGUE}"
 [web]
 port = {free_port()}
 """)
-    service.make_keys(configuration.load(tmp_path / "ingestd.toml"))
+    config = configuration.load(tmp_path / "ingestd.toml")
+    service.make_keys(config)
+    service.begin(config)
     return tmp_path
 
 
