@@ -590,9 +590,10 @@ def test_the_words_are_those_of_custody():
         and isinstance(call.args[0], ast.Constant)
     }
 
-    assert set(verify_bundle.VERDICTS) == {word.value for word in Verdict}
-    assert used <= {word.value for word in (*Verdict, *Finding)}
-    for word in (*Verdict, *Finding):
+    in_bundles = set(Verdict) - {Verdict.DISPOSED}  # what is gone is in no bundle
+    assert set(verify_bundle.VERDICTS) == {word.value for word in in_bundles}
+    assert used <= {word.value for word in (*in_bundles, *Finding)}
+    for word in (*in_bundles, *Finding):
         report = verify_bundle.Report()
         report.entries = 1
         report.judge("verified", "x")
