@@ -275,6 +275,11 @@ class Pipeline:
             unit.hand_over(signers, approvers)
         return unit.appended[-1].data
 
+    def stations(self) -> list[Station]:
+        """Everybody who is enrolled, by configuration or by two people."""
+        with self._unit():
+            return list(self._books.stations.values())
+
     def log_keys(self) -> list[Row]:
         """Every key of every log, as the tables have it, beginning with those of the centre's own log."""
         with self._unit() as unit:

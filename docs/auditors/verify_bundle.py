@@ -10,8 +10,10 @@ bottom: the steps stand in ``verify`` in the order in which trust is built.
    took it from the bundle itself, which proves only that the bundle agrees with itself);
 1. the signatures of the tag manifest, and every file against the manifests;
 2. the checkpoints: signed by their log and by a quorum of witnesses; time-stamp tokens, where there are any;
-3. each entry's inclusion proof; 4. its signature; 5. its place: log, number, predecessor, form; the centre's record
-   of each station entry;
+3. each entry's inclusion proof; 4. its signature, by the key of that time: a log's first key is the policy's, and a
+   later one follows by an entry that the old one signed and that two people approved in the centre's log;
+5. its place: log, number, predecessor, form; the centre's record of each station entry, and whether a key was revoked
+   when the centre first saw it;
 6. each file's digest against its signed entry; 7. derived files against their originals; 8. the verdict.
 
 Exit code: 0 something was checked and all of it is right; 1 something is not as recorded; 2 could not check. 1 wins
@@ -50,6 +52,7 @@ UNSIGNED = frozenset({TAG_MANIFEST, RAW_SIGNATURE, SSH_SIGNATURE})
 
 BAG_DECLARATION = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 RECORD_TYPE = "bwc.custody/v1"
+ENROLLED, REVOKED = "key.enrolled", "key.revoked"
 PAYLOAD_TYPE = "application/vnd.bwc.custody.v1+json"
 PROOF_HEADER = "c2sp.org/tlog-proof@v1"
 SSH_NAMESPACE = "bwc-bundle"
@@ -100,6 +103,24 @@ class Key(NamedTuple):
     def keyid(self) -> str:
         """The hint by which envelopes name the key."""
         return KEYID_PREFIX[self.suite] + hashlib.sha256(self.raw).hexdigest()[:16]
+
+
+Keys = tuple[Key, ...]
+"""The keys that must all sign an entry of one log: one, in profile gm the SM2 one besides."""
+
+
+class Succession(NamedTuple):
+    """From which entry on which keys sign a log, ascending (§12)."""
+
+    spans: list[tuple[int, Keys]]
+
+    def at(self, seq: int) -> Keys:
+        """Whose signatures entry ``seq`` needs."""
+        return [keys for start, keys in self.spans if start <= max(seq, 0)][-1]
+
+    def of_checkpoint(self, size: int) -> Keys:
+        """Who may sign the checkpoint of ``size``: the keys of its last entry, or those of the next."""
+        return self.at(size - 1) + self.at(size)
 
 
 class Policy(NamedTuple):
@@ -161,6 +182,11 @@ class Entry(NamedTuple):
         """What it tells."""
         return str(self.record["event"])
 
+    @property
+    def utc_ms(self) -> int:
+        """When its writer says that it was written."""
+        return int(self.record["time"]["utc_ms"])
+
 
 class Report:
     """What was found; nothing is raised past ``verify``."""
@@ -172,6 +198,7 @@ class Report:
         self.logs: dict[str, dict[str, Any]] = {}
         self.entries = 0
         self.files = 0
+        self.successions: dict[str, Succession] = {}
         self.without_file = False
         """Whether a proof was checked without the file that it is about: then entries alone are enough."""
 
@@ -476,51 +503,135 @@ def _string(data: bytes) -> bytes:
 
 
 def _entries(report: Report, folder: Path, policy: Policy) -> list[Entry]:
-    """Every entry whose proof, checkpoint and signature hold."""
+    """Every entry whose proof, checkpoint and signature hold; the centre's first, for they say whose keys count."""
     proofs = {
         path.with_suffix("").relative_to(folder / "proofs").as_posix(): path for path in _files(folder / "proofs")
     }
-    found: list[Entry] = []
-    notes: dict[str, Checkpoint | None] = {}
-    jobs = []
+    jobs: dict[str, list[tuple[str, Path, Path | None]]] = {}
     for path in _files(folder / "custody"):
         name = path.relative_to(folder / "custody").as_posix()
-        jobs.append((name, path, proofs.pop(name.partition(".dsse.json")[0], None)))
+        proof = proofs.pop(name.partition(".dsse.json")[0], None)
+        jobs.setdefault(name.rpartition("/")[0], []).append((name, path, proof))
     for name in proofs:
         report.find("missing", f"proofs/{name}", "a proof without its entry")
+    centre = policy.centre()
+    good: list[Entry] = []
+    for origin in sorted(jobs, key=lambda origin: (origin != centre, origin)):
+        approved = _approved(good, centre, origin)
+        report.successions[origin] = _succession(
+            report, policy, origin, [path for _, path, _ in jobs[origin]], approved
+        )
+        good += _log_entries(report, folder, policy, jobs[origin], report.successions[origin])
+    report.entries = len(good)
+    return sorted(good, key=lambda entry: (entry.log, entry.seq))
+
+
+def _log_entries(
+    report: Report, folder: Path, policy: Policy, jobs: list[tuple[str, Path, Path | None]], keys: Succession
+) -> list[Entry]:
+    """The entries of one log."""
+    found: list[Entry] = []
+    notes: dict[str, Checkpoint | None] = {}
     for name, path, proof in jobs:
         if proof is None:
             report.find("missing", f"custody/{name}", "an entry without its proof")
             continue
         try:
-            found.append(_entry(report, name, _read(path), _read(proof), policy, notes))
+            found.append(_entry(report, name, _read(path), _read(proof), policy, keys, notes))
         except Fault as fault:
             report.find(fault.word, f"custody/{name}", str(fault))
     with ThreadPoolExecutor() as pool:
-        problems = list(pool.map(lambda entry: _signed_well(entry, policy, folder), found))
+        problems = list(pool.map(lambda entry: _signed_well(_read(folder / entry.where), keys.at(entry.seq)), found))
     good = []
     for entry, problem in zip(found, problems):  # noqa: B905  # Python 3.9 has no strict
         if problem:
-            report.find(problem, entry.where, "not signed by the keys of its log")
+            report.find(problem, entry.where, "not signed by the keys of its log at this place")
         else:
             good.append(entry)
-    report.entries = len(good)
-    return sorted(good, key=lambda entry: (entry.log, entry.seq))
+    return good
+
+
+def _approved(entries: list[Entry], centre: str, origin: str) -> dict[Keys, int]:
+    """Keys that two people let succeed in a station's log, and by which entry of the centre's log."""
+    found: dict[Keys, int] = {}
+    for entry in sorted(entries, key=lambda one: one.seq):
+        if entry.log == centre and entry.event == ENROLLED and origin != centre and len(_approvers(entry.record)) > 1:
+            try:
+                keys = _keys(entry.record)
+            except Fault:
+                continue
+            if keys[0].name == origin:
+                found.setdefault(keys, entry.seq)
+    return found
+
+
+def _approvers(record: dict[str, Any]) -> set[str]:
+    """Different people by whose word a key is let in."""
+    actors = record.get("actors")
+    people = [one for one in actors if isinstance(one, dict)] if isinstance(actors, list) else []
+    return {str(one["id"]) for one in people if one.get("role") == "approver" and one.get("id")}
+
+
+def _keys(record: dict[str, Any]) -> Keys:
+    """The keys that a record names."""
+    block = record.get("key")
+    first, second = (block.get("vkey"), block.get("vkey_sm3")) if isinstance(block, dict) else (None, None)
+    texts = [first] if second is None else [first, second]
+    try:
+        return tuple(read_vkey(str(text), (LOG_KEY, OTHER_KEY)) for text in texts)
+    except (ValueError, IndexError) as error:
+        raise Fault("unparsable", f"key: {error}") from error
+
+
+def _succession(
+    report: Report, policy: Policy, origin: str, paths: list[Path], approved: dict[Keys, int]
+) -> Succession:
+    """The keys of a log: the policy's first, then those that its own entries hand over to."""
+    firsts, seconds = policy.logs.get(origin, []), policy.logs.get(origin + SECOND, [])
+    listed = [(key, *seconds[number : number + 1]) for number, key in enumerate(firsts)]
+    spans = [(0, listed[0] if listed else ())]
+    for path in sorted(paths):
+        try:
+            data = _read(path)
+            record = _record(_payload(data))
+            if record["event"] != ENROLLED or _keys(record)[0].name != origin:
+                continue
+            keys, current = _keys(record), spans[-1][1]
+            why = ""
+            if _signed_well(data, current):
+                why = "the keys of that time did not sign it"
+            elif keys not in approved and keys not in listed[1:]:
+                why = "nobody approved the key that it hands over to"
+            elif any(set(keys) & set(old) for _, old in spans):
+                why = "the key that it hands over to has signed before"
+            if why:
+                report.find("key-unknown", f"custody/{origin}/{path.name}", why)
+                break
+            spans.append((record["seq"] + 1, keys))
+        except Fault:
+            continue  # noted when the entry itself is checked
+    return Succession(spans)
 
 
 def _entry(  # noqa: PLR0913  # what an entry is judged by
-    report: Report, name: str, data: bytes, proof: bytes, policy: Policy, notes: dict[str, Checkpoint | None]
+    report: Report,
+    name: str,
+    data: bytes,
+    proof: bytes,
+    policy: Policy,
+    keys: Succession,
+    notes: dict[str, Checkpoint | None],
 ) -> Entry:
     """Steps 2, 3 and the form of 5; its signature is checked afterwards, many at once."""
     record = _record(_payload(data))
     index, path, note = read_proof(proof)
+    if note.split("\n", 1)[0] != record["log"]:
+        raise Fault("log-forked", f"the record belongs to {record['log']}, the proof to another log")
     if note not in notes:
-        notes[note] = _checkpoint(report, note, policy)
+        notes[note] = _checkpoint(report, note, policy, keys)
     checkpoint = notes[note]
     if checkpoint is None:
         raise Fault("root-mismatch", "its checkpoint does not count")
-    if record["log"] != checkpoint.origin:
-        raise Fault("log-forked", f"the record belongs to {record['log']}, the proof to {checkpoint.origin}")
     if record["seq"] != index or name != f"{record['log']}/{index:09d}.dsse.json":
         raise Fault("seq-gap", f"the record has number {record['seq']}, the proof {index}")
     leaf = hashlib.sha256(b"\x00" + data).digest()
@@ -529,11 +640,11 @@ def _entry(  # noqa: PLR0913  # what an entry is judged by
     return Entry(f"custody/{name}", record, leaf, note)
 
 
-def _checkpoint(report: Report, note: str, policy: Policy) -> Checkpoint | None:
+def _checkpoint(report: Report, note: str, policy: Policy, keys: Succession) -> Checkpoint | None:
     """A checkpoint that its log and a quorum signed, or None after the finding was noted."""
     try:
         checkpoint = read_note(note)
-        time_s = _judge_note(checkpoint, policy)
+        time_s = _judge_note(checkpoint, policy, keys.of_checkpoint(checkpoint.size))
     except Fault as fault:
         report.find(fault.word, note.split("\n", maxsplit=1)[0][:200], str(fault))
         return None
@@ -544,9 +655,9 @@ def _checkpoint(report: Report, note: str, policy: Policy) -> Checkpoint | None:
     return checkpoint
 
 
-def _judge_note(checkpoint: Checkpoint, policy: Policy) -> int:
+def _judge_note(checkpoint: Checkpoint, policy: Policy, log_keys: Keys) -> int:
     """Latest cosignature time in seconds; raises unless the log signed, the quorum did, and no known key badly."""
-    keys = policy.logs.get(checkpoint.origin, [])
+    keys = [key for key in log_keys if key.name == checkpoint.origin]
     witnesses = {key: name for name, key in policy.witnesses.items()}
     signed: set[str] = set()
     by_log, latest = False, 0
@@ -561,7 +672,7 @@ def _judge_note(checkpoint: Checkpoint, policy: Policy) -> int:
             signed |= {witnesses[key]} if key in witnesses else set()
             latest = max(latest, time_s)
     if not by_log:
-        raise Fault("key-unknown", f"no key of the policy signed the checkpoint of {checkpoint.origin}")
+        raise Fault("key-unknown", f"no key of that time signed the checkpoint of {checkpoint.origin}")
     if not policy.satisfied(signed):
         raise Fault("key-unknown", f"the quorum {policy.quorum!r} of the policy did not cosign {checkpoint.origin}")
     return latest
@@ -623,12 +734,11 @@ def root_of(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
     return node if last == 0 else b""
 
 
-def _signed_well(entry: Entry, policy: Policy, folder: Path) -> str:
-    """Empty, or a finding: every signature that names a key of the log must fit, and each suite must have signed."""
-    envelope = json.loads(_read(folder / entry.where))
+def _signed_well(data: bytes, enrolled: Keys) -> str:
+    """Empty, or a finding: every signature that names one of these keys must fit, and each suite must have signed."""
+    envelope = json.loads(data)
     payload = _base64(envelope["payload"])
     message = b"DSSEv1 %d %b %d %b" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
-    enrolled = [*policy.logs[entry.log], *policy.logs.get(entry.log + SECOND, [])]
     keys = {key.keyid(): key for key in enrolled}
     named = [(keys[one["keyid"]], _base64(one["sig"])) for one in envelope["signatures"] if one["keyid"] in keys]
     if not named:
@@ -685,15 +795,37 @@ def _places(report: Report, entries: list[Entry], centre: str) -> None:
         before = leaves.get((entry.log, entry.seq - 1))
         if before is not None and entry.record["prev"] != before:
             report.find("prev-break", entry.where, "it does not continue the entry before it")
-    mirrored: dict[tuple[str, int], str] = {}
+    mirrored: dict[tuple[Any, int], tuple[Any, Entry]] = {}
     for entry in entries:
         if entry.log == centre and entry.event == "station.entries":
             block = entry.record.get("mirror", {})
             for number, leaf in enumerate(block.get("leaves", []), block.get("from", 0)):
-                mirrored[block.get("log"), number] = leaf
+                mirrored.setdefault((block.get("log"), number), (leaf, entry))
     for entry in entries:
-        if entry.log != centre and mirrored.get((entry.log, entry.seq)) != entry.leaf.hex():
-            report.find("mirror-mismatch", entry.where, "the centre's log does not name this entry")
+        if entry.log != centre:
+            leaf, by = mirrored.get((entry.log, entry.seq), (None, None))
+            if leaf != entry.leaf.hex():
+                report.find("mirror-mismatch", entry.where, "the centre's log does not name this entry")
+            elif by is not None:
+                _judge_key(report, entries, entry, by, centre)
+
+
+def _judge_key(report: Report, entries: list[Entry], entry: Entry, seen: Entry, centre: str) -> None:
+    """By when the centre first saw the entry: whether its key was revoked then, and its successor approved."""
+    keys = report.successions[entry.log].at(entry.seq)
+    for told in entries:
+        if told.log == centre and told.event == REVOKED:
+            since = told.record.get("revocation", {}).get("invalid_from_ms")
+            if set(_keys(told.record)) & set(keys) and isinstance(since, int) and seen.utc_ms >= since:
+                why = (
+                    f"key {keys[0].keyid()} is revoked from {_moment(since // 1000)} on, and the centre saw this later"
+                )
+                report.find("key-review", entry.where, why)
+                break
+    following = [keys for start, keys in report.successions[entry.log].spans if start == entry.seq + 1]
+    approved = _approved(entries, centre, entry.log)
+    if following and following[0] in approved and approved[following[0]] > seen.seq:
+        report.find("key-unknown", entry.where, "the key that it hands over to was approved only later")
 
 
 def _export_entry(report: Report, folder: Path, entries: list[Entry], centre: str) -> None:

@@ -13,7 +13,7 @@ The order is the promise. Nothing is copied before the log says who takes what, 
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files as resources
 from itertools import islice
 from pathlib import Path
@@ -25,9 +25,11 @@ from custody.chain import Entry
 from custody.checkpoint import COSIGNATURE, NoteKey, SignedCheckpoint, cosign, parse_note
 from custody.errors import EvidenceError
 from custody.index import split_lines
+from custody.keyring import LogKeys
 from custody.log import CHECKPOINT, LogFiles, entry_of
 from custody.merkle import leaf_hash
-from custody.signer import ED25519, Signer, VerifyKey
+from custody.signer import ED25519, Signer, VerifyKey, verify_key
+from custody.verdicts import Finding, Verdict
 from ingestd.audit import export_mhl, export_pages, export_proofs, export_sign, verify_bundle
 from ingestd.audit.export_bag import MANIFEST, TAG_MANIFEST, Bag, manifest
 from ingestd.audit.export_proofs import Tree
@@ -80,7 +82,21 @@ class House:
     """Appends an ``access.exported`` entry and signs the log as it is."""
     anchors: Path
     seconds: Sequence[NoteKey] = ()
-    """SM2 keys of logs in profile ``gm``, which sign their entries too."""
+    """SM2 keys with which logs in profile ``gm`` began, which sign their entries too."""
+    centre_later: Sequence[LogKeys] = ()
+    """Keys that followed in the centre's log."""
+    certificates: Mapping[str, bytes] = field(default_factory=dict)
+    """Certificates of keys and the list of those revoked, by their names in the bundle."""
+
+    @property
+    def note_keys(self) -> list[NoteKey]:
+        """What a policy names: the keys that logs began with, and those that followed in the centre's log.
+
+        Later keys of stations follow by entries of the bundle itself.
+        """
+        later = [key for keys in self.centre_later for key in keys.note_keys]
+        return [self.centre, *(station.note_key for station in self.stations), *self.seconds, *later]
+
     witnesses: Sequence[NoteKey] = ()
     authorities: Sequence[Authority] = ()
 
@@ -128,8 +144,7 @@ def policy_text(house: House) -> str:
     Give it to the auditor on another way than the bundle: paper, a court file, an earlier visit.
     """
     cosigner = NoteKey(house.cosigner, VerifyKey(house.witness.public_key()), COSIGNATURE)
-    logs = (house.centre, *(station.note_key for station in house.stations), *house.seconds)
-    lines = [f"log {key.vkey()}" for key in logs]
+    lines = [f"log {key.vkey()}" for key in house.note_keys]
     lines.append(f"witness centre {cosigner.vkey()}")
     lines += [f"witness outside-{number} {key.vkey()}" for number, key in enumerate(house.witnesses, 1)]
     return "\n".join([*lines, "quorum centre", ""])
@@ -178,7 +193,8 @@ def read_stations(house: House, order: Order) -> tuple[list[StationChoice], list
     choices, logs = [], []
     for station in house.stations:
         choice = StationChoice(frozenset(order.objects))
-        covered = _read(house, house.files(station.station), station.note_key, choice.see, lambda: choice.chosen, order)  # noqa: B023  # called before the loop goes on
+        keys = [station.note_key, *(keys.note for keys in station.successors)]
+        covered = _read(house, house.files(station.station), keys, choice.see, choice.numbers, order)
         if covered is not None and covered.entries:
             choices.append(choice)
             logs.append(covered)
@@ -188,7 +204,8 @@ def read_stations(house: House, order: Order) -> tuple[list[StationChoice], list
 def read_centre(house: House, order: Order, logs: Sequence[Covered]) -> Covered:
     leaves = {log.origin: frozenset(entry.seq for entry in log.entries) for log in logs}
     choice = CentreChoice(frozenset(order.objects), leaves)
-    covered = _read(house, house.files("centre"), house.centre, choice.see, choice.chosen, order)
+    keys = [house.centre, *(keys.note for keys in house.centre_later)]
+    covered = _read(house, house.files("centre"), keys, choice.see, choice.chosen, order)
     if covered is None:
         raise ExportError(f"{house.centre.name} has no signed checkpoint yet")
     return covered
@@ -197,7 +214,7 @@ def read_centre(house: House, order: Order, logs: Sequence[Covered]) -> Covered:
 def _read(  # noqa: PLR0913  # one reading of one log
     house: House,
     files: LogFiles,
-    key: NoteKey,
+    keys: Sequence[NoteKey],
     see: Callable[[Entry], None],
     chosen: Callable[[], set[int]],
     order: Order,
@@ -208,15 +225,15 @@ def _read(  # noqa: PLR0913  # one reading of one log
         return None
     try:
         signed = parse_note(note)
-        signed.verify([key])
+        signed.verify(keys)
         tree = Tree([_seen(data, see) for data in _lines(files, signed.checkpoint.size)])
         if len(tree.leaves) != signed.checkpoint.size or tree.root() != signed.checkpoint.root:
-            raise NotAsRecordedError(f"{key.name}: the log is not the one its checkpoint speaks of")
+            raise NotAsRecordedError(f"{keys[0].name}: the log is not the one its checkpoint speaks of")
         numbers = chosen()
         entries = [entry_of(data) for seq, data in enumerate(_lines(files, signed.checkpoint.size)) if seq in numbers]
     except EvidenceError as error:
-        raise NotAsRecordedError(f"{key.name}: {error.finding}: {error}") from error
-    return Covered(key.name, _cosigned(house, signed, order), tree, entries)
+        raise NotAsRecordedError(f"{keys[0].name}: {error.finding}: {error}") from error
+    return Covered(keys[0].name, _cosigned(house, signed, order), tree, entries)
 
 
 def _seen(data: bytes, see: Callable[[Entry], None]) -> bytes:
@@ -329,12 +346,16 @@ def write_anchors(bag: Bag, house: House, centre: Covered) -> None:
 
 def write_keys(bag: Bag, house: House) -> None:
     cosigner = NoteKey(house.cosigner, VerifyKey(house.witness.public_key()), COSIGNATURE)
-    logs = (house.centre, *(station.note_key for station in house.stations), *house.seconds)
-    keys = [*logs, cosigner, *house.witnesses]
-    for key in keys:
-        bag.add_tag(f"keys/{key.name}.vkey", f"{key.vkey()}\n".encode())
+    successors = [key for station in house.stations for keys in station.successors for key in keys.note_keys]
+    named: set[str] = set()
+    for key in [*house.note_keys, *successors, cosigner, *house.witnesses]:
+        name = key.name if key.name not in named else f"{key.name}.{key.key.keyid.replace(':', '-')}"
+        named.add(key.name)
+        bag.add_tag(f"keys/{name}.vkey", f"{key.vkey()}\n".encode())
         if key.key.suite == ED25519:
-            bag.add_tag(f"keys/{key.name}.pem", export_sign.pem(key.key.raw))
+            bag.add_tag(f"keys/{name}.pem", export_sign.pem(key.key.raw))
+    for path, data in house.certificates.items():
+        bag.add_tag(path, data)
     for authority in house.authorities:
         bag.add_tag(f"keys/tsa/{authority.name}.ca.pem", authority.ca.read_bytes())
         bag.add_tag(f"keys/tsa/{authority.name}.crt", authority.certificate.read_bytes())
@@ -360,7 +381,7 @@ def _facts(  # noqa: PLR0913  # what the certificate tells
         "type": "bwc.bundle/v1",
         "id": order.export_id,
         "centre": house.centre.name,
-        "key": house.centre.vkey(),
+        "key": NoteKey(house.centre.name, verify_key(house.signer)).vkey(),
         "case": order.case,
         "reason": order.reason,
         "operator": order.operator,
@@ -435,13 +456,19 @@ def name(bag: Bag, out: Path, report: verify_bundle.Report) -> None:
     Raises ``NotAsRecordedError`` or ``ExportError`` then.
     """
     bag.sync()
-    if report.exit_code:
+    if report.exit_code and not _for_review(report):
         bag.folder.rename(out.with_name(f"{out.name}.refused"))
         worst = "; ".join(f"{one['finding']} {one['where']}: {one['reason']}" for one in report.findings[:3])
         kind = NotAsRecordedError if report.exit_code == 1 else ExportError
         raise kind(f"{out}: what was made does not verify, kept as {out.name}.refused: {worst}")
     bag.folder.rename(out)
     fsync_dir(out.parent)
+
+
+def _for_review(report: verify_bundle.Report) -> bool:
+    """Whether all that was found are keys that were revoked later: such evidence leaves the house, and says so."""
+    found = {one["finding"] for one in report.findings} | {one["verdict"] for one in report.objects}
+    return found <= {Finding.KEY_REVIEW, Verdict.VERIFIED}
 
 
 __all__ = ["EVENT", "MANIFEST", "TAG_MANIFEST", "Exported", "House", "Order", "export", "policy_text"]

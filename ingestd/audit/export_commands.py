@@ -40,6 +40,8 @@ def export_bundle(  # noqa: PLR0913  # options of one command
     finally:
         centre.engine.dispose()
     show(_facts(done), as_json, lambda: [*verify_bundle.lines(done.report), f"exported 已导出: {done.folder}"])
+    if done.report.exit_code:  # made all the same: a key was revoked later, and people must look
+        raise typer.Exit(done.report.exit_code)
 
 
 def print_policy(config: ConfigOption = None, data_dir: DataOption = None) -> None:

@@ -1,10 +1,12 @@
 """Composition of an export from the configuration: which keys, logs, store and choice of clips."""
 
 import getpass
+import json
 import os
 import socket
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 from custody.canonical import JsonObject
 from custody.identifiers import uuid7
@@ -13,6 +15,7 @@ from ingestd.audit.export import EVENT, Authority, House, Order
 from ingestd.config import Config
 from ingestd.errors import ExportError
 from ingestd.index.queries import ClipFilter, Queries
+from ingestd.index.rows import Row
 from ingestd.keys import load_signer
 from ingestd.logfiles import PosixLogFiles
 from ingestd.pipeline import Pipeline
@@ -28,11 +31,14 @@ def house_of(config: Config, pipeline: Pipeline) -> House:
         pipeline.record([(EVENT, body)])
         pipeline.checkpoint()
 
-    stations = list(service.stations(config).values())
-    seconds = [service.second_key(config), *(station.second_key for station in stations)]
+    first, *later = service.centre_keys(config)
+    stations, rows = pipeline.stations(), pipeline.log_keys()
+    seconds = [first.second, *(station.second_key for station in stations)]
     return House(
-        centre=service.centre_key(config),
-        signer=service.signers(config)[0],
+        centre=first.note,
+        centre_later=later,
+        certificates=certificates(rows, config.ca_cert, config.crl),
+        signer=pipeline.signers()[0],
         cosigner=config.cosigner,
         witness=load_signer(config.witness_key),
         stations=stations,
@@ -44,6 +50,18 @@ def house_of(config: Config, pipeline: Pipeline) -> House:
         witnesses=config.anchors.witness_keys(),
         authorities=[Authority(one.name, one.ca, one.tsa_cert) for one in config.anchors.tsa],
     )
+
+
+def certificates(rows: Sequence[Row], ca: Path, crl: Path) -> dict[str, bytes]:
+    """What was issued for keys, by its place in a bundle, with the authority's own certificate and its CRL."""
+    found = {
+        f"keys/certificates/{row['station']}.{row['keyid'].replace(':', '-')}.{name}.crt": str(pem).encode()
+        for row in rows
+        for name, pem in json.loads(row["certificates"]).items()
+        if name != "ca"
+    }
+    beside = {"keys/certificates/ca.crt": ca, "keys/certificates/ca.crl": crl}
+    return {**found, **{name: path.read_bytes() for name, path in beside.items() if path.is_file()}}
 
 
 def order_of(  # noqa: PLR0913  # options of one command

@@ -11,6 +11,7 @@ from typing import Final
 
 from custody.canonical import JsonObject, JsonValue
 from custody.chain import Entry
+from custody.keyring import ENROLLED
 
 KEYS: Final = ("station.enrolled", "key.", "checkpoint.anchored")
 """Beginnings of events that concern every bundle."""
@@ -22,6 +23,8 @@ class StationChoice:
 
     wanted: Collection[str]
     chosen: set[int] = field(default_factory=set)
+    handed_over: set[int] = field(default_factory=set)
+    """Entries by which one key followed another: without them nobody knows whose signature to look for."""
     copies: dict[str, Entry] = field(default_factory=dict)
     """``ingest.copied`` by object."""
     derived: dict[str, Entry] = field(default_factory=dict)
@@ -35,6 +38,8 @@ class StationChoice:
         """Take the next entry."""
         record = entry.record.payload
         serial = _text(_object(record, "camera"), "serial")
+        if entry.record.event == ENROLLED:
+            self.handed_over.add(entry.seq)
         if entry.record.event == "device.docked":
             self._docked[serial] = entry.seq
         if entry.record.event == "ingest.seen":
@@ -43,6 +48,10 @@ class StationChoice:
         if self._is_about(record):
             self.chosen.add(entry.seq)
             self._remember(entry, serial)
+
+    def numbers(self) -> set[int]:
+        """What belongs in the bundle: nothing of a log that tells nothing of the clips."""
+        return self.chosen | self.handed_over if self.chosen else set()
 
     def _is_about(self, record: JsonObject) -> bool:
         objects = [_object(record, "object"), *_objects(record, "parents"), *_objects(record, "objects")]
