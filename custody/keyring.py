@@ -146,6 +146,11 @@ class KeyHistory:
         return cls(((0, first),), frozenset(approved))
 
     @property
+    def origin(self) -> str:
+        """Name of the log."""
+        return self.current.origin
+
+    @property
     def current(self) -> LogKeys:
         """Whose signatures the next entry needs."""
         return self.spans[-1][1]

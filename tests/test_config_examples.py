@@ -39,7 +39,7 @@ def test_station_and_centre_of_the_examples_know_each_other():
     station = station_agent.config.load(CONFIG / "station-agent.toml")
     centre = ingestd.config.load(CONFIG / "ingestd.toml")
     assert station.station.authority == centre.centre.authority
-    assert station.keys.centre.startswith(f"{centre.origin}+")
+    assert station.keys.centre[0].startswith(f"{centre.origin}+")
     assert station.keys.witness.startswith(f"{centre.cosigner}+")
     assert any(enrolled.note_key().name == station.origin for enrolled in centre.stations)
 

@@ -58,7 +58,7 @@ def test_every_command_of_ours_that_is_written_somewhere_exists(text: Path, prog
 def commands(program: str, code: str) -> set[tuple[str, ...]]:
     """The words before the first option or argument of each mention, e.g. ``("cases", "import")``."""
     lines = re.findall(rf"(?:^|[\s/]){program} ([^\n|`]+)", code, re.MULTILINE)
-    groups = {"cases", "clips", "flags", "audit"} if program == "ingestd" else set()
+    groups = {"cases", "clips", "flags", "audit", "keys"} if program == "ingestd" else set()
     found = set()
     for line in lines:
         words = [word for word in line.split() if re.fullmatch(r"[a-z][a-z-]*", word)]

@@ -24,8 +24,9 @@ from custody.canonical import JsonObject, JsonValue, canonical_bytes
 from custody.chain import Entry
 from custody.checkpoint import COSIGNATURE, NoteKey, SignedCheckpoint, cosign, parse_note
 from custody.errors import EvidenceError
+from custody.identifiers import first_origin, second_origin
 from custody.index import split_lines
-from custody.keyring import LogKeys
+from custody.keyring import KeyHistory, LogKeys
 from custody.log import CHECKPOINT, LogFiles, entry_of
 from custody.merkle import leaf_hash
 from custody.signer import ED25519, Signer, VerifyKey, verify_key
@@ -136,6 +137,8 @@ class Covered:
     note: bytes
     tree: Tree
     entries: Sequence[Entry]
+    history: KeyHistory
+    """Whose keys signed which of its entries."""
 
 
 def policy_text(house: House) -> str:
@@ -193,7 +196,7 @@ def read_stations(house: House, order: Order) -> tuple[list[StationChoice], list
     choices, logs = [], []
     for station in house.stations:
         choice = StationChoice(frozenset(order.objects))
-        keys = [station.note_key, *(keys.note for keys in station.successors)]
+        keys = KeyHistory.begin(station.first, station.successors)
         covered = _read(house, house.files(station.station), keys, choice.see, choice.numbers, order)
         if covered is not None and covered.entries:
             choices.append(choice)
@@ -204,7 +207,8 @@ def read_stations(house: House, order: Order) -> tuple[list[StationChoice], list
 def read_centre(house: House, order: Order, logs: Sequence[Covered]) -> Covered:
     leaves = {log.origin: frozenset(entry.seq for entry in log.entries) for log in logs}
     choice = CentreChoice(frozenset(order.objects), leaves)
-    keys = [house.centre, *(keys.note for keys in house.centre_later)]
+    second = next((key for key in house.seconds if key.name == second_origin(house.centre.name)), None)
+    keys = KeyHistory.begin(LogKeys(house.centre, second), house.centre_later)
     covered = _read(house, house.files("centre"), keys, choice.see, choice.chosen, order)
     if covered is None:
         raise ExportError(f"{house.centre.name} has no signed checkpoint yet")
@@ -214,7 +218,7 @@ def read_centre(house: House, order: Order, logs: Sequence[Covered]) -> Covered:
 def _read(  # noqa: PLR0913  # one reading of one log
     house: House,
     files: LogFiles,
-    keys: Sequence[NoteKey],
+    keys: KeyHistory,
     see: Callable[[Entry], None],
     chosen: Callable[[], set[int]],
     order: Order,
@@ -225,20 +229,21 @@ def _read(  # noqa: PLR0913  # one reading of one log
         return None
     try:
         signed = parse_note(note)
-        signed.verify(keys)
-        tree = Tree([_seen(data, see) for data in _lines(files, signed.checkpoint.size)])
+        signed.verify([one.note for one in keys.candidates()])
+        leaves = []
+        for data in _lines(files, signed.checkpoint.size):
+            entry = entry_of(data)
+            see(entry)
+            leaves.append(leaf_hash(data))
+            keys = keys.after(entry.record)
+        tree = Tree(leaves)
         if len(tree.leaves) != signed.checkpoint.size or tree.root() != signed.checkpoint.root:
-            raise NotAsRecordedError(f"{keys[0].name}: the log is not the one its checkpoint speaks of")
+            raise NotAsRecordedError(f"{keys.origin}: the log is not the one its checkpoint speaks of")
         numbers = chosen()
         entries = [entry_of(data) for seq, data in enumerate(_lines(files, signed.checkpoint.size)) if seq in numbers]
     except EvidenceError as error:
-        raise NotAsRecordedError(f"{keys[0].name}: {error.finding}: {error}") from error
-    return Covered(keys[0].name, _cosigned(house, signed, order), tree, entries)
-
-
-def _seen(data: bytes, see: Callable[[Entry], None]) -> bytes:
-    see(entry_of(data))
-    return leaf_hash(data)
+        raise NotAsRecordedError(f"{keys.origin}: {error.finding}: {error}") from error
+    return Covered(keys.origin, _cosigned(house, signed, order), tree, entries, keys)
 
 
 def _cosigned(house: House, signed: SignedCheckpoint, order: Order) -> bytes:
@@ -307,7 +312,7 @@ def _write_tags(  # noqa: PLR0913  # what a bundle is made of
     for log in logs:
         write_log(bag, log)
     write_anchors(bag, house, logs[0])
-    write_keys(bag, house)
+    write_keys(bag, house, logs)
     facts = _facts(order, house, logs, choices, bag, digest)
     bag.add_tag(verify_bundle.EXPORT, canonical_bytes(facts) + b"\n")
     for name, page in export_pages.pages(facts, order.zone).items():
@@ -344,13 +349,20 @@ def write_anchors(bag: Bag, house: House, centre: Covered) -> None:
             bag.add_tag(f"anchors/{folder.name}/consistency", export_proofs.hash_lines(proof).encode())
 
 
-def write_keys(bag: Bag, house: House) -> None:
+def key_file(log: Covered, key: NoteKey) -> str:
+    """Name of a key's file in ``keys/``: the log's own for the key that signs now, with the key's id for any other."""
+    if key in log.history.current.note_keys:
+        return key.name
+    return f"{key.name}.{key.key.keyid.replace(':', '-')}"
+
+
+def write_keys(bag: Bag, house: House, logs: Sequence[Covered]) -> None:
     cosigner = NoteKey(house.cosigner, VerifyKey(house.witness.public_key()), COSIGNATURE)
-    successors = [key for station in house.stations for keys in station.successors for key in keys.note_keys]
-    named: set[str] = set()
-    for key in [*house.note_keys, *successors, cosigner, *house.witnesses]:
-        name = key.name if key.name not in named else f"{key.name}.{key.key.keyid.replace(':', '-')}"
-        named.add(key.name)
+    read = {log.origin: log for log in logs}
+    later = [key for log in logs for _, keys in log.history.spans for key in keys.note_keys]
+    for key in dict.fromkeys([*house.note_keys, *later, cosigner, *house.witnesses]):
+        log = read.get(first_origin(key.name))
+        name = key_file(log, key) if log else key.name
         bag.add_tag(f"keys/{name}.vkey", f"{key.vkey()}\n".encode())
         if key.key.suite == ED25519:
             bag.add_tag(f"keys/{name}.pem", export_sign.pem(key.key.raw))

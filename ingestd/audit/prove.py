@@ -24,6 +24,7 @@ from ingestd.audit.export import (
     Order,
     check,
     checked,
+    key_file,
     name,
     read_centre,
     read_stations,
@@ -68,8 +69,9 @@ def prove(order: Order, house: House, out: Path) -> Proved:
         for log in (centre, *logs):
             write_log(bag, log)
         write_anchors(bag, house, centre)
-        write_keys(bag, house)
-        facts = _facts(order, house, copies[0], centre)
+        write_keys(bag, house, (centre, *logs))
+        station = next(log for log in logs if log.origin == copies[0].record.log)
+        facts = _facts(order, house, copies[0], centre, station)
         bag.add_tag(verify_bundle.PROOF, canonical_bytes(facts) + b"\n")
         for page, content in _pages(facts, order).items():
             bag.add_tag(page, content)
@@ -82,9 +84,10 @@ def prove(order: Order, house: House, out: Path) -> Proved:
     return Proved(out, clip, report)
 
 
-def _facts(order: Order, house: House, copied: Entry, centre: Covered) -> dict[str, Any]:
+def _facts(order: Order, house: House, copied: Entry, centre: Covered, station: Covered) -> dict[str, Any]:
     """What the pages tell, and ``proof.json`` holds."""
     record = copied.record
+    mirrored, receipt = _mirrored(copied, centre), _receipt(text_in(record.block("object"), "id"), centre)
     stored = record.block("object")
     return {
         "type": "bwc.proof/v1",
@@ -98,8 +101,13 @@ def _facts(order: Order, house: House, copied: Entry, centre: Covered) -> dict[s
         "entry": _place(copied),
         "copied_ms": record.utc_ms,
         "centre": house.centre.name,
-        "mirrored": _mirrored(copied, centre),
-        "receipt": _receipt(text_in(stored, "id"), centre),
+        "mirrored": mirrored,
+        "receipt": receipt,
+        "keys": {
+            "entry": _key_of(station, record.seq),
+            "mirrored": _key_of(centre, _seq(mirrored)),
+            "receipt": _key_of(centre, _seq(receipt)),
+        },
         "operator": order.operator,
         "host": order.host,
         "tool": f"ingestd {order.version}",
@@ -110,6 +118,15 @@ def _facts(order: Order, house: House, copied: Entry, centre: Covered) -> dict[s
 def _place(entry: Entry) -> str:
     """Where an entry lies in the folder, without the ending."""
     return f"{entry.record.log}/{entry.seq:09d}"
+
+
+def _key_of(log: Covered, seq: int) -> str:
+    """Name of the file of the key that signed an entry."""
+    return key_file(log, log.history.at(seq).note)
+
+
+def _seq(place: str) -> int:
+    return int(place.rpartition("/")[2] or 0)
 
 
 def _mirrored(copied: Entry, centre: Covered) -> str:

@@ -1,23 +1,33 @@
 """One suite for every place where a key may live; each test starts what it needs: SoftHSM, swtpm, systemd-creds."""
 
+import copy
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA384
 
 from custody import p256, sm2
 from custody.checkpoint import NoteKey
+from custody.enrolment import Enrolment, fingerprint, read_request, request
 from custody.envelope import open_envelope, seal, verify
+from custody.keyring import LogKeys
 from custody.log import Log
+from custody.profile import Profile
 from custody.signer import ED25519, Signer, verify_key
-from keystore import KeystoreError, open_signer
+from ingestd.enrolment.ca import Ca, check_requests
+from keystore import KeyPlaces, KeystoreError, open_signer
+from keystore.certificates import CUSTODY_USAGE, is_about, request_for, require_client, signing_key
 from keystore.pem import CREDENTIALS, new_pem, read_secret
 from keystore.places import parse_place
 from tests.custody.test_log import ORIGIN, draft
@@ -261,3 +271,66 @@ def test_a_key_goes_through_systemd_creds_and_back(monkeypatch, tmp_path):
     monkeypatch.setenv(CREDENTIALS, str(tmp_path / "credentials"))
     (tmp_path / "plain").chmod(0o600)
     assert open_signer("credential:custody").public_key() == open_signer(tmp_path / "plain").public_key()
+
+
+def test_a_key_is_enrolled_from_wherever_it_lives(places, key, signer):
+    """Request, fingerprint and certificate request; SM2 is the second key of its log."""
+    second = signer if signer.suite() == sm2.SUITE else None
+    signers = [open_signer(places["file ed25519"]), second] if second else [signer]
+    profile = Profile.GM if second else Profile.P256 if signer.suite() == p256.SUITE else Profile.STD
+    keys = LogKeys.of(ORIGIN, [verify_key(one) for one in signers])
+    attest = tuple(dict(one.attest()) for one in signers)
+    csr = request_for("station-07", signers[0], CUSTODY_USAGE)
+    data = request(Enrolment(keys, profile, attest, 1, csr), signers)
+    asked = read_request(data)
+    assert (asked.keys, asked.attest) == (keys, attest)
+    assert len(fingerprint(data).split()) == 8
+    check_requests(asked)
+    ca = Ca.create(signers[0], "a CA", datetime.now(UTC).replace(microsecond=0))
+    issued = ca.issue(asked, datetime.now(UTC))
+    certificate = x509.load_pem_x509_certificate(issued["custody"].encode())
+    certificate.verify_directly_issued_by(ca.certificate)
+    assert is_about(certificate, verify_key(signers[0]))
+    with pytest.raises(KeystoreError, match="clientAuth"):
+        require_client(certificate, "here")
+
+
+def test_no_certificates_are_made_with_sm2(places):
+    with pytest.raises(KeystoreError, match="Ed25519 or P-256"):
+        request_for("station-07", open_signer(places["file sm2"]), CUSTODY_USAGE)
+
+
+def test_a_private_key_does_not_leave_through_its_adapter(places):
+    edwards, curve = (signing_key(open_signer(places[key])) for key in ("file ed25519", "file p256"))
+    for adapter in (edwards, curve):
+        with pytest.raises(KeystoreError):
+            adapter.private_bytes(None, None, None)  # type: ignore[arg-type]  # asked in any form
+        assert copy.copy(adapter) is copy.deepcopy(adapter) is adapter
+    assert isinstance(edwards, Ed25519PrivateKey)
+    assert isinstance(curve, ec.EllipticCurvePrivateKey)
+    assert curve.key_size == 256
+    refused = [edwards.private_bytes_raw, curve.private_numbers, lambda: curve.sign(b"", ec.ECDSA(SHA384()))]
+    for ask in (*refused, lambda: curve.exchange(ec.ECDH(), curve.public_key())):
+        with pytest.raises(KeystoreError):
+            ask()
+
+
+def test_next_keys_are_found_made_and_moved(tmp_path, places):
+    places_of_files = KeyPlaces([tmp_path / "custody.pem"], [None])
+    [first] = places_of_files.make([ED25519])
+    [again] = places_of_files.make([ED25519])
+    assert again.public_key() == first.public_key()
+    [following] = places_of_files.make_next([ED25519], {verify_key(first)})
+    assert (tmp_path / "custody.next.pem").stat().st_mode & 0o777 == 0o600
+    assert places_of_files.settle([verify_key(first)]) is False
+    assert [s.public_key() for s in places_of_files.signers_of([verify_key(following)])] == [following.public_key()]
+    assert places_of_files.settle([verify_key(following)]) is True
+    assert not (tmp_path / "custody.next.pem").exists()
+    assert places_of_files.signers()[0].public_key() == following.public_key()
+    assert places_of_files.signers_of([verify_key(first)]) == []
+    with pytest.raises(KeystoreError, match="of ed25519 is needed"):
+        KeyPlaces([tmp_path / "custody.pem"], [places["pkcs11 p256"]]).make_next([ED25519], set())
+    with pytest.raises(KeystoreError, match="has signed already"):
+        KeyPlaces([tmp_path / "custody.pem"], [tmp_path / "custody.pem"]).make_next([ED25519], {verify_key(following)})
+    with pytest.raises(KeystoreError, match="custody_next"):
+        KeyPlaces([places["pkcs11 ed25519"]], [None]).make_next([ED25519], set())

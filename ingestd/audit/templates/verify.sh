@@ -90,6 +90,8 @@ holds_line() { # LINE FILE
 
 : >"$work/keys"
 : >"$work/groups"
+: >"$work/spans"
+: >"$work/approved"
 quorum=''
 take_key() { # VKEY NAME-IN-POLICY
     name=${1%%+*} rest=${1#*+}
@@ -104,14 +106,32 @@ take_key() { # VKEY NAME-IN-POLICY
     [ "$kind" != ff ] || { say "remark 说明: $name: a key of another suite than Ed25519 is not used here" && return; }
     [ "$(stat -c%s "$work/raw")" = 32 ] || give_up unparsable policy "the key of $name"
     { printf '302a300506032b6570032100' | unhex && cat "$work/raw"; } >"$work/$count.der"
-    say "$kind $name $hint $(sha256sum <"$work/raw" | cut -c1-16) $work/$count.der $2" >>"$work/keys"
+    keyid=$(sha256sum <"$work/raw" | cut -c1-16)
+    say "$kind $name $hint $keyid $work/$count.der $2" >>"$work/keys"
+}
+take_log() { # VKEY: the first key of a log signs from its beginning, those further down may follow
+    keyid=''
+    take_key "$1" -
+    [ -n "$keyid" ] || return 0
+    if [ -n "$(signs "$name" 0)" ]; then
+        say "$name $1" >>"$work/approved"
+    else
+        say "$name 0 $keyid $1" >>"$work/spans"
+    fi
+}
+signs() { # LOG SEQ: key id of the key whose signature that entry needs
+    needed=''
+    while read -r of_log from of_key _; do
+        [ "$of_log" = "$1" ] && { [ "$from" -le "$2" ] || [ "$from" = 0 ]; } && needed=$of_key
+    done <"$work/spans"
+    say "$needed"
 }
 
 [ -r "$policy" ] || give_up unreadable "$policy" 'there is no policy'
 while read -r word first second more; do
     case $word in
     '' | '#'*) ;;
-    log) take_key "$first" - ;;
+    log) take_log "$first" ;;
     witness) take_key "$second" "$first" ;;
     group) say "$first $second $more" >>"$work/groups" ;;
     quorum) quorum=$first ;;
@@ -259,7 +279,7 @@ judge_note() { # NOTE VERDICT-FILE: writes origin, size, hex root; or nothing
         strict_base64 "$blob" || { fault unparsable "$3" "the signature of $signer" && note_bad=yes && continue; }
         printf %s "$blob" | base64 -d >"$work/blob"
         hint=$(head -c4 "$work/blob" | hex)
-        while read -r kind name key_hint _ der known_as; do
+        while read -r kind name key_hint key_id der known_as; do
             [ "$name $key_hint" = "$signer $hint" ] || continue
             case $kind in
             01) cp "$work/body" "$work/message" && tail -c +5 "$work/blob" >"$work/sig" ;;
@@ -270,10 +290,17 @@ judge_note() { # NOTE VERDICT-FILE: writes origin, size, hex root; or nothing
                 ;;
             esac
             made "$der" "$work/sig" "$work/message" || { fault sig-bad "$3" "the signature of $signer" && note_bad=yes; }
-            case $kind in 01) [ "$name" = "$origin" ] && by_log=yes ;; *) signed="$signed $known_as" ;; esac
+            case $kind in
+            01)
+                case " $(signs "$origin" $((size - 1))) $(signs "$origin" "$size") " in
+                *" $key_id "*) [ "$name" = "$origin" ] && by_log=yes ;;
+                esac
+                ;;
+            *) signed="$signed $known_as" ;;
+            esac
         done <"$work/keys"
     done <"$work/lines"
-    [ $by_log = yes ] || { fault key-unknown "$3" "no key of the policy signed the checkpoint of $origin" && return; }
+    [ $by_log = yes ] || { fault key-unknown "$3" "no key of that time signed the checkpoint of $origin" && return; }
     enough "$quorum" "$signed" || { fault key-unknown "$3" "the quorum $quorum did not cosign" && return; }
     [ $note_bad = no ] && say "$origin $size $(printf %s "$root" | base64 -d | hex)" >"$2"
 }
@@ -337,21 +364,58 @@ EOT
     [ "$(climb "$leaf" "$seq" "$size" <"$work/path")" = "$root" ] ||
         { fault root-mismatch "$1" 'the inclusion proof does not lead to the root' && return; }
     # 4. signatures
-    { printf 'DSSEv1 %d %s %d ' ${#type} "$type" "$(stat -c%s "$work/payload")" && cat "$work/payload"; } >"$work/pae"
-    ours=0
-    while read -r kind name _ keyid der _; do
-        [ "$kind $name" = "01 $log" ] || continue
-        while read -r named sig; do
-            [ "$named" = "$keyid" ] || continue
-            ours=$((ours + 1))
-            strict_base64 "$sig" || { fault unparsable "$1" 'a signature' && return; }
-            printf %s "$sig" | base64 -d >"$work/sig"
-            made "$der" "$work/sig" "$work/pae" || { fault sig-bad "$1" 'not signed by the key of its log' && return; }
-        done <"$work/signatures"
-    done <"$work/keys"
-    [ $ours -gt 0 ] || { fault key-unknown "$1" 'no key of its log signed' && return; }
+    entry_pae
+    signed_by "$log" "$(signs "$log" "$seq")"
+    case $? in
+    0) ;;
+    1) fault sig-bad "$1" 'not signed by the key of its log' && return ;;
+    *) fault key-unknown "$1" 'no key of its log signed at this place' && return ;;
+    esac
     entries=$((entries + 1))
     take_record "$1"
+}
+
+entry_pae() { # from $type and $work/payload
+    { printf 'DSSEv1 %d %s %d ' ${#type} "$type" "$(stat -c%s "$work/payload")" && cat "$work/payload"; } >"$work/pae"
+}
+
+signed_by() { # LOG KEYID: 0 every signature by that key fits $work/pae, 1 one does not, 2 there is none
+    ours=2
+    while read -r kind name _ keyid der _; do
+        [ "$kind $name $keyid" = "01 $1 $2" ] || continue
+        while read -r named sig; do
+            [ "$named" = "$keyid" ] || continue
+            ours=0
+            strict_base64 "$sig" || return 1
+            printf %s "$sig" | base64 -d >"$work/sig"
+            made "$der" "$work/sig" "$work/pae" || return 1
+        done <"$work/signatures"
+    done <"$work/keys"
+    return $ours
+}
+
+succeed() { # LOG: the keys that followed, each by an entry that the one before it signed
+    for entry in custody/"$1"/*.dsse.json; do
+        [ -f "$entry" ] || continue
+        jq -r '.payloadType, (.signatures[] | "\(.keyid) \(.sig)")' "$entry" >"$work/envelope" 2>/dev/null || continue
+        { IFS= read -r type && cat >"$work/signatures"; } <"$work/envelope"
+        jq -rj .payload "$entry" 2>/dev/null | base64 -d >"$work/payload" 2>/dev/null || continue
+        place=$(jq -r --arg log "$1" 'select(.event == "key.enrolled" and .log == $log)
+            | select(.key.vkey | startswith($log + "+")) | "\(.seq) \(.key.vkey)"' "$work/payload" 2>/dev/null)
+        [ -n "$place" ] || continue
+        next_seq=${place%% *} next_vkey=${place#* }
+        entry_pae
+        signed_by "$1" "$(signs "$1" "$next_seq")" ||
+            { fault key-unknown "$entry" 'the key of that time did not sign it' && return; }
+        holds_line "$1 $next_vkey" "$work/approved" ||
+            { fault key-unknown "$entry" 'nobody approved the key that it hands over to' && return; }
+        take_key "$next_vkey" -
+        while read -r of_log _ of_key _; do
+            [ "$of_log $of_key" != "$1 $keyid" ] ||
+                { fault key-unknown "$entry" 'the key that it hands over to has signed before' && return; }
+        done <"$work/spans"
+        say "$1 $((next_seq + 1)) $keyid $next_vkey" >>"$work/spans"
+    done
 }
 
 # 5. What the entries say, as lines to be compared --------------------------------------------------------------------
@@ -363,10 +427,20 @@ take_record() { # FILE; uses log seq event prev leaf
         case $event in
         station.entries)
             jq -r '.mirror | .log as $log | .from as $from | .leaves | to_entries[]
-                | "\($log) \($from + .key) \(.value)"' "$work/payload" >>"$work/mirrored" ;;
+                | "\($log) \($from + .key) \(.value)"' "$work/payload" >>"$work/mirrored"
+            jq -r --arg seq "$seq" '.time.utc_ms as $ms | .mirror
+                | "\(.log) \(.from) \(.from + (.leaves | length)) \($ms) \($seq)"' "$work/payload" >>"$work/seen"
+            ;;
         central.verified)
             jq -r '"\(.object.id) \(.object.name) \(.object.size) \(.object.digests.sha256)"
                 + " \(.entry.log) \(.entry.seq) \(.entry.leaf)"' "$work/payload" >>"$work/receipts" ;;
+        key.enrolled)
+            jq -r 'select([.actors[]? | select(.role == "approver") | .id] | unique | length > 1) | .key.vkey' \
+                "$work/payload" >"$work/vkey"
+            read -r vkey <"$work/vkey" && [ "${vkey%%+*}" != "$centre" ] &&
+                say "${vkey%%+*} $vkey" >>"$work/approved" && say "$vkey $seq" >>"$work/approvals"
+            ;;
+        key.revoked) jq -r '"\(.key.vkey) \(.revocation.invalid_from_ms)"' "$work/payload" >>"$work/revoked" ;;
         access.exported)
             jq -r '"\(.export.id) \(.export.manifest_sha256)"' "$work/payload" >>"$work/exports" ;;
         esac
@@ -389,10 +463,29 @@ take_record() { # FILE; uses log seq event prev leaf
     esac
 }
 
-for list in leaves prevs mirrored receipts exports station.leaves copied originals announced parents; do : >"$work/$list"; done
+for list in leaves prevs mirrored receipts exports station.leaves copied originals announced parents \
+    approvals revoked seen logs; do
+    : >"$work/$list"
+done
 say c2sp.org/tlog-proof@v1 >"$work/proof.head"
 while IFS= read -r one; do
+    case $one in custody/*.dsse.json)
+        one=${one#custody/}
+        say "${one%/*}" >>"$work/logs"
+        ;;
+    esac
+done <"$work/found.sorted"
+succeed "$centre"
+while IFS= read -r one; do
+    case $one in custody/"$centre"/*.dsse.json) check_entry "$one" ;; esac
+done <"$work/found.sorted"
+sort -u "$work/logs" >"$work/logs.sorted"
+while IFS= read -r one; do
+    [ "$one" = "$centre" ] || succeed "$one"
+done <"$work/logs.sorted"
+while IFS= read -r one; do
     case $one in
+    custody/"$centre"/*.dsse.json) ;;
     custody/*.dsse.json) check_entry "$one" ;;
     custody/*) fault unrecorded "$one" 'not an entry' ;;
     proofs/*)
@@ -412,6 +505,32 @@ done <"$work/prevs"
 sort -u "$work/mirrored" >"$work/mirrored.sorted"
 sort -u "$work/station.leaves" | comm -23 - "$work/mirrored.sorted" >"$work/unmirrored"
 while IFS= read -r one; do fault mirror-mismatch "$one" 'the centre'"'"'s log does not name this entry'; done <"$work/unmirrored"
+
+first_seen() { # LOG SEQ: when the centre first named that entry, and in which of its own
+    while read -r of_log from to ms by; do
+        [ "$of_log" = "$1" ] && [ "$from" -le "$2" ] && [ "$2" -lt "$to" ] && say "$ms $by" && return
+    done <"$work/seen"
+}
+while read -r revoked_vkey since; do
+    while read -r log seq _; do
+        needed=$(signs "$log" "$seq")
+        while read -r of_log _ of_key vkey; do
+            [ "$of_log $of_key $vkey" = "$log $needed $revoked_vkey" ] || continue
+            at=$(first_seen "$log" "$seq")
+            [ "${at%% *}" -lt "$since" ] ||
+                fault key-review "$log/$seq" 'its key was revoked when the centre first saw it'
+        done <"$work/spans"
+    done <"$work/station.leaves"
+done <"$work/revoked"
+while read -r log from _ vkey; do
+    [ "$log" != "$centre" ] && [ "$from" -gt 0 ] || continue
+    at=$(first_seen "$log" $((from - 1)))
+    while read -r approved_vkey by; do
+        [ "$approved_vkey" = "$vkey" ] || continue
+        [ "$by" -lt "${at##* }" ] || fault key-unknown "$log/$((from - 1))" 'its next key was approved only later'
+        break
+    done <"$work/approvals"
+done <"$work/spans"
 
 id=$(jq -r .id export.json 2>/dev/null)
 holds_line "$id $(digest <manifest-sha256.txt)" "$work/exports" ||

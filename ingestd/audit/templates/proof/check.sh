@@ -46,7 +46,7 @@ openssl pkeyutl -verify -pubin -inkey keys/{{ centre }}.pem -rawin \
 echo '2. The station signed the entry that brought the clip, and it stands in its log 采集站的签名与日志位置'
 entry=custody/{{ entry }}.dsse.json
 included "$entry" proofs/{{ entry }}.tlog-proof {{ station }} keys/{{ station }}.pem
-signed "$entry" keys/{{ station }}.pem
+signed "$entry" keys/{{ keys.entry }}.pem
 jq -c '{event, seq, time: .time.utc_ms, object, source: .source.path}' "$w/payload"
 [ "$(jq -r .object.id "$w/payload")" = {{ object }} ]
 sum=$(jq -r .object.digests.sha256 "$w/payload")
@@ -55,14 +55,14 @@ leaf=$({ printf '\000'; cat "$entry"; } | openssl dgst -sha256 -r | cut -c1-64)
 echo '3. The centre took that very entry into its own log 中心日志已记入该条目'
 entry=custody/{{ mirrored }}.dsse.json
 included "$entry" proofs/{{ mirrored }}.tlog-proof {{ centre }} keys/{{ centre }}.pem
-signed "$entry" keys/{{ centre }}.pem
+signed "$entry" keys/{{ keys.mirrored }}.pem
 jq -e --arg leaf "$leaf" '.mirror.leaves | any(. == $leaf)' "$w/payload"
 {% endif %}
 {% if receipt %}
 echo '4. The centre read the clip back from its store, and it was that 中心从证据库读回并核对'
 entry=custody/{{ receipt }}.dsse.json
 included "$entry" proofs/{{ receipt }}.tlog-proof {{ centre }} keys/{{ centre }}.pem
-signed "$entry" keys/{{ centre }}.pem
+signed "$entry" keys/{{ keys.receipt }}.pem
 [ "$(jq -r '.entry.leaf + .object.digests.sha256' "$w/payload")" = "$leaf$sum" ]
 {% endif %}
 if [ $# -gt 0 ]; then
