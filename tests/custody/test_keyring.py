@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from custody.canonical import canonical_bytes, parse_object
 from custody.chain import Chain
 from custody.checkpoint import COSIGNATURE, Checkpoint, NoteKey, parse_note, sign_checkpoint
 from custody.envelope import seal
@@ -176,6 +177,11 @@ def test_a_snapshot_brings_in_no_key_that_is_not_approved():
         keys_of(NEXT).note.vkey().encode(), keys_of(STRANGER).note.vkey().encode()
     )
     assert opened(files).history == log.history
+    log.checkpoint(NEXT)
+    before = {"from": 2, "key": keys_of(STRANGER).block()}
+    fields = parse_object(files.small[SNAPSHOT])
+    files.small[SNAPSHOT] = canonical_bytes({**fields, "keys": [before, {"from": 3, "key": keys_of(NEXT).block()}]})
+    assert opened(files).history == log.history, "nor between two that are"
 
 
 @given(st.sampled_from(list(Fault)), st.integers(0, 9))

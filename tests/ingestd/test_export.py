@@ -480,7 +480,7 @@ def test_an_entry_says_the_number_it_has_in_its_log():
 
     name, proof, report = f"{log}/000000000.dsse.json", tlog_proof(0, [], note), verify_bundle.Report()
     with pytest.raises(verify_bundle.Fault) as refused:
-        verify_bundle._entry(report, name, entry, proof, policy, {})
+        verify_bundle._entry(report, name, entry, proof, policy, verify_bundle.Succession([(0, (key,))]), {})
     assert refused.value.word == "seq-gap"
 
 
