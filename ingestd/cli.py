@@ -24,15 +24,17 @@ from ingestd.audit import (
     report_commands,
     verify_commands,
 )
+from ingestd.cases.said import counts, refusal, sentence, summary
 from ingestd.console import ConfigOption, DataOption, JsonOption, printable
 from ingestd.console import load_config as _load
 from ingestd.console import show as _print
 from ingestd.enrolment.commands import keys_app
 from ingestd.errors import CentreError, ImportFileError
 from ingestd.index.queries import ClipFilter, ClipRow, FlagRow, Page
-from ingestd.model import Import, RowFinding
+from ingestd.model import Import
 
 _PAGE: Final = 500
+_PROGRESS_ROWS: Final = 10_000
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="执法记录中心 ingestd"
@@ -117,26 +119,35 @@ def check_config(config: ConfigOption = None, data_dir: DataOption = None, as_js
 
 
 @cases_app.command("import")
-def import_cases(
+def import_cases(  # noqa: PLR0913  # options of one command
     file: Path,
     config: ConfigOption = None,
     data_dir: DataOption = None,
+    source: Annotated[str, typer.Option("--source", help="Whose headings it has: [imports.NAME] 来源.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, change nothing.")] = False,  # noqa: FBT002  # typer's form of a switch
     as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
 ) -> None:
-    """Import cases, actions, officers, recorders and assignments from CSV or JSON; all of it or nothing."""
+    """Import cases, actions, officers, recorders and assignments from CSV, xlsx or JSON; all of it or nothing."""
     loaded = _load(config, data_dir)
+    headings = loaded.imports.source(source)
     try:
         data = file.read_bytes()
     except OSError as error:
         raise ImportFileError(f"{file}: cannot be read: {error.strerror}") from error
-    imported, changes = service.build(loaded).pipeline.import_cases(data, file.name, dry_run=dry_run)
+    imported, changes = service.build(loaded).pipeline.import_cases(
+        data, file.name, dry_run=dry_run, source=headings, progress=_say_progress
+    )
     for finding in (*imported.errors, *imported.warnings):
-        print(printable(_sentence(file, finding)), file=sys.stderr)  # noqa: T201  # complaints go to standard error
+        print(printable(sentence(file, finding)), file=sys.stderr)  # noqa: T201  # complaints go to standard error
     facts = _import_facts(imported, changes, dry_run=dry_run)
-    _print(facts, as_json, lambda: [] if imported.errors else [_import_line(facts)])
+    _print(facts, as_json, lambda: [] if imported.errors else [summary(facts["changed"], dry_run=dry_run)])
     if imported.errors:
-        raise ImportFileError(f"{file}: {len(imported.errors)} wrong, nothing imported 有误，未导入任何内容")
+        raise ImportFileError(refusal(file, imported))
+
+
+def _say_progress(rows: int) -> None:
+    if rows % _PROGRESS_ROWS == 0:
+        print(f"{rows} rows read 行已读取", file=sys.stderr)  # noqa: T201  # progress goes to standard error
 
 
 @clips_app.command("list")
@@ -193,27 +204,15 @@ def _all(page: Callable[[str | None], Page[Any]]) -> list[Any]:
 
 
 def _import_facts(imported: Import, changes: Import, *, dry_run: bool) -> dict[str, Any]:
-    kinds = ("officers", "recorders", "assignments", "cases", "actions")
     return {
         "ok": not imported.errors,
         "dry_run": dry_run,
         "rows": imported.rows,
-        "read": {kind: len(getattr(imported, kind)) for kind in kinds},
-        "changed": {kind: len(getattr(changes, kind)) for kind in kinds},
+        "read": counts(imported),
+        "changed": counts(changes),
         "errors": [asdict(finding) for finding in imported.errors],
         "warnings": [asdict(finding) for finding in imported.warnings],
     }
-
-
-def _import_line(facts: dict[str, Any]) -> str:
-    changed = ", ".join(f"{count} {kind}" for kind, count in facts["changed"].items() if count) or "nothing new 无变化"
-    return f"{'would import 将导入' if facts['dry_run'] else 'imported 已导入'}: {changed}"
-
-
-def _sentence(file: Path, finding: RowFinding) -> str:
-    place = f"{file}:{finding.line}" if finding.line else str(file)
-    cell = f" {finding.column}={finding.value!r}:" if finding.column else ""
-    return f"{place}:{cell} {finding.reason}"
 
 
 def _table(columns: Sequence[str], rows: Sequence[ClipRow | FlagRow]) -> list[str]:

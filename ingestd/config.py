@@ -17,6 +17,7 @@ from custody.checkpoint import COSIGNATURE, NoteKey
 from custody.errors import CustodyError
 from custody.identifiers import is_origin, is_station_id, log_origin, second_origin
 from custody.profile import Profile, check_keys
+from ingestd.cases.columns import COLUMN_NAMES, Source
 from ingestd.errors import ConfigError
 from keystore.opening import place_of
 
@@ -24,6 +25,10 @@ FILE_NAME = "ingestd.toml"
 """Name of the file in a data folder (``--data-dir``)."""
 CENTRE = "centre"
 """Last part of the origin of the centre's log."""
+DONE = "done"
+"""Folder beside an imported file to which it goes."""
+REFUSED = "refused"
+"""Folder to which a file goes that could not be imported."""
 WITNESS = "centre-witness"
 """Last part of the name under which the centre cosigns (its key differs from the log's, C2SP signed-note)."""
 
@@ -194,6 +199,57 @@ class CatalogueFile(_Section):
     file: Path | None = None
 
 
+class ImportSource(_Section):
+    """``[imports.NAME]``: how the files of one source call our columns (docs/import.md)."""
+
+    columns: dict[Text, str] = {}
+    """Heading in the file = name of our column; an empty name passes the column over."""
+
+    @field_validator("columns")
+    @classmethod
+    def _are_ours(cls, value: dict[str, str]) -> dict[str, str]:
+        for heading, column in value.items():
+            if column and column not in COLUMN_NAMES:
+                known = ", ".join(sorted(COLUMN_NAMES))
+                raise ValueError(
+                    f"{heading}: {column!r} is no column of ours; one of {known}, or empty to pass it over"
+                )
+        return value
+
+
+class Imports(BaseModel):
+    """``[imports]``: a folder from which files are imported, and the sources they come from."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, ImportSource] = Field(init=False)
+
+    folder: Path | None = None
+    """The running service imports what is put here; a file in the sub-folder NAME is read as one of source NAME."""
+
+    @property
+    def names(self) -> list[str]:
+        """Every source there is a section of."""
+        return sorted(self.__pydantic_extra__)
+
+    def source(self, name: str) -> Source:
+        """How the files of a source are to be understood. Raises ``ConfigError`` for one that is not configured."""
+        if not name:
+            return Source()
+        if name not in self.__pydantic_extra__:
+            known = ", ".join(self.names) or "none"
+            raise ConfigError(f"imports.{name}: no such source is configured; known: {known}")
+        return Source.of(name, self.__pydantic_extra__[name].columns)
+
+    @model_validator(mode="after")
+    def _are_names(self) -> Self:
+        for name in self.names:
+            if not is_station_id(name):
+                raise ValueError(f"{name}: a source is called by 1 to 64 of a-z 0-9 . _ -")
+            if name in {DONE, REFUSED}:
+                raise ValueError(f"{name}: is the folder of files that were read; call the source something else")
+        return self
+
+
 class Rules(_Section):
     """``[rules]``: figures the rules use."""
 
@@ -322,6 +378,7 @@ class Config(_Section):
     store: Store
     database: Database
     catalogue: CatalogueFile = CatalogueFile()
+    imports: Imports = Imports()
     rules: Rules = Rules()
     anchors: Anchors = Anchors()
     web: Web = Web()
@@ -419,6 +476,7 @@ def _resolved(config: Config, folder: Path) -> Config:
             "store": config.store.model_copy(update={"url": _store_url(folder, config.store.url)}),
             "database": Database(url=_database_url(folder, config.database.url)),
             "catalogue": CatalogueFile(file=_under(folder, config.catalogue.file)),
+            "imports": config.imports.model_copy(update={"folder": _under(folder, config.imports.folder)}),
             "anchors": _anchors(folder, config.anchors),
         }
     )

@@ -243,6 +243,8 @@ class RowFinding:
     value: str
     reason_zh: str
     reason_en: str
+    sheet: str = ""
+    """Name of the sheet of a spreadsheet; empty in files that have none."""
 
     @property
     def reason(self) -> str:

@@ -122,6 +122,16 @@ class ReadBack:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportFile:
+    """A file to import: its bytes and name, how its source calls columns, and who wants to know how far it is."""
+
+    data: bytes
+    name: str
+    source: cases.Source
+    progress: Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Places:
     """Where the centre keeps what is neither log nor table."""
 
@@ -220,13 +230,22 @@ class Pipeline:
             unit.record_checks(results)
         return unit.answers()
 
-    def import_cases(self, data: bytes, name: str, *, dry_run: bool = False) -> tuple[Import, Import]:
+    def import_cases(
+        self,
+        data: bytes,
+        name: str,
+        *,
+        dry_run: bool = False,
+        source: cases.Source = cases.Source(),  # noqa: B008  # frozen
+        progress: Callable[[int], None] = lambda _rows: None,
+    ) -> tuple[Import, Import]:
         """Import a file as a whole: what it says, and what of that was new.
 
         With a wrong row nothing is imported and ``errors`` of the first value say why. Importing twice changes nothing.
+        ``source`` says how headings are to be understood; ``progress`` is told how many rows have been read.
         """
         with self._unit() as unit:
-            return unit.import_cases(data, name, dry_run=dry_run)
+            return unit.import_cases(ImportFile(data, name, source, progress), dry_run=dry_run)
 
     def sweep(self) -> int:
         """Notice what time alone brings to light; returns how many actions and files were looked at."""
@@ -854,9 +873,10 @@ class Unit:
 
     # Imports and the sweep.
 
-    def import_cases(self, data: bytes, name: str, *, dry_run: bool) -> tuple[Import, Import]:
+    def import_cases(self, file: ImportFile, *, dry_run: bool) -> tuple[Import, Import]:
         """Parse, compare, and unless it is a rehearsal, record and apply."""
-        imported = self._parse(data, name)
+        data, name = file.data, file.name
+        imported = self._parse(file)
         changes = self.repository.changed(imported)
         if imported.errors or dry_run or not _any(changes):
             return imported, changes
@@ -871,9 +891,16 @@ class Unit:
         self._apply_import(changes)
         return imported, changes
 
-    def _parse(self, data: bytes, name: str) -> Import:
-        known = self.repository.officers()
-        return cases.parse(data, name, self.settings.catalogue, zone=self.settings.zone, known_officers=known)
+    def _parse(self, file: ImportFile) -> Import:
+        return cases.parse(
+            file.data,
+            file.name,
+            self.settings.catalogue,
+            zone=self.settings.zone,
+            known_officers=self.repository.officers(),
+            source=file.source,
+            progress=file.progress,
+        )
 
     def _apply_import(self, changes: Import) -> None:
         """Write it, and have every clip and action that it concerns looked at again."""

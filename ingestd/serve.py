@@ -18,6 +18,7 @@ from ingestd.anchors.decide import CAVEAT
 from ingestd.audit.history import History
 from ingestd.config import CENTRE, Config
 from ingestd.errors import CentreError, ConfigError
+from ingestd.imports import ImportFolder
 from ingestd.logfiles import PosixLogFiles
 from ingestd.receive import Receiver
 from ingestd.recheck import Rechecker
@@ -43,6 +44,8 @@ def run(config: Config, stop: threading.Event) -> None:
     crew.start("receive", receiver.run)
     crew.start("recheck", rechecker.run)
     crew.start("sweep", Schedule(centre.pipeline).run)
+    if config.imports.folder is not None:
+        crew.start("imports", ImportFolder(config.imports.folder, config.imports, centre.pipeline, config.zone).run)
     _start_anchors(crew, centre, stop)
     crew.start("pages", lambda _stop: pages.run([listener]))
     receiver.start()

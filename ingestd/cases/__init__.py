@@ -1,66 +1,77 @@
-"""Import of cases, actions, officers, recorders and the recorder ledger from CSV and JSON files. Pure: bytes to values.
+"""Import of cases, actions, officers, recorders and the recorder ledger from CSV, xlsx and JSON files: bytes to values.
 
 Nothing is half-imported: with one error anywhere the answer holds no value at all, only what is wrong and where.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from ingestd.cases import csv_file, json_file
+from ingestd.cases import csv_file, json_file, spreadsheet_file
 from ingestd.cases.build import Surroundings, build
-from ingestd.cases.rows import NO_CELL, Findings, Row
+from ingestd.cases.columns import Source
+from ingestd.cases.rows import NO_CELL, Findings, Sheet
 from ingestd.catalogue import Catalogue
-from ingestd.model import Import, Officer
+from ingestd.model import Import, Officer, RowFinding
 from ingestd.rules.wording import Both
 
-__all__ = ["MAX_FILE_BYTES", "parse"]
+__all__ = ["MAX_FILE_BYTES", "Source", "parse"]
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 """Bound of one file: some 400,000 rows; larger exports come in parts."""
 SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 
 
-def parse(
+def parse(  # noqa: PLR0913  # what a file is read against
     data: bytes,
     name: str,
     catalogue: Catalogue,
     *,
     zone: ZoneInfo = SHANGHAI,
     known_officers: Sequence[Officer] = (),
+    source: Source = Source(),  # noqa: B008  # frozen
+    progress: Callable[[int], None] = lambda _rows: None,
 ) -> Import:
     """What the file called ``name`` says, or everything that is wrong with it. Never raises for what the file holds.
 
-    ``zone`` is that of times written without one; ``known_officers`` are already in the index.
+    ``zone`` is that of times written without one; ``known_officers`` are already in the index; ``source`` says how
+    headings are to be understood. ``progress`` is told how many rows have been read, now and then.
     """
     findings = Findings()
     if not _is_text(name):
         findings.error(0, NO_CELL, _FILE_NAME)
-    rows = _rows(data, name, findings)
-    if not rows and not findings.errors:
+    sheets = _sheets(data, name, source, findings)
+    read = build(sheets, Surroundings(catalogue, zone, known_officers, progress), findings)
+    if not read.rows and not findings.errors:
         findings.error(0, NO_CELL, Both("文件中没有数据行。", "The file has no rows."))
-    read = build(rows, Surroundings(catalogue, zone, known_officers), findings)
     warnings = tuple(findings.warnings)
     if findings.errors:
-        errors = sorted(findings.errors, key=lambda finding: finding.line)
-        return Import(errors=tuple(errors), warnings=warnings, rows=read.rows)
+        return Import(errors=_in_order(findings.errors), warnings=warnings, rows=read.rows)
     return replace(read, warnings=warnings)
 
 
-def _rows(data: bytes, name: str, findings: Findings) -> list[Row]:
+def _in_order(errors: Sequence[RowFinding]) -> tuple[RowFinding, ...]:
+    """By line, sheet after sheet in the order in which they first came up."""
+    sheets = list(dict.fromkeys(finding.sheet for finding in errors))
+    return tuple(sorted(errors, key=lambda finding: (sheets.index(finding.sheet), finding.line)))
+
+
+def _sheets(data: bytes, name: str, source: Source, findings: Findings) -> list[Sheet]:
     if len(data) > MAX_FILE_BYTES:
         findings.error(0, NO_CELL, _TOO_LARGE)
         return []
-    if data.startswith(b"PK\x03\x04"):
-        findings.error(0, NO_CELL, _SPREADSHEET)
+    if data.startswith(spreadsheet_file.MAGIC):
+        return spreadsheet_file.read(data, source, findings)
+    if data.startswith(_OLD_SPREADSHEET):
+        findings.error(0, NO_CELL, _OLD)
         return []
     text = _decoded(data)
     if text is None:
         findings.error(0, NO_CELL, _ENCODING)
         return []
-    is_json = name.casefold().endswith(".json") or text.lstrip().startswith(("{", "["))
-    return json_file.read(text, findings) if is_json else csv_file.read(text, findings)
+    is_json = name.casefold().endswith(".json") or text[:1000].lstrip().startswith(("{", "["))
+    return json_file.read(text, source, findings) if is_json else csv_file.read(text, source, findings)
 
 
 def _decoded(data: bytes) -> str | None:
@@ -85,8 +96,10 @@ _TOO_LARGE: Final = Both(
     f"文件过大，最多 {MAX_FILE_BYTES // 1024**2} MiB，请分批导入。",
     f"The file is too large; at most {MAX_FILE_BYTES // 1024**2} MiB, import it in parts.",
 )
-_SPREADSHEET: Final = Both(
-    "这是表格文件（xlsx），请另存为 CSV UTF-8 后导入。",
-    "This is a spreadsheet (xlsx); save it as CSV UTF-8 and import that.",
+_OLD_SPREADSHEET: Final = b"\xd0\xcf\x11\xe0"
+"""An OLE file: xls, or an xlsx with a password."""
+_OLD: Final = Both(
+    "这是旧格式（xls）或设有密码的表格，请另存为不设密码的 xlsx 或 CSV UTF-8 后导入。",
+    "This is an old spreadsheet (xls) or one with a password; save it as xlsx without one, or as CSV UTF-8.",
 )
 _ENCODING: Final = Both("文件编码应为 UTF-8 或 GB18030。", "The file should be encoded in UTF-8 or GB 18030.")

@@ -1,6 +1,6 @@
 """Rows to the values of the model; every field that is wrong is found, not only the first."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from itertools import pairwise
@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 
 from ingestd.cases import fields
 from ingestd.cases.columns import Column
-from ingestd.cases.rows import Cell, Findings, Row
+from ingestd.cases.rows import Cell, Findings, Row, Sheet
 from ingestd.catalogue import ActionType, Catalogue
 from ingestd.model import (
     Assignment,
@@ -40,10 +40,35 @@ class Surroundings:
     catalogue: Catalogue
     zone: tzinfo
     known_officers: Sequence[Officer]
+    progress: Callable[[int], None]
 
 
-def build(rows: Sequence[Row], around: Surroundings, findings: Findings) -> Import:
+PROGRESS_ROWS: Final = 1000
+"""After how many rows progress is told."""
+
+
+@dataclass(slots=True)
+class _Counted:
+    """All sheets, and how many of their rows have been read."""
+
+    sheets: Sequence[Sheet]
+    told: Callable[[int], None]
+    rows: int = 0
+
+    def rows_of(self, table: str) -> Iterator[Row]:
+        """The rows of one table, from every sheet that has it."""
+        for sheet in self.sheets:
+            if sheet.table.name == table:
+                for row in sheet.rows:
+                    self.rows += 1
+                    if self.rows % PROGRESS_ROWS == 0:
+                        self.told(self.rows)
+                    yield row
+
+
+def build(sheets: Sequence[Sheet], around: Surroundings, findings: Findings) -> Import:
     """The values of all rows. Errors and warnings go to ``findings``; with an error the values mean nothing."""
+    rows = _Counted(sheets, around.progress)
     officers = _values(_unique(_Table("officers", _officer, lambda o: o.number), rows, findings))
     recorders = _values(_unique(_Table("recorders", _recorder, lambda r: r.serial), rows, findings))
     cases = _Cases(_values(_unique(_Table("cases", _case, lambda c: case_key(c.number)), rows, findings)))
@@ -60,7 +85,7 @@ def build(rows: Sequence[Row], around: Surroundings, findings: Findings) -> Impo
         assignments=tuple(_values(assignments)),
         cases=cases.all(),
         actions=tuple(actions),
-        rows=len(rows),
+        rows=rows.rows,
     )
 
 
@@ -110,10 +135,10 @@ class _Reader:
 
     def wrong(self, name: str, reason: Both) -> None:
         self.failed = True
-        self._findings.error(self.row.line, self.cell(name), reason)
+        self._findings.error(self.row.line, self.cell(name), reason, self.row.sheet)
 
     def warn(self, name: str, text: str, reason: Both) -> None:
-        self._findings.warn(self.row.line, Cell(self.cell(name).heading, text), reason)
+        self._findings.warn(self.row.line, Cell(self.cell(name).heading, text), reason, self.row.sheet)
 
     def _parsed(self, name: str, parse: Callable[[str], _Value], empty: _Value) -> _Value:
         raw = self.cell(name).text
@@ -168,14 +193,14 @@ class _Held:
     nothing, and which of them was kept would be a matter of the order of its rows.
     """
 
-    _taken: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
+    _taken: dict[tuple[str, int], tuple[str, Row]] = field(default_factory=dict)
 
     def take(self, reader: _Reader, entry: Assignment) -> None:
         if reader.failed:
             return
-        officer, line = self._taken.setdefault((entry.recorder, entry.start_ms), (entry.officer, reader.row.line))
+        officer, row = self._taken.setdefault((entry.recorder, entry.start_ms), (entry.officer, reader.row))
         if officer != entry.officer:
-            reader.wrong("officer", _taken_by(officer, line))
+            reader.wrong("officer", _taken_by(officer, _where(row, reader.row.sheet)))
 
 
 @dataclass(slots=True)
@@ -208,6 +233,7 @@ class _Kept(Generic[_Value]):
 
     line: int
     value: _Value
+    sheet: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,32 +245,37 @@ class _Table(Generic[_Value]):
     key: Callable[[_Value], object]
 
 
-def _unique(read: _Table[_Value], rows: Sequence[Row], findings: Findings) -> list[_Kept[_Value]]:
+def _unique(read: _Table[_Value], rows: _Counted, findings: Findings) -> list[_Kept[_Value]]:
     """The good rows of one table; a second row about the same thing is an error that names the first."""
     first: dict[object, _Kept[_Value]] = {}
-    for row in rows:
-        if row.table.name != read.name:
-            continue
+    for row in rows.rows_of(read.name):
         reader = _Reader(row, findings)
         value = read.value(reader)
         if reader.failed:
             continue
         key = read.key(value)
         if key in first:
-            reader.wrong(row.table.columns[0].name, _duplicate(first[key].line))
+            reader.wrong(row.table.columns[0].name, _duplicate(_where(first[key], row.sheet)))
         else:
-            first[key] = _Kept(row.line, value)
+            first[key] = _Kept(row.line, value, row.sheet)
     return list(first.values())
 
 
-def _duplicate(line: int) -> Both:
-    return Both(f"与第 {line} 行重复。", f"It repeats line {line}.")
+def _duplicate(where: Both) -> Both:
+    return Both(f"与{where.zh}重复。", f"It repeats {where.en}.")
 
 
-def _taken_by(officer: str, line: int) -> Both:
+def _where(row: "Row | _Kept[_Value]", sheet: str) -> Both:
+    """Where another row stands, as said on ``sheet``."""
+    zh, en = ("", "") if row.sheet == sheet else (f"工作表“{row.sheet}”", f" of sheet {row.sheet}")
+    return Both(f"{zh}第 {row.line} 行", f"line {row.line}{en}")
+
+
+def _taken_by(officer: str, where: Both) -> Both:
     return Both(
-        f"第 {line} 行已记载同一记录仪在同一时间由“{officer}”领用，请更正其中一行。",
-        f"Line {line} has the same recorder issued at the same time to {officer}; correct one of them.",
+        f"{where.zh}已记载同一记录仪在同一时间由“{officer}”领用，请更正其中一行。",
+        f"{where.en[0].upper()}{where.en[1:]} has the same recorder issued at the same time to {officer}; correct one"
+        " of them.",
     )
 
 
@@ -360,7 +391,7 @@ def _warn_two_holders(assignments: Sequence[_Kept[Assignment]], findings: Findin
         if _at_once(earlier.value, later.value):
             shown = f"{later.value.recorder}: {earlier.value.officer}、{later.value.officer}"
             two = Both("同一记录仪在同一时间由两人领用。", "The recorder is issued to two officers at once.")
-            findings.warn(later.line, Cell("recorder", shown), two)
+            findings.warn(later.line, Cell("recorder", shown), two, later.sheet)
 
 
 def _values(kept: Sequence[_Kept[_Value]]) -> list[_Value]:

@@ -3,7 +3,8 @@
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from ingestd.rules.wording import Both
@@ -25,6 +26,24 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """How one source of files calls our columns, beside the headings that are known anyway."""
+
+    name: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """A column's name by ``heading_key``; an empty name for a column that is to be passed over."""
+
+    @classmethod
+    def of(cls, name: str, columns: Mapping[str, str]) -> "Source":
+        """From headings as they stand in the source's files."""
+        return cls(name, {heading_key(heading): column for heading, column in columns.items()})
+
+    def plain(self, heading: str) -> str:
+        """The heading as our tables know it; empty when it is to be passed over."""
+        return self.columns.get(heading_key(heading), heading) if self.columns else heading
+
+
+@dataclass(frozen=True)
 class Table:
     """One kind of row: its key in JSON, its names and its columns."""
 
@@ -34,8 +53,11 @@ class Table:
 
     def column_of(self, heading: str) -> Column | None:
         """The column a heading means, or None when the table has no such column."""
-        key = heading_key(heading)
-        return next((c for c in self.columns if key in {heading_key(h) for h in c.headings}), None)
+        return self._by_key.get(heading_key(heading))
+
+    @cached_property
+    def _by_key(self) -> Mapping[str, Column]:
+        return {heading_key(heading): column for column in reversed(self.columns) for heading in column.headings}
 
     def missing(self, headings: Sequence[str]) -> list[Column]:
         """Required columns for which there is no heading."""
@@ -214,3 +236,6 @@ TABLES_BY_NAME: Final[Mapping[str, Table]] = {table.name: table for table in TAB
     for heading in headings
 }
 """Tables by the key under which they stand in a JSON file."""
+
+COLUMN_NAMES: Final = frozenset(column.name for table in TABLES for column in table.columns)
+"""Every name to which a source may map a heading of its own."""

@@ -12,6 +12,7 @@ not edit. -->
 
     ingestd cases import 文件 --dry-run      只检查，不写入 · check only, write nothing
     ingestd cases import 文件
+    ingestd cases import 文件 --source oa    按 [imports.oa] 的列名对照 · with the headings of [imports.oa]
 
 * **全有或全无 · All or nothing.** 只要有一处错误，什么都不会写入；每处错误都给出行号、列名、原值和改正办法。\
 重复导入同一文件没有影响。
@@ -35,7 +36,23 @@ people at once
 heading, in
   Chinese or English, in any order of columns; width, case, spaces, underscores and a remark in brackets do \
 not matter.
+* **xlsx.** 每张工作表一张表，表头为第一个有内容的行；可同时放人员、台账、案件、行为等多张工作表。表头一列都不认识的\
+工作表（如填表说明）不使用并提示；认识一部分而缺少必填列的为错误。编号应设为文本格式，超过 15 位的数字会被表格软件\
+改掉，不予接受。错误写明工作表和行号。
+  A table for each sheet, its heading the first line that holds anything. A sheet of which no heading is known, such as
+  instructions, is mentioned and not used; one that lacks a required column is an error. Numbers belong into text cells:
+  one of more than 15 digits has been altered by the program and is refused. Errors name sheet and line.
 * **JSON.** 一个对象，每张表一个数组。 · One object with an array for each table.
+* **来源与列名对照 · Sources.** 各来源的列名在 `ingestd.toml` 中对照一次：`[imports.oa]`，`columns = { "经办人" = \
+"officers", "备注" = "" }`；右边是下表的列名，空为不使用。对照优先于下表所列的名称。
+  What each source calls our columns is said once in `ingestd.toml`; on the right stands a column's name from below, or
+  nothing where a column is not to be used. It comes before the names below.
+* **监视文件夹 · The watched folder.** 配置 `[imports] folder` 后，运行中的服务自动导入放入其中的文件；子文件夹 `oa` \
+中的文件按来源 `oa` 读取。导入后文件移入 `done`，有误的移入 `refused`，旁边是同名的 `.report.txt`。文件大小和时间\
+两次查看不变才读取；正在写入的请先用 `.part` 结尾的名称。
+  With `[imports] folder` the running service imports what is put there; files in the sub-folder `oa` are read as of
+  source `oa`. A file then lies in `done`, or in `refused` if anything was wrong, with a `.report.txt` beside it. It is
+  read when two looks found it unchanged; name it `.part` while it is being written.
 * **时间 · Times.** `2026-11-22T09:30:00+08:00`、`2026-11-22 09:30`、`2026/11/22 9:30`、`2026年11月22日 \
 9:30`。不写时区的，按配置的时区（默认 Asia/Shanghai）。 · A time without a zone is one of the configured zone.
 * **执法人员 · Officers.** 填执法证号，多人用 `；` `、` `，` 分隔；名册中只有一人叫该姓名的，也可填姓名。

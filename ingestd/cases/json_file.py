@@ -3,12 +3,12 @@
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ingestd.cases.columns import TABLES, TABLES_BY_NAME, Table
-from ingestd.cases.rows import NO_CELL, Cell, Findings, Row
+from ingestd.cases.columns import TABLES, TABLES_BY_NAME, Source, Table
+from ingestd.cases.rows import NO_CELL, Cell, Findings, Row, Sheet
 from ingestd.rules.wording import Both
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
@@ -18,18 +18,18 @@ _SHAPE: Final = Both(
 )
 
 
-def read(text: str, findings: Findings) -> list[Row]:
-    """The rows of every table in the file; what hinders reading is put in ``findings``."""
+def read(text: str, source: Source, findings: Findings) -> list[Sheet]:
+    """The tables in the file; what hinders reading is put in ``findings``."""
     if not _is_well_formed(text, findings):
         return []
     document = _Document(text)
     rows: list[Row] = []
     for place in document.items():
-        row = _row(place, findings)
+        row = _row(place, source, findings)
         if row is not None:
             rows.append(row)
     _warn_unused(rows, findings)
-    return rows
+    return [Sheet(table, of_it) for table in TABLES if (of_it := [row for row in rows if row.table is table])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class _Twice:
     key: str
 
 
-def _row(item: _Item, findings: Findings) -> Row | None:
+def _row(item: _Item, source: Source, findings: Findings) -> Row | None:
     table = TABLES_BY_NAME.get(item.key)
     if table is None:
         findings.error(item.line, Cell(item.key, ""), _unknown_table(item.key))
@@ -135,7 +135,7 @@ def _row(item: _Item, findings: Findings) -> Row | None:
     if not isinstance(item.value, Mapping):
         findings.error(item.line, Cell(item.key, _shown(item.value)), _SHAPE)
         return None
-    return Row(table, item.line, _cells(table, item, _flat(item.value), findings))
+    return Row(table, item.line, _cells(table, item, _renamed(_flat(item.value), source), findings))
 
 
 def _unknown_table(key: str) -> Both:
@@ -153,10 +153,16 @@ def _flat(value: Mapping[str, object]) -> dict[str, object]:
     return {key: field for key, field in value.items() if key != "place"} | dict(place)
 
 
-def _cells(table: Table, item: _Item, fields: Mapping[str, object], findings: Findings) -> dict[str, Cell]:
+def _renamed(fields: Mapping[str, object], source: Source) -> list[tuple[str, str, object]]:
+    """Heading, the heading as our tables know it, and value of every field that is to be used."""
+    named = ((heading, source.plain(heading), value) for heading, value in fields.items())
+    return [(heading, plain, value) for heading, plain, value in named if plain or not heading]
+
+
+def _cells(table: Table, item: _Item, fields: Iterable[tuple[str, str, object]], findings: Findings) -> dict[str, Cell]:
     cells: dict[str, Cell] = {}
-    for heading, value in fields.items():
-        column = table.column_of(heading)
+    for heading, plain, value in fields:
+        column = table.column_of(plain)
         name = column.name if column else f"{_UNUSED}{heading}"
         if name in cells:
             twice = Both("与另一字段含义相同，请只保留一个。", "Another field means the same; keep one of them.")

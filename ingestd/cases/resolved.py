@@ -25,9 +25,18 @@ _TABLES = ("officers", "recorders", "assignments", "cases", "actions")
 
 
 def write(imported: Import) -> bytes:
-    """The tables of ``imported`` as JSON; the same import gives the same bytes."""
-    tables = {name: [asdict(one) for one in getattr(imported, name)] for name in _TABLES}
-    return json.dumps({"version": _VERSION, **tables}, ensure_ascii=False, sort_keys=True).encode()
+    """The tables of ``imported`` as JSON; the same import gives the same bytes.
+
+    Written row by row: as one value of dictionaries a long import would take many times the memory of its text.
+    """
+    written = bytearray(b"{")
+    for name in sorted(_TABLES):
+        written += f'"{name}": ['.encode()
+        for number, one in enumerate(getattr(imported, name)):
+            row = json.dumps(asdict(one), ensure_ascii=False, sort_keys=True)
+            written += f"{', ' if number else ''}{row}".encode()
+        written += b"], "
+    return bytes(written) + f'"version": {_VERSION}}}'.encode()
 
 
 def read(data: bytes) -> Import:
