@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 import structlog
 import typer
 
-from ingestd import people_commands, service
+from ingestd import calendar_commands, people_commands, service
 from ingestd.anchors import setup as anchors
 from ingestd.anchors.commands import anchors_app, witness
 from ingestd.audit import (
@@ -65,6 +65,7 @@ for commands in (
 ):
     commands.add_to(audit_app)
 people_commands.add_to(app, flags_app)
+calendar_commands.add_to(app)
 
 
 def main() -> None:

@@ -367,6 +367,13 @@ class Retention(_Section):
     """No disposal is approved before. At least six months (公安机关现场执法视音频记录工作规定 13)."""
 
 
+class CalendarFiles(_Section):
+    """``[calendar]``: the agency's own working days over the published notices."""
+
+    folder: Path | None = None
+    """Folder of ``YEAR.toml`` files; default none: the State Council's notices alone, as far as they are known."""
+
+
 class Config(_Section):
     """The whole file."""
 
@@ -383,6 +390,7 @@ class Config(_Section):
     anchors: Anchors = Anchors()
     web: Web = Web()
     retention: Retention = Retention()
+    calendar: CalendarFiles = CalendarFiles()
 
     @property
     def origin(self) -> str:
@@ -478,6 +486,7 @@ def _resolved(config: Config, folder: Path) -> Config:
             "catalogue": CatalogueFile(file=_under(folder, config.catalogue.file)),
             "imports": config.imports.model_copy(update={"folder": _under(folder, config.imports.folder)}),
             "anchors": _anchors(folder, config.anchors),
+            "calendar": CalendarFiles(folder=_under(folder, config.calendar.folder)),
         }
     )
 

@@ -4,18 +4,41 @@ A rule about an action is a function of the action, its coverage, the present ti
 integrity is found where the bytes are checked, and its file holds what it means and how its flag is made.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Final
 
 from ingestd.model import Coverage, EnforcementAction, Flag
 from ingestd.rules import anchor_missing as _unanchored
+from ingestd.rules import calendar_missing as _calendar
+from ingestd.rules import checkpoints as _checkpoints
 from ingestd.rules import clip_not_arrived as _not_arrived
+from ingestd.rules import clock_drift as _clock
+from ingestd.rules import decision_unreviewed as _unreviewed
+from ingestd.rules import disclosure_overdue as _disclosure
+from ingestd.rules import emergency_approval as _emergency
+from ingestd.rules import empty_dock as _empty
+from ingestd.rules import identity_conflict as _identity
+from ingestd.rules import interruption as _interruption
 from ingestd.rules import key_review as _review
+from ingestd.rules import late_offload as _late
 from ingestd.rules import message_unverifiable as _unverifiable
 from ingestd.rules import missing_video as _missing
+from ingestd.rules import night_enforcement as _forbidden
+from ingestd.rules import night_measure as _unusual
+from ingestd.rules import no_ready_recorder as _unready
 from ingestd.rules import original_changed as _changed
+from ingestd.rules import registration_term as _registration
+from ingestd.rules import repeated_failures as _repeated
+from ingestd.rules import retention_conflict as _retention
+from ingestd.rules import review_overdue as _overdue
+from ingestd.rules import seizure_term as _seizure
 from ingestd.rules import set_aside as _aside
+from ingestd.rules import should_record as _should
+from ingestd.rules import silent_station as _silent
+from ingestd.rules import two_officers as _officers
+from ingestd.rules import unlinked_backlog as _backlog
 from ingestd.rules import video_gap as _gap
+from ingestd.rules import written_record as _written
 from ingestd.rules.anchor_missing import anchor_missing
 from ingestd.rules.clip_not_arrived import SeenFile, clip_not_arrived
 from ingestd.rules.key_review import key_review
@@ -52,19 +75,75 @@ RULES: Final[tuple[Rule, ...]] = (
     _unanchored.RULE,
     _aside.RULE,
     _review.RULE,
+    _should.RULE,
+    _written.RULE,
+    _interruption.RULE,
+    _checkpoints.RULE,
+    _officers.RULE,
+    _forbidden.RULE,
+    _unusual.RULE,
+    _emergency.RULE,
+    _seizure.RULE,
+    _registration.RULE,
+    _late.RULE,
+    _clock.RULE,
+    _empty.RULE,
+    _repeated.RULE,
+    _identity.RULE,
+    _silent.RULE,
+    _backlog.RULE,
+    _retention.RULE,
+    _disclosure.RULE,
+    _overdue.RULE,
+    _unreviewed.RULE,
+    _unready.RULE,
+    _calendar.RULE,
 )
 RULES_BY_ID: Final = {rule.rule_id: rule for rule in RULES}
 
-_ActionRule = Callable[[EnforcementAction, Coverage, int, Policy], list[Flag]]
-_ACTION_RULES: Final[tuple[_ActionRule, ...]] = (_missing.missing_video, _gap.video_gap)
+_NOBODY_ASKS: Final = Both("判定流程尚未调用", "a place that asks it")
+WAITING: Final[Mapping[str, Both]] = {
+    _written.RULE.rule_id: Both("文字记录是否完整", "whether an act's written record is complete"),
+    _interruption.RULE.rule_id: Both("每处中断的说明与审核签字", "what was said and signed of each break"),
+    _checkpoints.RULE.rule_id: Both("各环节的证明", "evidence by step"),
+    _emergency.RULE.rule_id: Both("紧急标记与批准时间", "the emergency mark and the time of approval"),
+    _seizure.RULE.rule_id: Both("延长、扣除期间与处理决定", "extensions, excluded days and decisions"),
+    _registration.RULE.rule_id: Both("处理决定的时间", "the time of the decision"),
+    _clock.RULE.rule_id: Both("索引中逐次入坞的时钟偏差", "clock readings by docking, in the index"),
+    _empty.RULE.rule_id: Both("索引中逐次入坞的新文件数", "new files by docking, in the index"),
+    _repeated.RULE.rule_id: Both("审核认定的环节缺失", "reviewed findings by officer"),
+    _identity.RULE.rule_id: Both("台账与设备所载人员并列保存", "register and device statement side by side"),
+    _backlog.RULE.rule_id: Both("按单位统计的未处理片段", "clips by unit that nobody has looked at"),
+    _late.RULE.rule_id: Both("采集时间的定期核对", "a pass over the times of copying"),
+    _retention.RULE.rule_id: Both("目录与案卷的保存期限", "terms of catalogue and case file"),
+    _disclosure.RULE.rule_id: Both("决定与公示登记", "a register of decisions and publications"),
+    _overdue.RULE.rule_id: Both("法制审核登记", "a register of legal reviews"),
+    _unreviewed.RULE.rule_id: Both("重大决定与法制审核登记", "a register of major decisions and reviews"),
+    _should.RULE.rule_id: _NOBODY_ASKS,
+    _officers.RULE.rule_id: _NOBODY_ASKS,
+    _forbidden.RULE.rule_id: _NOBODY_ASKS,
+    _unusual.RULE.rule_id: _NOBODY_ASKS,
+    _silent.RULE.rule_id: _NOBODY_ASKS,
+    _calendar.RULE.rule_id: _NOBODY_ASKS,
+    _unready.RULE.rule_id: Both("计划行为与记录仪状态", "planned acts and the state of recorders"),
+}
+"""Rules that decide already and are never asked yet, by the facts that the database does not hold yet."""
 
 
-def evaluate(action: EnforcementAction, coverage: Coverage, now_ms: int, policy: Policy) -> list[Flag]:
+def evaluate(
+    action: EnforcementAction,
+    coverage: Coverage,
+    now_ms: int,
+    policy: Policy,
+) -> list[Flag]:
     """Every flag that the action deserves now, in the order of ``RULES``.
 
     A flag of these rules that is not in the answer does not hold (any more).
     """
-    return [flag for rule in _ACTION_RULES for flag in rule(action, coverage, now_ms, policy)]
+    return [
+        *_missing.missing_video(action, coverage, now_ms, policy),
+        *_gap.video_gap(action, coverage, now_ms, policy),
+    ]
 
 
 def explain(rule_id: str, inputs: Inputs, language: Language) -> str:

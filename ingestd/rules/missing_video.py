@@ -9,7 +9,7 @@ from ingestd.rules.wording import Both
 
 RULE: Final = Rule(
     rule_id="missing-full-process-video",
-    version="1",
+    version="2",
     title=Both("应当全程录像而无录像", "No video of an act that must be recorded in full"),
     asks=Both(
         "查封扣押财产、强制拆除等直接涉及人身自由、生命健康、重大财产权益的现场执法活动，应当实行全程音像记录。",

@@ -9,7 +9,7 @@ from ingestd.rules.wording import Both
 
 RULE: Final = Rule(
     rule_id="full-process-gap",
-    version="1",
+    version="2",
     title=Both("全程录像有缺口", "A hole in a recording that must be whole"),
     asks=Both(
         "应当实行全程音像记录的现场执法活动，从始至终都要有记录（“不间断”由“全程”推出，容许时长由单位规定）。",
