@@ -63,6 +63,7 @@ def rotated() -> tuple[Log, MemoryLogFiles]:
 def test_entries_after_the_succession_are_signed_by_the_next_key_and_so_is_every_later_checkpoint():
     log, files = rotated()
     assert log.history.spans == ((0, keys_of(FIRST)), (3, keys_of(NEXT)))
+    assert log.history.origin == ORIGIN
     assert [log.history.at(seq).keyid for seq in (0, 2, 3, 99)] == [
         k.keyid for k in map(keys_of, (FIRST,) * 2 + (NEXT,) * 2)
     ]
