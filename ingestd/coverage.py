@@ -157,7 +157,9 @@ def _breaks_off_at(clip: Clip, hole: Interval) -> bool:
 
 
 def _issued_during(entry: Assignment, hole: Interval) -> bool:
-    return entry.start_ms <= hole.end_ms and (entry.end_ms is None or entry.end_ms > hole.start_ms)
+    """Both are half-open: a recorder handed out as the hole ends was not there; a moment is held like a span."""
+    begun = entry.start_ms < max(hole.end_ms, hole.start_ms + 1)
+    return begun and (entry.end_ms is None or entry.end_ms > hole.start_ms)
 
 
 def _touches(clip: Interval, hole: Interval) -> bool:

@@ -107,13 +107,13 @@ def resolve_officer(
     nobody is known. ``roster`` holds the certificate numbers of the agency: recorders have room for six characters, so
     a statement that ends exactly one of those numbers means that officer.
     """
-    holders = _holders(recorder, interval, assignments)
-    stated_officer = _on_roster(stated_number(stated), holders | set(roster))
+    holders, number = _holders(recorder, interval, assignments), stated_number(stated)
     if len(holders) == 1:
         return holders.pop(), "ledger"
-    if stated_officer:
-        return stated_officer, "ledger" if stated_officer in holders else "stated"
-    return "", ""
+    if _meant(number, holders) in holders:
+        return _meant(number, holders), "ledger"
+    stated_officer = _meant(number, holders | set(roster))
+    return stated_officer, "stated" if stated_officer else ""
 
 
 def stated_number(stated: str) -> str:
@@ -269,7 +269,7 @@ def _why_none(suggestions: list[Suggestion]) -> str:
     return "margin-only" if obstacles else "no-action"
 
 
-def _on_roster(stated: str, numbers: Collection[str]) -> str:
+def _meant(stated: str, numbers: Collection[str]) -> str:
     """The one certificate number that was meant, or the statement as it is."""
     if stated in numbers or len(stated) < SHORT_NUMBER:
         return stated

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from ingestd import decisions, service
+from ingestd import decisions, link_commands, service
 from ingestd.config import Config
 from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, show
 from ingestd.decisions import Decision, Person
@@ -26,9 +26,12 @@ Action = Annotated[str, typer.Argument(help="Id of the action.")]
 
 def add_to(app: typer.Typer, flags: typer.Typer) -> None:
     """Put the commands into ``ingestd`` and ``ingestd flags``."""
-    link_app = typer.Typer(no_args_is_help=True, help="Links by hand (人工关联); no machine undoes them.")
+    link_app = typer.Typer(
+        no_args_is_help=True, help="Links (关联): by hand, which no machine undoes, and by the rules."
+    )
     link_app.command("add")(add_link)
     link_app.command("remove")(remove_link)
+    link_commands.add_to(app, link_app)
     holds_app = typer.Typer(no_args_is_help=True, help="Holds (封存): clips and cases of which nothing may go.")
     holds_app.command("set")(set_hold)
     holds_app.command("release")(release_hold)

@@ -46,6 +46,7 @@ from ingestd.decisions import Decision, Fact
 from ingestd.enrolment.decide import Approval, Issue, Revocation, actors_of, approval_of, revocation_of
 from ingestd.enrolment.standing import centre_row, enrolled
 from ingestd.errors import DatabaseError, MessageError, MirrorError, StateError
+from ingestd.index.database import snapshot_reads
 from ingestd.index.people import by_hand, unmeasured_clock_ms
 from ingestd.index.repository import Repository, mirrored
 from ingestd.index.rows import Row, list_in, object_in, text_in
@@ -53,7 +54,8 @@ from ingestd.index.stations import UNDECIDABLE, about, described, disputed, gath
 from ingestd.judge import FlagChanges, Verdicts, assess, compare_flags, relink, settle_officers
 from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.logfiles import exclusive, make_dirs, replace_file
-from ingestd.model import Flag, Import, Link
+from ingestd.model import Assignment, Flag, Import, Link
+from ingestd.relinking import Look, Relinked, Wanted, differences, wanted_ids
 from ingestd.rules import (
     Policy,
     SeenFile,
@@ -246,6 +248,25 @@ class Pipeline:
         """
         with self._unit() as unit:
             return unit.import_cases(ImportFile(data, name, source, progress), dry_run=dry_run)
+
+    def relink(self, wanted: Wanted, *, dry_run: bool = False) -> Relinked:
+        """Decide anew where clips belong and what actions lack; returns what changed, or would.
+
+        Whatever the rules say otherwise of is written, a part in one unit of work; where they say the same, nothing is.
+        Raises ``RefusedError`` when what is named does not exist.
+        """
+        with self._unit() as unit:
+            look = unit.look()  # the tables are up to the logs now
+        with snapshot_reads(self._engine).connect() as connection:
+            repository = Repository(connection)
+            found = differences(repository, *wanted_ids(repository, wanted), look)
+        if dry_run:
+            return found
+        done = Relinked(found.clips, found.actions)
+        for clips, actions in found.parts():
+            with self._unit() as unit:
+                done.add(unit.relink(clips, actions))
+        return done
 
     def sweep(self) -> int:
         """Notice what time alone brings to light; returns how many actions and files were looked at."""
@@ -905,24 +926,46 @@ class Unit:
     def _apply_import(self, changes: Import) -> None:
         """Write it, and have every clip and action that it concerns looked at again."""
         before = self.repository.actions(action.action_id for action in changes.actions)
-        issued = self.repository.assignments({one.recorder for one in changes.assignments})
+        issued = self._replaced(changes.assignments)
         first_ledger = bool(changes.assignments) and self.repository.issued_to(()) is None
         self.repository.put_import(changes)
         acts = (*before.values(), *changes.actions)
         clips = {clip for action in acts for clip in self.repository.clips_near(action)}
-        for one in (*changes.assignments, *(old for known in issued.values() for old in known)):
+        for one in (*changes.assignments, *issued):
             clips |= self.repository.clips_of_recorder(one.recorder, one.start_ms, one.end_ms)
         clips |= self.repository.clips_stating(officer.number for officer in changes.officers)
         rows = self.repository.clips(clips - self.touched.keys())
         self.touched.update(rows)
-        settle_officers(self.repository, self.touched.values())
-        self.repository.update_clips(list(self.touched.values()), ("officer", "officer_source"))
+        self._settle_wearers(self.touched)
         self.actions.update(action.action_id for action in changes.actions)
-        replaced = {one.officer for known in issued.values() for one in known}
-        holders = replaced | {one.officer for one in changes.assignments}
+        holders = {one.officer for one in (*issued, *changes.assignments)}
         self.actions.update(
             self.repository.every_action() if first_ledger else self.repository.actions_of_officers(holders)
         )
+
+    def _replaced(self, changed: Sequence[Assignment]) -> list[Assignment]:
+        """What the ledger said in place of ``changed`` so far: the same recorder, taken at the same moment."""
+        taken = {(one.recorder, one.start_ms) for one in changed}
+        known = self.repository.assignments({one.recorder for one in changed})
+        return [one for ledger in known.values() for one in ledger if (one.recorder, one.start_ms) in taken]
+
+    def look(self) -> Look:
+        """With what eyes this unit judges."""
+        return Look(self.now_ms, self.settings.policy, DATA_FAULTS)
+
+    def relink(self, clips: Sequence[str], actions: Sequence[str]) -> Relinked:
+        """Have clips and actions judged anew when the unit concludes; says what that will change."""
+        found = differences(self.repository, clips, actions, self.look())
+        rows = self.repository.clips(clips)
+        self._settle_wearers(rows)
+        self.touched.update(rows)
+        self.actions.update(actions)
+        return found
+
+    def _settle_wearers(self, rows: Mapping[str, Row]) -> None:
+        """Who wore the recorders of these clips, in the rows at hand and in the table."""
+        settle_officers(self.repository, rows.values())
+        self.repository.update_clips(list(rows.values()), ("officer", "officer_source"))
 
     def sweep(self) -> int:
         """Actions whose grace has run out, and files that never arrived."""

@@ -28,8 +28,8 @@ from custody.identifiers import station_of
 from ingestd.errors import DatabaseError
 from ingestd.index import tables as t
 from ingestd.index.database import snapshot_reads
-from ingestd.index.rows import AnyRow, action_value, loads, place_of
-from ingestd.model import Case, Coverage, EnforcementAction, Gap, Interval, MediaKind, Position
+from ingestd.index.rows import AnyRow, action_value, coverage_value, loads, place_of
+from ingestd.model import Case, Coverage, EnforcementAction, MediaKind, Position
 
 T = TypeVar("T")
 
@@ -621,11 +621,8 @@ def _names(db: Connection, officers: Sequence[str]) -> dict[str, str]:
 
 
 def _coverage(db: Connection, action_id: str) -> Coverage | None:
-    row = db.execute(select(t.coverage).where(t.coverage.c.action_id == action_id)).one_or_none()
-    if row is None:
-        return None
-    gaps = tuple(Gap(Interval(start, end), reason) for start, end, reason in loads(row.gaps))
-    return Coverage(action_id, row.nominal_ppm, row.guaranteed_ppm, gaps, tuple(loads(row.clips)))
+    row = db.execute(select(t.coverage).where(t.coverage.c.action_id == action_id)).mappings().one_or_none()
+    return None if row is None else coverage_value(row)
 
 
 def _clips_by_id(db: Connection, object_ids: Iterable[str]) -> dict[str, ClipRow]:

@@ -19,7 +19,17 @@ from custody.identifiers import first_origin, station_of
 from custody.keyring import keys_in, profile_of, successor_in
 from ingestd.index import tables as t
 from ingestd.index.people import People
-from ingestd.index.rows import Row, action_value, dumps, key_in, link_value, object_in, text_in
+from ingestd.index.rows import (
+    Row,
+    action_value,
+    coverage_value,
+    dumps,
+    key_in,
+    link_value,
+    object_in,
+    suggestion_value,
+    text_in,
+)
 from ingestd.index.stations import Arrivals, entry_row
 from ingestd.link import ending
 from ingestd.model import (
@@ -200,6 +210,15 @@ class Repository:
     def links_of_actions(self, action_ids: Iterable[str]) -> list[Link]:
         """Links of these actions."""
         return self._links(t.link.c.action_id, action_ids)
+
+    def suggestions_of_clips(self, object_ids: Iterable[str]) -> list[Suggestion]:
+        """Suggestions of these clips."""
+        return [suggestion_value(row) for row in self._rows(t.suggestion, t.suggestion.c.object_id, object_ids)]
+
+    def coverages(self, action_ids: Iterable[str]) -> dict[str, Coverage]:
+        """What was computed of the coverage of these actions, by action."""
+        rows = self._rows(t.coverage, t.coverage.c.action_id, action_ids)
+        return {row["action_id"]: coverage_value(row) for row in rows}
 
     def clips_near(self, action: EnforcementAction) -> set[str]:
         """Described clips that ``action`` may concern: of its officers and time, of its case, or linked already."""

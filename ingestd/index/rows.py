@@ -10,7 +10,19 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from custody.canonical import JsonObject, JsonValue
-from ingestd.model import Clip, EnforcementAction, Flag, Interval, Level, Link, MediaKind, Position
+from ingestd.model import (
+    Clip,
+    Coverage,
+    EnforcementAction,
+    Flag,
+    Gap,
+    Interval,
+    Level,
+    Link,
+    MediaKind,
+    Position,
+    Suggestion,
+)
 
 Row = dict[str, Any]
 """One row by column name, as SQLAlchemy Core takes it."""
@@ -116,6 +128,18 @@ def link_value(row: AnyRow) -> Link:
         tuple(loads(row["reasons"])),
         row["rule_version"],
     )
+
+
+def suggestion_value(row: AnyRow) -> Suggestion:
+    """A suggestion as the linker made it."""
+    return Suggestion(row["object_id"], row["action_id"], row["score"], tuple(loads(row["reasons"])))
+
+
+def coverage_value(row: AnyRow) -> Coverage:
+    """The coverage of an action as it was computed."""
+    gaps = tuple(Gap(Interval(start, end), reason) for start, end, reason in loads(row["gaps"]))
+    clips = tuple(loads(row["clips"]))
+    return Coverage(row["action_id"], row["nominal_ppm"], row["guaranteed_ppm"], gaps, clips)
 
 
 def flag_value(row: AnyRow) -> Flag:

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -94,6 +96,57 @@ def test_clips_and_flags_are_listed(folder):
     assert quarantined["clips"][0]["reason"] == "zero-byte"
     assert [flag["rule"] for flag in flags["flags"]] == ["full-process-gap"]
     assert "full-process-gap" in ingestd("flags", "list", "--data-dir", folder).stdout
+
+
+def test_links_are_run_again_and_nothing_changes(folder):
+    ingestd("cases", "import", folder / "cases.json", "--data-dir", folder)
+
+    done = ingestd("link", "run", "--json", "--data-dir", folder)
+
+    facts = json.loads(done.stdout)
+    assert (done.returncode, facts["ok"], facts["changed"]) == (0, True, False), done.stderr
+    assert facts["looked_at"] == {"clips": 2, "actions": 1}
+    said = ingestd("link", "run", "--action", "A1", "--dry-run", "--data-dir", folder)
+    assert (said.returncode, said.stdout) == (0, "nothing to change 无变化: 1 clips 片段, 1 actions 行为\n")
+
+
+def test_coverage_is_shown_with_every_gap_and_its_reason(folder):
+    ingestd("cases", "import", folder / "cases.json", "--data-dir", folder)
+
+    done = ingestd("coverage", "show", "A1", "--json", "--data-dir", folder)
+
+    start = datetime.fromtimestamp(START / 1000, ZoneInfo("Asia/Shanghai"))
+    gap = {
+        "start": (start + timedelta(minutes=1)).isoformat(timespec="milliseconds"),
+        "end": (start + timedelta(minutes=10)).isoformat(timespec="milliseconds"),
+        "reason": "no-clip",
+    }
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "action": "A1",
+        "level": "full",
+        "nominal": 0.1,
+        "guaranteed": 0.1,
+        "gaps": [gap],
+    }
+    assert gap["start"].endswith("+08:00")
+    assert "no clip 无录像" in ingestd("coverage", "show", "A1", "--data-dir", folder).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (("coverage", "show", "A9"), 64, "ingestd: there is no action A9"),
+        (("link", "run", "--action", "A9"), 64, "ingestd: there is no action A9"),
+        (("link", "run", "--clip", "C9"), 64, "ingestd: there is no clip C9"),
+        (("link", "run", "--all", "--clip", "C9"), 2, "exclude each other"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_in_a_sentence(folder, words, code, why):
+    done = ingestd(*words, "--data-dir", folder)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_audit_says_ok_then_names_the_flipped_clip(folder):

@@ -99,7 +99,8 @@ def test_without_a_ledger_no_recorder_is_missing():
         (Assignment("r", "007", T0 - MINUTE, T0), "recorder-missing"),  # returned as the act began
         (Assignment("r", "007", T0 - MINUTE, T0 + 1), "no-clip"),
         (Assignment("r", "007", T0 - MINUTE, None), "no-clip"),
-        (Assignment("r", "007", T0 + 10 * MINUTE + 1, None), "recorder-missing"),
+        (Assignment("r", "007", T0 + 10 * MINUTE - 1, None), "no-clip"),
+        (Assignment("r", "007", T0 + 10 * MINUTE, None), "recorder-missing"),  # handed out as the act ended
     ],
 )
 def test_the_ledger_tells_whether_anybody_had_a_recorder(entry, reason):

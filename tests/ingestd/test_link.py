@@ -213,6 +213,12 @@ def test_a_ledger_that_names_two_proves_neither():
     assert link.resolve_officer("r", span(0, 1), two, "028") == ("028", "stated")
 
 
+def test_a_short_statement_means_the_holder_that_ends_so_whoever_else_is_on_the_roster():
+    two = [Assignment("r", "19090114007", T0, None), Assignment("r", "013", T0, None)]
+    for roster in ((), ("77114007",), ("77114007", "19090114007")):
+        assert link.resolve_officer("r", span(0, 1), two, "114007", roster) == ("19090114007", "ledger")
+
+
 def test_a_short_statement_means_the_one_number_that_ends_so():
     roster = {"19090114007", "19090126013", "29090126013"}
     assert link.resolve_officer("r", None, [], "114007", roster) == ("19090114007", "stated")
@@ -236,7 +242,7 @@ def test_distance_of_a_known_arc():
 def test_agrees_with_the_oracle(one, some, far):
     placed = replace(one, place=ELSEWHERE if far and one.place else one.place)
     decision = link.decide(placed, some)
-    assert (set(linked(decision)), set(suggested(decision))) == linking.belongs(placed, some, far=far)
+    assert (set(linked(decision)), set(suggested(decision))) == linking.belongs(placed, some)
     assert bool(decision.links) == (decision.reason == "")
     assert decision.reason in {"", *link.NO_LINK}
 

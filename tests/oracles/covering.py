@@ -6,9 +6,10 @@ Written apart from ``ingestd.coverage``; for worlds whose times are whole second
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingestd.model import Clip, EnforcementAction, Interval, MediaKind
+from ingestd.model import Assignment, Clip, EnforcementAction, Interval, MediaKind
 
 SPOILT = "unreadable-picture"
+CUT_OFF = "truncated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,23 @@ def look(action: EnforcementAction, clips: Sequence[Clip]) -> Seen:
     if nominal:
         holes = [(a, b) for a, b in holes if (b - a) * 1000 > action.tolerated_gap_ms]
     return Seen(nominal, guaranteed, holes)
+
+
+def why(hole: tuple[int, int], clips: Sequence[Clip], issued: Sequence[Assignment] | None) -> str:
+    """What is known of a hole; ``issued`` is the ledger of the officers of the act, None where nobody keeps one."""
+    seconds = set(range(*hole))
+    filmed = [clip for clip in clips if clip.kind is MediaKind.VIDEO and clip.interval is not None]
+    if any(SPOILT in clip.problems and seconds & set(_seconds(clip.interval)) for clip in filmed):
+        return "unusable-picture"
+    if any(CUT_OFF in clip.problems and clip.interval.end_ms // 1000 in {*seconds, hole[1]} for clip in filmed):
+        return "clip-truncated"
+    if issued is not None and not any(_has_recorder(entry, second) for entry in issued for second in seconds):
+        return "recorder-missing"
+    return "no-clip"
+
+
+def _has_recorder(entry: Assignment, second: int) -> bool:
+    return entry.start_ms // 1000 <= second and (entry.end_ms is None or second < entry.end_ms // 1000)
 
 
 def _shows(clip: Clip, second: int, unsure: int) -> bool:

@@ -11,13 +11,18 @@ def flagged(
     clips: Sequence[Clip], actions: Sequence[EnforcementAction], now_ms: int, grace_ms: int
 ) -> set[tuple[str, str]]:
     """Rule and action of every flag that the world deserves at ``now_ms``."""
-    deserved: set[tuple[str, str]] = set()
-    for action in actions:
-        if action.level is not Level.FULL or now_ms < action.interval.end_ms + grace_ms:
-            continue
-        seen = look(action, [clip for clip in clips if action.action_id in belongs(clip, actions)[0]])
-        if not seen.nominal:
-            deserved.add(("missing-full-process-video", action.action_id))
-        elif seen.holes:
-            deserved.add(("full-process-gap", action.action_id))
-    return deserved
+    return {
+        (rule, action.action_id)
+        for action in actions
+        for rule in deserved(action, [c for c in clips if action.action_id in belongs(c, actions)[0]], now_ms, grace_ms)
+    }
+
+
+def deserved(action: EnforcementAction, linked: Sequence[Clip], now_ms: int, grace_ms: int) -> set[str]:
+    """Rules that an act breaks to which these clips belong."""
+    if action.level is not Level.FULL or now_ms < action.interval.end_ms + grace_ms:
+        return set()
+    seen = look(action, linked)
+    if not seen.nominal:
+        return {"missing-full-process-video"}
+    return {"full-process-gap"} if seen.holes else set()
