@@ -17,7 +17,7 @@ from ingestd.index.people import MANUAL
 from ingestd.index.repository import Repository
 from ingestd.index.rows import Row
 from ingestd.link import RULE_VERSION
-from ingestd.model import case_key
+from ingestd.model import case_key, is_one_line, person_key
 
 Fact = tuple[str, JsonObject]
 """An event and its blocks."""
@@ -38,7 +38,7 @@ class Person:
 
     def __post_init__(self) -> None:
         for field, value, most in (("--by", self.name, 200), ("--reason", self.reason, LONGEST)):
-            if not value.strip() or len(value) > most or any(ord(char) < ord(" ") for char in value):
+            if not value.strip() or len(value) > most or not is_one_line(value):
                 raise RefusedError(f"{field}: 1 to {most} characters on one line are needed")
 
     @property
@@ -130,7 +130,7 @@ def approve_disposal(object_id: str, who: Person, keep_days: int) -> Decision:
         if not repository.people.reviewed(object_id):
             raise RefusedError(f"clip {object_id} belongs to no action, and nobody has looked at it: look at it first")
         approvers = repository.people.approvers(object_id)
-        if who.name in approvers:
+        if person_key(who.name) in map(person_key, approvers):
             raise RefusedError(f"{who.name} has approved this already; a second person is needed")
         if len(approvers) >= APPROVERS:
             raise RefusedError(f"{' and '.join(approvers)} have approved this already")
@@ -150,8 +150,9 @@ def record_disposal(object_id: str, who: Person, is_stored: Callable[[str], bool
         if repository.people.is_disposed(object_id):
             raise RefusedError(f"clip {object_id} was disposed of already")
         approvers = repository.people.approvers(object_id)
-        if len(approvers) < APPROVERS:
-            raise RefusedError(f"{len(approvers)} of {APPROVERS} people have approved that clip {object_id} may go")
+        people = {*map(person_key, approvers)}
+        if len(people) < APPROVERS:
+            raise RefusedError(f"{len(people)} of {APPROVERS} people have approved that clip {object_id} may go")
         if clip["links"]:
             raise RefusedError(
                 f"clip {object_id} was linked to an action after the approval: it is missing, not disposed"

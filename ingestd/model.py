@@ -130,12 +130,24 @@ class Case:
 
 
 _BRACKETS: Final = str.maketrans("〔【{<《〈(", "[[[[[[[") | str.maketrans("〕】}>》〉)", "]]]]]]]")
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's categories of controls, formats, halves of characters, and ends of lines and paragraphs."""
 
 
 def case_key(number: str) -> str:
     """A case number as people mean it: brackets, width, spaces and letter case make no difference."""
     plain = unicodedata.normalize("NFKC", number).translate(_BRACKETS)
     return "".join(plain.split()).casefold()
+
+
+def person_key(name: str) -> str:
+    """A person's name or number as people mean it: one person under two spellings is not two people."""
+    return "".join(unicodedata.normalize("NFKC", name).split()).casefold()
+
+
+def is_one_line(text: str) -> bool:
+    """Whether a text neither ends its line, moves the cursor nor turns round what follows it."""
+    return not any(unicodedata.category(char) in _UNSEEN for char in text)
 
 
 @dataclass(frozen=True, slots=True)

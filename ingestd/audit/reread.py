@@ -6,7 +6,7 @@ before is taken over, as long as the signed entry is still the same; what could 
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Protocol
 
@@ -71,8 +71,8 @@ class Reading:
     """Results of an interrupted run, by store name; only those that still fit the signed entries."""
     keep: Keep
     progress: Progress
-    disposed: Collection[str] = frozenset()
-    """Objects that the centre log says are gone as approved."""
+    disposed: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Originals that the centre log says are gone as approved, each with what it says went with it."""
 
 
 def reread(report: Report, reading: Reading, wanted: Sequence[Stored], receipts: Collection[str]) -> None:
@@ -144,7 +144,7 @@ def _check(reading: Reading, stored: Stored, receipts: Collection[str]) -> Resul
 
 def _absent(reading: Reading, stored: Stored, receipts: Collection[str], why: str) -> Result:
     """Gone as approved, on its way, or missing."""
-    if stored.object_id in reading.disposed:
+    if _is_disposed(reading, stored):
         return Result(Verdict.DISPOSED)
     moment_ago = fresh(stored.announced_ms, reading.now_ms, reading.patience_ms)
     if moment_ago and stored.kind == PROXY:
@@ -152,6 +152,14 @@ def _absent(reading: Reading, stored: Stored, receipts: Collection[str], why: st
     if moment_ago and stored.object_id not in receipts:
         return Result(Verdict.UNCHECKED, "announced a moment ago and not in the store yet")
     return Result(Verdict.MISSING, why)
+
+
+def _is_disposed(reading: Reading, stored: Stored) -> bool:
+    """An original by its own disposal alone; what was derived by the disposals of all that it was made from."""
+    if stored.kind == ORIGINAL:
+        return stored.object_id in reading.disposed
+    gone = [reading.disposed.get(parent, ()) for parent in stored.parents]
+    return bool(gone) and all(stored.object_id in derived for derived in gone)
 
 
 def _count(report: Report, stored: Stored, result: Result) -> None:

@@ -44,6 +44,7 @@ from ingestd.index.people import actor_in
 from ingestd.index.repository import mirrored
 from ingestd.index.rows import integer_in, list_in, object_in, text_in
 from ingestd.index.stations import described
+from ingestd.model import person_key
 from ingestd.verify import Station
 
 
@@ -91,8 +92,10 @@ class Centre:
     """Objects that were verified before."""
     approved: dict[str, set[str]] = field(default_factory=dict)
     """Who approved that an object may go."""
-    disposed: set[str] = field(default_factory=set)
-    """Objects that are gone as two people approved."""
+    held: dict[str, str] = field(default_factory=dict)
+    """Clips on hold, by the hold."""
+    disposed: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Originals that are gone as two people approved, each with what was derived from it and is gone too."""
     leaves: dict[str, dict[int, str]] = field(default_factory=dict)
     """Per station log the leaves that were mirrored, by their number."""
     authority: Authority = field(default_factory=Authority)
@@ -198,12 +201,7 @@ def _hear(said: Centre, entry: Entry) -> None:
     if entry.record.event == "central.verified":
         said.verified.add(text_in(object_in(payload, "object"), "id"))
     said.authority.hear(entry.record)
-    if entry.record.event == "disposal.approved":
-        said.approved.setdefault(text_in(object_in(payload, "disposal"), "object"), set()).add(actor_in(payload))
-    if entry.record.event == "disposal.done":
-        gone = object_in(payload, "disposal")
-        if len(said.approved.get(text_in(gone, "object"), ())) >= APPROVERS:
-            said.disposed.update([text_in(gone, "object"), *map(str, list_in(gone, "derived"))])
+    _hear_of_disposals(said, entry.record.event, payload)
     if entry.record.event == "station.entries":
         log, _ = mirrored(entry)
         start = integer_in(object_in(payload, "mirror"), "from") or 0
@@ -216,6 +214,25 @@ def _hear(said: Centre, entry: Entry) -> None:
         said.said.links.pop(one, None)
         if entry.record.event == "case.linked":
             said.said.links[one] = text_in(link, "case")
+
+
+def _hear_of_disposals(said: Centre, event: str, payload: JsonObject) -> None:
+    """What may go and what is gone: by these entries alone, whatever rows said when they were written.
+
+    A disposal counts when two people approved it before, and no link and no hold on the clip stood in the log.
+    """
+    about = object_in(payload, "hold" if event.startswith("hold.") else "disposal")
+    object_id = text_in(about, "object")
+    if event == "hold.set":
+        said.held[text_in(about, "id")] = object_id
+    elif event == "hold.released":
+        said.held.pop(text_in(about, "id"), None)
+    elif event == "disposal.approved":
+        said.approved.setdefault(object_id, set()).add(person_key(actor_in(payload)))
+    elif event == "disposal.done":
+        people, linked = said.approved.get(object_id, ()), any(clip == object_id for clip, _ in said.said.links)
+        if len(people) >= APPROVERS and not linked and object_id not in said.held.values():
+            said.disposed[object_id] = frozenset(map(str, list_in(about, "derived")))
 
 
 def _stations(report: Report, subject: Subject, authority: Authority) -> list[Station]:

@@ -12,6 +12,7 @@ from custody.signer import VerifyKey
 from ingestd.enrolment.standing import keys_of
 from ingestd.errors import EnrolmentError
 from ingestd.index.rows import Row
+from ingestd.model import is_one_line, person_key
 
 Issue = Callable[[], Mapping[str, str]]
 MAX_NAME_CHARS: Final = 100
@@ -48,7 +49,7 @@ def actors_of(approvers: Sequence[str]) -> list[JsonValue]:
     names = [name.strip() for name in approvers]
     if any(not name or len(name) > MAX_NAME_CHARS or not name.isprintable() for name in names):
         raise EnrolmentError(f"--by: the name or number of a person is needed, at most {MAX_NAME_CHARS} characters")
-    if len({name.casefold() for name in names}) < APPROVERS:
+    if len({*map(person_key, names)}) < APPROVERS:
         raise EnrolmentError("--by: two different people are needed 须由两名不同人员批准")
     return [{"role": APPROVER, "id": name} for name in dict.fromkeys(names)]
 
@@ -82,8 +83,8 @@ def approval_of(
 
 def revocation_of(asked: Revocation, known: Sequence[Row]) -> tuple[Row, JsonObject]:
     """The row of the key and the body of the entry that takes it out. Raises ``EnrolmentError``."""
-    if not asked.reason.strip() or len(asked.reason) > MAX_REASON_CHARS:
-        raise EnrolmentError(f"--reason: why, in at most {MAX_REASON_CHARS} characters")
+    if not asked.reason.strip() or len(asked.reason) > MAX_REASON_CHARS or not is_one_line(asked.reason):
+        raise EnrolmentError(f"--reason: why, in at most {MAX_REASON_CHARS} characters on one line")
     actors = actors_of(asked.approvers)
     mine = [row for row in known if asked.log in (row["log"], row["station"])]
     if not mine:

@@ -501,3 +501,84 @@ def test_every_act_is_a_row_that_names_its_entry(world, old):
     with world.engine.connect() as connection:
         rows = connection.execute(select(t.approval)).all()
     assert len({row.log_seq for row in rows}) == 2
+
+
+def without(world, *gone_ids):
+    """The store without some objects, and without what was made of them."""
+    return {name: data for name, data in world.stations[0].store.items() if not any(one in name for one in gone_ids)}
+
+
+def two_approvals(object_id):
+    return [("disposal.approved", {"disposal": {"object": object_id}, **who.blocks}) for who in (WHO, OTHER)]
+
+
+def done(object_id, *derived):
+    return ("disposal.done", {"disposal": {"object": object_id, "derived": list(derived)}, **WHO.blocks})
+
+
+def test_disposal_that_names_another_original_as_derived_does_not_excuse_it(world, old):
+    kept = world.stations[0].clip(START)
+    world.pipeline.handle([world.stations[0].message(2)])
+    world.pipeline.record([*two_approvals(old), done(old, kept)])
+
+    report = audited(world, without(world, old, kept)).as_json()
+
+    assert (report["disposed"], report["missing"], report["outcome"]) == (1, 1, 1)
+
+
+def test_disposal_excuses_what_was_derived_from_that_very_original(world, old):
+    station = world.stations[0]
+    kept = station.clip(START)
+    proxy = station.proxied(kept)
+    world.pipeline.handle([station.message(2)])
+    world.pipeline.record([*two_approvals(old), done(old, proxy)])
+
+    report = audited(world, without(world, old, proxy)).as_json()
+
+    assert (report["disposed"], report["proxies"]["disposed"], report["proxies"]["missing"]) == (1, 0, 1)
+
+
+def test_disposal_of_what_is_on_hold_in_the_log_excuses_nothing_until_it_is_released(world, old):
+    """Whoever deletes the row of a hold does not undo the hold."""
+    world.pipeline.decide(decisions.hold(old, "", WHO))
+    hold = world.queries.holds(every=False)[0].hold_id
+    world.pipeline.record([*two_approvals(old), done(old)])
+    assert audited(world, {}).as_json()["missing"] == 1
+
+    world.pipeline.decide(decisions.release(hold, WHO))
+    assert audited(world, {}).as_json()["missing"] == 1
+    world.pipeline.record([done(old)])
+
+    assert audited(world, {}).as_json()["disposed"] == 1
+
+
+def test_disposal_of_what_is_linked_in_the_log_excuses_nothing(world, old):
+    load(world)
+    link = {"object": old, "action": "A1", "method": "manual", "score": 100, "reasons": ["x"], "rule_version": "v"}
+    world.pipeline.record([("case.linked", {"link": link, **WHO.blocks}), *two_approvals(old), done(old)])
+
+    assert audited(world, {}).as_json()["missing"] == 1
+
+
+def test_one_person_under_two_spellings_is_no_second_person_in_an_audit(world, old):
+    spellings = [Person(name, "x") for name in ("Li 1", "ｌｉ１")]
+    approvals = [("disposal.approved", {"disposal": {"object": old}, **who.blocks}) for who in spellings]
+    world.pipeline.record([*approvals, done(old)])
+
+    assert audited(world, {}).as_json()["missing"] == 1
+
+
+@pytest.mark.parametrize("again", ["甲 ", " 甲", "甲　", "甲"])
+def test_one_person_under_two_spellings_approves_once(world, old, again):
+    world.pipeline.decide(decisions.approve_disposal(old, WHO, 0))
+
+    with pytest.raises(RefusedError, match="a second person is needed"):
+        world.pipeline.decide(decisions.approve_disposal(old, Person(again, "x"), 0))
+
+
+@pytest.mark.parametrize("text", ["a\x7fb", "a\x9bb", "a\u2028b", "a\u202eb", "a\u200bb", "a\udc80b", "a\nb"])
+def test_name_or_reason_that_leaves_its_line_is_refused(text):
+    for name, reason in ((text, "x"), ("x", text)):
+        with pytest.raises(RefusedError, match="on one line"):
+            Person(name, reason)
+    assert Person("甲", "现场　补拍").reason == "现场　补拍"
