@@ -132,12 +132,17 @@ def accept(config: Config, data: bytes) -> LogKeys:
     keys = keys_in(record.block("key"))
     if not key_places(config).signers_of(keys.keys):
         raise KeyFileError(f"the answer lets in key {keys.keyid}, which is not held here 答复中的密钥不在本站")
-    if record.event == ENROLLED and keys not in {keys for _, keys in history_of(config).spans}:
-        replaced, current = keys_in(_block(record, "replaces")), history_of(config).current
+    history = history_of(config)
+    current, followed = history.current, {past for _, past in history.spans[:-1]}
+    if keys in followed:
+        raise KeyFileError(f"the answer is an old one: key {keys.keyid} was followed by {current.keyid} 答复已过时")
+    if record.event == ENROLLED and keys != current:
+        replaced = keys_in(_block(record, "replaces"))
         if replaced != current:
             raise KeyFileError(
                 f"the answer lets {keys.keyid} follow {replaced.keyid}; the log is signed by {current.keyid}"
             )
+    _check_newest(config, record)
     _check_certificates(config, record, keys)
     make_dirs(config.enrolment)
     replace_file(config.enrolment / ACCEPTED, data)
@@ -242,6 +247,14 @@ def _answer(config: Config, data: bytes) -> Record:
     if record.log != centres[0].origin or record.event not in {STATION, ENROLLED} or keys.origin != config.origin:
         raise KeyFileError(f"this entry of {record.log} lets in no key of {config.origin}")
     return record
+
+
+def _check_newest(config: Config, record: Record) -> None:
+    """An answer that waits to be done is not lost to an older one. Raises ``KeyFileError``."""
+    path = config.enrolment / ACCEPTED
+    waiting = _answer(config, path.read_bytes()).seq if path.is_file() else -1
+    if waiting > record.seq:
+        raise KeyFileError(f"an older answer (entry {record.seq}) than the one taken in (entry {waiting}) 答复已过时")
 
 
 def _check_certificates(config: Config, record: Record, keys: LogKeys) -> None:

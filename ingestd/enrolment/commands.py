@@ -218,11 +218,12 @@ def moment_ms(text: str, config: Config) -> int:
     try:
         moment = datetime.fromisoformat(text)
         moment = moment if moment.tzinfo else moment.replace(tzinfo=config.zone)
-        if moment.timestamp() < 0:
-            raise ValueError("no key is as old as that")
-        return int(moment.timestamp() * 1000)
-    except (ValueError, OverflowError) as error:
-        raise EnrolmentError(f"--from {text!r}: a time such as 2026-11-25T09:00, or now, is needed") from error
+        at_ms = int(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        at_ms = -1
+    if at_ms < 0:
+        raise EnrolmentError(f"--from {text!r}: a time such as 2026-11-25T09:00, or now, is needed")
+    return at_ms
 
 
 def _read(path: Path) -> bytes:

@@ -201,12 +201,29 @@ def test_a_revoked_key_hands_over_to_none_and_is_not_handed_over_to(world, stati
 
 
 @pytest.mark.parametrize(
-    "approvers", [("007",), ("007", "007"), ("007", " 007 "), ("Li", "LI"), ("", "007"), ("a" * 200, "b")]
+    "approvers",
+    [
+        ("007",),
+        ("007", "007"),
+        ("007", " 007 "),
+        ("Li", "LI"),
+        ("Li", "Ｌｉ"),
+        ("张三", "张 三"),
+        ("", "007"),
+        ("a" * 200, "b"),
+    ],
 )
 def test_two_different_people_are_needed(world, station, approvers):
     with pytest.raises(EnrolmentError, match="--by"):
         approve(world, station.request(), approvers)
     assert len(actors_of(("007", "013", "007"))) == 2
+
+
+@pytest.mark.parametrize("reason", [" ", "a" * 501, "a\nb", "a\x1b[31mb", "a\u202eb"])
+def test_reason_of_a_revocation_is_one_line(world, station, reason):
+    approve(world, station.request())
+    with pytest.raises(EnrolmentError, match="--reason"):
+        revoke(world, "station-07", keyid(station.signer), 0, reason)
 
 
 def test_what_cannot_be_approved_is_one_sentence(world, station):

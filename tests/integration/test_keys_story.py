@@ -25,7 +25,7 @@ from station_agent import cli as station_cli
 from station_agent import config as station_config
 from station_agent import enrolment
 from station_agent import service as station_service
-from station_agent.errors import AgentError
+from station_agent.errors import AgentError, KeyFileError
 from tests.conftest import STATION
 from tests.rig.broker import CENTRE, Broker, free_port, is_listening
 
@@ -369,6 +369,32 @@ def connects(broker: Broker, ca: Path, cert: Path, key: Path) -> bool:
         return False
     client.disconnect()
     return bool(answers) and answers[0]
+
+
+def test_an_older_answer_takes_the_place_of_no_later_one(house):
+    request, digits = house.asked("enrol")
+    first = house.approved(request, digits).read_bytes()
+    house.agent("enrol", "--accept", str(house.folder / "answer.json"))
+    house.docked("one.mp4")
+    old = house.station.keys.custody.read_bytes()
+    request, digits = house.asked("rotate")
+    later = house.approved(request, digits).read_bytes()
+    enrolment.accept(house.station, later)
+    with pytest.raises(KeyFileError, match="an older answer"):
+        enrolment.accept(house.station, first)
+    assert (house.station.enrolment / enrolment.ACCEPTED).read_bytes() == later
+    assert house.agent("rotate", "--accept", str(house.folder / "answer.json")).code == 0
+    place = house.station.keys.custody
+    place.with_name("custody.next.pem").write_bytes(old)
+    place.with_name("custody.next.pem").chmod(0o600)
+    with pytest.raises(KeyFileError, match="the answer is an old one"):
+        enrolment.accept(house.station, first)
+
+
+@pytest.mark.parametrize("since", ["0001-01-01", "1969-12-31", "9999-99-99", "yesterday"])
+def test_the_time_of_a_revocation_is_one_that_an_entry_can_hold(house, since):
+    said = house.ingestd("keys", "revoke", STATION, "--key", "0", "--from", since, "--reason", "x", *TWO)
+    assert (said.code, "a time such as" in said.err) == (65, True)
 
 
 STEPS = ("add", "append", "settle", "certificates", "end")
