@@ -130,6 +130,11 @@ def centre_keys(config: Config) -> tuple[LogKeys, ...]:
         raise ConfigError(f"keys.custody: {error}") from error
 
 
+def centre_notes(config: Config) -> list[NoteKey]:
+    """Whose signature a checkpoint of the centre log may bear: the keys of now, those before, those that may follow."""
+    return [keys.note for keys in centre_keys(config)]
+
+
 def centre_key(config: Config) -> NoteKey:
     """The key that the centre log began with."""
     return centre_keys(config)[0].note

@@ -71,9 +71,7 @@ def verify_anchors(
     """Check every anchor against its signer and against the log as it is now; exit codes as of ``audit verify``."""
     loaded = load_config(config, data_dir)
     _say_caveat(loaded)
-    subject = setup.subject(
-        loaded, [keys.note for keys in service.centre_keys(loaded)], copy or [], service.SystemClock().now_ms()
-    )
+    subject = setup.subject(loaded, service.centre_notes(loaded), copy or [], service.SystemClock().now_ms())
     report = verify(subject)
     show(report.as_json(), as_json, lambda: _report_lines(report))
     raise typer.Exit(int(report.outcome))
@@ -93,7 +91,7 @@ def add_witness(
     except OSError as error:
         raise AnchorError(f"{file}: cannot be read: {error.strerror}") from error
     try:
-        kept = _anchorer(loaded).add_witness(note, [keys.note for keys in service.centre_keys(loaded)])
+        kept = _anchorer(loaded).add_witness(note, service.centre_notes(loaded))
     except TokenError as error:
         _refused(error, as_json=as_json)
     facts = {"anchored": [{"size": one.size, "kind": one.kind, "name": one.name} for one in kept]}

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from custody.checkpoint import NoteKey
 from custody.identifiers import uuid7
 from custody.log import CHECKPOINT
+from custody.signer import verify_key
 from custody.verdicts import Outcome
 from ingestd import service
 from ingestd.anchors import setup as anchoring
@@ -81,7 +83,7 @@ def make_report(  # noqa: PLR0913  # options of one command
         _checkpoints(loaded),
         report_id=uuid7(done.ended_ms, os.urandom(10)),
         centre=loaded.origin,
-        vkey=service.centre_key(loaded).vkey(),
+        vkey=NoteKey(loaded.origin, verify_key(signer)).vkey(),
         zone=loaded.centre.timezone,
     )
     problem = report.write(facts, signer, out, with_pdf=not html_only)
@@ -97,7 +99,7 @@ def _anchors(config: Config) -> AnchorReport | None:
     """What became of the anchors, where the agency has configured any."""
     if not config.anchors.configured:
         return None
-    subject = anchoring.subject(config, [service.centre_key(config)], [], service.SystemClock().now_ms())
+    subject = anchoring.subject(config, service.centre_notes(config), [], service.SystemClock().now_ms())
     return verify_anchors(subject)
 
 

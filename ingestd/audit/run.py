@@ -231,7 +231,7 @@ def _hold_against_anchors(report: Report, config: Config, now_ms: int, say: Say)
     if not config.anchors.configured:
         say(f"{CAVEAT.zh} {CAVEAT.en}")
         return
-    found = verify_anchors(anchors.subject(config, [service.centre_key(config)], [], now_ms))
+    found = verify_anchors(anchors.subject(config, service.centre_notes(config), [], now_ms))
     for finding, reason in found.findings:
         if finding is not Finding.NOTHING_CHECKED:
             report.note(finding, f"anchors: {reason}", config.origin)

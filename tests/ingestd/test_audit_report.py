@@ -6,7 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from custody.checkpoint import NoteKey
 from custody.sm2 import Sm2Signer
 from custody.verdicts import Finding, Outcome, Verdict
 from ingestd.anchors.verify import Checked
@@ -87,6 +89,18 @@ def test_pdf_holds_the_same_words(made, tmp_path):
     assert "没有核验什么" in zh
     assert CASE in zh
     assert "as recorded" in en
+
+
+def test_report_names_the_key_that_signed_it_after_the_centre_changed_its_key(world, tmp_path):
+    before = json.loads(report(world, tmp_path / "a", "--html-only").out)["ok"]
+    said = ingestd("keys", "rotate", "--data-dir", world.folder, "--by", "甲", "--by", "乙", "--json")
+    assert (before, said.code) == (True, 0), said.err
+    assert report(world, tmp_path / "b", "--html-only").code == 0
+
+    told = json.loads((tmp_path / "b" / "report.json").read_bytes())
+    pem = load_pem_public_key((tmp_path / "b" / "centre.pem").read_bytes())
+    assert NoteKey.parse(told["key"]).key.raw == pem.public_bytes_raw()
+    assert told["key"] != json.loads((tmp_path / "a" / "report.json").read_bytes())["key"]
 
 
 def test_any_altered_file_of_the_report_is_found(made, tmp_path):

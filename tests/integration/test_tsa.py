@@ -111,6 +111,19 @@ def test_a_checkpoint_is_stamped_kept_logged_listed_and_verified_by_us_and_by_op
     assert not tsa.accepts(tsa.cert, kept / "tsa-a.tsr"), "other bytes"
 
 
+def test_an_audit_and_its_report_know_anchors_of_every_key_of_the_centre(tmp_path, tsa):
+    with tsa.serving() as url:
+        folder = centre(tmp_path / "c", tsa.section(url))
+        facts(folder, "anchors", "run")
+        assert ingestd("keys", "rotate", "--data-dir", folder, "--by", "a", "--by", "b").returncode == 0
+        facts(folder, "anchors", "run", "--force")
+    assert len(facts(folder, "anchors", "verify")["anchors"]) == 2
+    audit = facts(folder, "audit", "verify", code=2)
+    report = facts(folder, "audit", "report", "--out", tmp_path / "r", "--html-only", code=2)
+    for found in (audit, report):
+        assert {one["verdict"] for one in found["findings"]} <= {"nothing-checked"}, found["findings"]
+
+
 def test_several_authorities_one_of_them_down(tmp_path, tsa, other):
     with tsa.serving() as url:
         closed = f"http://127.0.0.1:{free_port()}/tsr"
