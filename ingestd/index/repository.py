@@ -158,7 +158,7 @@ class Repository:
 
     def issued_to(self, officers: Iterable[str]) -> dict[str, list[Assignment]] | None:
         """The ledger, by officer; None when no ledger is kept at all."""
-        if not self._db.execute(select(exists(select(t.assignment)))).scalar():
+        if self._db.execute(select(t.assignment.c.recorder).limit(1)).first() is None:
             return None
         return self._assignments(t.assignment.c.officer, officers, lambda a: a.officer)
 

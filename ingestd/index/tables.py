@@ -144,6 +144,8 @@ clip = Table(
 )
 Index("ix_clip_officer_start_ms", clip.c.officer, clip.c.start_ms)
 Index("ix_clip_recorder_start_ms", clip.c.recorder, clip.c.start_ms)
+Index("ix_clip_officer_object_id", clip.c.officer, clip.c.object_id)
+Index("ix_clip_recorder_object_id", clip.c.recorder, clip.c.object_id)
 Index(
     "ix_clip_case_key",
     clip.c.case_key,
@@ -217,6 +219,7 @@ assignment = Table(
     Column("officer", Text, nullable=False),
     Column("end_ms", BigInteger),
 )
+Index("ix_assignment_officer", assignment.c.officer)
 
 action = Table(
     "action",
@@ -309,6 +312,9 @@ flag = Table(
     Column("explained_ms", BigInteger),
 )
 Index("ix_flag_action_id", flag.c.action_id)
+Index("ix_flag_action_id_state", flag.c.action_id, flag.c.state)
+Index("ix_flag_case_number_state", flag.c.case_number, flag.c.state)
+Index("ix_flag_changed_ms", flag.c.changed_ms)
 Index("ix_flag_state_changed_ms", flag.c.state, flag.c.changed_ms)
 
 quarantined_message = Table(
