@@ -54,6 +54,7 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "disposal.approved": ("disposal", "actors", "reason"),
     "disposal.done": ("disposal", "actors", "reason"),
     "config.changed": ("config",),
+    "catalogue.changed": ("catalogue",),
     "key.revoked": ("key", "revocation", "reason", "actors"),
 }
 """Each event and the blocks it needs besides the head. Later events join this table; unknown ones are kept."""

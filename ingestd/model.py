@@ -22,6 +22,11 @@ class Level(StrEnum):
     TEXT = "text"
     """文字记录即可."""
 
+    @property
+    def duty(self) -> str:
+        """``must``, ``should`` or ``optional``: what is asked of the officers."""
+        return {"full": "must", "specified": "should", "text": "optional"}[self.value]
+
 
 class MediaKind(StrEnum):
     """What a file turned out to be."""

@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Final, Protocol
@@ -40,12 +41,13 @@ from custody.messages import MAX_ENTRIES, MAX_MESSAGE_BYTES, Receipts
 from custody.record import Draft
 from custody.signer import Signer, VerifyKey
 from ingestd import cases
+from ingestd import catalogue as catalogue_file
 from ingestd.cases import resolved
-from ingestd.catalogue import Catalogue
+from ingestd.catalogue import Catalogue, Catalogues, Version, in_force_ms
 from ingestd.decisions import Decision, Fact
 from ingestd.enrolment.decide import Approval, Issue, Revocation, actors_of, approval_of, revocation_of
 from ingestd.enrolment.standing import centre_row, enrolled
-from ingestd.errors import DatabaseError, MessageError, MirrorError, StateError
+from ingestd.errors import ConfigError, DatabaseError, MessageError, MirrorError, StateError
 from ingestd.index.database import snapshot_reads
 from ingestd.index.people import by_hand, unmeasured_clock_ms
 from ingestd.index.repository import Repository, mirrored
@@ -502,9 +504,45 @@ class Unit:
         running, before = self.settings.running, self.repository.people.configuration()
         if running is None:
             return
-        if before and (before["sha256"], before["catalogue_sha256"]) == (running.sha256, running.catalogue_sha256):
+        if not before or (before["sha256"], before["catalogue_sha256"]) != (running.sha256, running.catalogue_sha256):
+            self.enter([("config.changed", {"config": self._configuration(running, before)})])
+        self._settle_catalogue(running)
+
+    def _settle_catalogue(self, running: Running) -> None:
+        """The log says which catalogue holds from when; ``config.changed`` has seen to it that its bytes are kept."""
+        versions = self.repository.people.catalogues()
+        if not running.catalogue or (versions and versions[-1]["sha256"] == running.catalogue_sha256):
             return
-        self.enter([("config.changed", {"config": self._configuration(running, before)})])
+        stated_ms = self.settings.catalogue.stated_ms(self.settings.zone)
+        told: JsonObject = {
+            "sha256": running.catalogue_sha256,
+            "version": self.settings.catalogue.version,
+            "valid_from_ms": in_force_ms(stated_ms, self.now_ms, first=not versions),
+        }
+        self.enter([("catalogue.changed", {"catalogue": told})])
+
+    def _catalogues(self) -> Catalogues:
+        """Every version that was entered; ours alone where none was, or none is configured any more."""
+        rows = self.repository.people.catalogues()
+        if not rows or not self.settings.catalogue.types:
+            return Catalogues.of(self.settings.catalogue)
+        return Catalogues(tuple(Version(row["valid_from_ms"], self._kept_catalogue(row["sha256"])) for row in rows))
+
+    def _kept_catalogue(self, sha256: str) -> Catalogue:
+        """A version by its digest. Raises ``StateError`` when its bytes are not what was kept."""
+        running = self.settings.running
+        if running is not None and sha256 == running.catalogue_sha256:
+            return self.settings.catalogue
+        path = self.places.configurations / f"{sha256}.toml"
+        try:
+            return _read_catalogue(path, sha256)
+        except (OSError, ConfigError) as error:
+            raise StateError(f"{path}: an earlier catalogue cannot be read; restore it: {error}") from error
+
+    def _policy(self) -> Policy:
+        """The policy, with the names and articles that earlier catalogues gave."""
+        earlier = self._catalogues().earlier()
+        return replace(self.settings.policy, earlier=tuple((until, one.spoken()) for until, one in earlier))
 
     def _configuration(self, running: Running, before: Row | None) -> JsonObject:
         """Keep the settings and the catalogue, durably, and name them."""
@@ -916,7 +954,7 @@ class Unit:
         return cases.parse(
             file.data,
             file.name,
-            self.settings.catalogue,
+            self._catalogues(),
             zone=self.settings.zone,
             known_officers=self.repository.officers(),
             source=file.source,
@@ -1040,7 +1078,7 @@ class Unit:
 
     def _assessed(self, verdicts: Verdicts) -> FlagChanges:
         with self.repository.attempt():
-            return assess(self.repository, verdicts, self.touched, self.now_ms, self.settings.policy)
+            return assess(self.repository, verdicts, self.touched, self.now_ms, self._policy())
 
     def _try_assessing(self, changes: FlagChanges, verdicts: Verdicts, action_id: str) -> None:
         try:
@@ -1208,3 +1246,12 @@ def _parts(receipts: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
         part.append(receipt)
         size += len(receipt) + 1
     yield tuple(part)
+
+
+@lru_cache(maxsize=64)
+def _read_catalogue(path: Path, sha256: str) -> Catalogue:
+    """A kept catalogue. Raises ``OSError`` and ``ConfigError``."""
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ConfigError(f"{path}: is not what was kept under its name")
+    return catalogue_file.parse(data, str(path))

@@ -83,6 +83,7 @@ BLOCKS = {
     "disposal.approved": ("disposal", "actors", "reason"),
     "disposal.done": ("disposal", "actors", "reason"),
     "config.changed": ("config",),
+    "catalogue.changed": ("catalogue",),
 }
 
 

@@ -12,7 +12,7 @@ from ingestd.cases import csv_file, json_file, spreadsheet_file
 from ingestd.cases.build import Surroundings, build
 from ingestd.cases.columns import Source
 from ingestd.cases.rows import NO_CELL, Findings, Sheet
-from ingestd.catalogue import Catalogue
+from ingestd.catalogue import Catalogue, Catalogues
 from ingestd.model import Import, Officer, RowFinding
 from ingestd.rules.wording import Both
 
@@ -26,7 +26,7 @@ SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 def parse(  # noqa: PLR0913  # what a file is read against
     data: bytes,
     name: str,
-    catalogue: Catalogue,
+    catalogue: Catalogue | Catalogues,
     *,
     zone: ZoneInfo = SHANGHAI,
     known_officers: Sequence[Officer] = (),
@@ -36,13 +36,15 @@ def parse(  # noqa: PLR0913  # what a file is read against
     """What the file called ``name`` says, or everything that is wrong with it. Never raises for what the file holds.
 
     ``zone`` is that of times written without one; ``known_officers`` are already in the index; ``source`` says how
-    headings are to be understood. ``progress`` is told how many rows have been read, now and then.
+    headings are to be understood; of several catalogues, an act has that of its day. ``progress`` is told
+    how many rows have been read, now and then.
     """
     findings = Findings()
     if not _is_text(name):
         findings.error(0, NO_CELL, _FILE_NAME)
     sheets = _sheets(data, name, source, findings)
-    read = build(sheets, Surroundings(catalogue, zone, known_officers, progress), findings)
+    catalogues = Catalogues.of(catalogue) if isinstance(catalogue, Catalogue) else catalogue
+    read = build(sheets, Surroundings(catalogues, zone, known_officers, progress), findings)
     if not read.rows and not findings.errors:
         findings.error(0, NO_CELL, Both("文件中没有数据行。", "The file has no rows."))
     warnings = tuple(findings.warnings)

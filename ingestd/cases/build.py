@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeVar
 from ingestd.cases import fields
 from ingestd.cases.columns import Column
 from ingestd.cases.rows import Cell, Findings, Row, Sheet
-from ingestd.catalogue import ActionType, Catalogue
+from ingestd.catalogue import ActionType, Catalogues
 from ingestd.model import (
     Assignment,
     Case,
@@ -37,7 +37,7 @@ _Value = TypeVar("_Value")
 class Surroundings:
     """What a row is read against, beside the file itself."""
 
-    catalogue: Catalogue
+    catalogues: Catalogues
     zone: tzinfo
     known_officers: Sequence[Officer]
     progress: Callable[[int], None]
@@ -319,8 +319,8 @@ def _assignment(reader: _Reader, roster: _Roster, zone: tzinfo, held: _Held) -> 
 
 def _action(reader: _Reader, roster: _Roster, cases: _Cases, around: Surroundings) -> EnforcementAction:
     action_id, case = reader.identifier("action_id"), cases.number_for(reader)
-    action_type = _type(reader, around.catalogue)
     interval = reader.interval(around.zone)
+    action_type = _type(reader, around.catalogues, interval.start_ms)
     if interval.length_ms > LONG_ACTION_MS:
         long = Both("历时超过 7 天，请核对。", "It lasts over 7 days; please check.")
         reader.warn("end", reader.cell("end").text, long)
@@ -363,13 +363,13 @@ _NO_CATALOGUE: Final = Both(
 )
 
 
-def _type(reader: _Reader, catalogue: Catalogue) -> ActionType:
-    """The type that was written; with a wrong one any, since the row has failed."""
-    written = reader.text("type")
+def _type(reader: _Reader, catalogues: Catalogues, began_ms: int) -> ActionType:
+    """The type that was written, as it was when the act began; with a wrong one any, since the row has failed."""
+    written, catalogue = reader.text("type"), catalogues.at(began_ms)
     if not catalogue.types:
         reader.wrong("type", _NO_CATALOGUE)
         return _NO_TYPE
-    action_type = catalogue.named(written)
+    action_type = catalogues.named(written, began_ms)
     if action_type is None and written:
         reader.wrong("type", _unknown_type(catalogue.allowed()))
     return action_type or next(iter(catalogue.types.values()))

@@ -32,6 +32,7 @@ class People:
         """Events in the order in which their rows can be written."""
         return [
             ("config.changed", self._configured),
+            ("catalogue.changed", self._catalogued),
             ("flag.explained", self._explained),
             ("access.viewed", self._viewed),
             ("hold.set", self._held),
@@ -116,6 +117,11 @@ class People:
         row = self.connection.execute(found).mappings().one_or_none()
         return None if row is None else dict(row)
 
+    def catalogues(self) -> list[Row]:
+        """Every version of the catalogue, in the order in which they were entered."""
+        found = select(t.catalogue_version).order_by(t.catalogue_version.c.log_seq)
+        return [dict(row) for row in self.connection.execute(found).mappings()]
+
     # What entries say.
 
     def part(self, entries: Iterable[Entry]) -> None:
@@ -161,6 +167,19 @@ class People:
             for entry in entries
         ]
         self.put_new(t.configuration, rows)
+
+    def _catalogued(self, entries: list[Entry]) -> None:
+        rows = [
+            {
+                "log_seq": entry.seq,
+                "sha256": key_in(entry.record.block("catalogue"), "sha256"),
+                "version": text_in(entry.record.block("catalogue"), "version"),
+                "valid_from_ms": integer_in(entry.record.block("catalogue"), "valid_from_ms") or 0,
+                "entered_ms": entry.record.utc_ms,
+            }
+            for entry in entries
+        ]
+        self.put_new(t.catalogue_version, rows)
 
     def _explained(self, entries: list[Entry]) -> None:
         for entry in entries:

@@ -414,3 +414,14 @@ configuration = Table(
     Column("changed_ms", BigInteger, nullable=False),
     comment="With what the centre ran from this entry on.",
 )
+
+catalogue_version = Table(
+    "catalogue_version",
+    metadata,
+    Column("log_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("sha256", String(64), nullable=False),
+    Column("version", Text, nullable=False),
+    Column("valid_from_ms", BigInteger, nullable=False),
+    Column("entered_ms", BigInteger, nullable=False),
+    comment="Versions of the catalogue of acts; each act is judged by the one in force when it began.",
+)

@@ -54,6 +54,8 @@ class Policy:
     """Zone in which people read times."""
     types: Mapping[str, TypeName] = field(default_factory=dict)
     """Names and articles by action type; a type that is not here is called by its identifier."""
+    earlier: tuple[tuple[int, Mapping[str, TypeName]], ...] = ()
+    """The same of earlier catalogues, each for acts that began before that moment; oldest first."""
 
     calendar: Calendar = field(default_factory=Calendar)
     """Working days and statutory holidays."""
@@ -112,7 +114,9 @@ class Policy:
 
     def type_of(self, action: EnforcementAction) -> TypeName:
         """Name and articles of the action's type."""
-        return self.types.get(action.type) or TypeName(Both(action.type, action.type))
+        began_ms = action.interval.start_ms
+        types = next((types for until_ms, types in self.earlier if began_ms < until_ms), self.types)
+        return types.get(action.type) or self.types.get(action.type) or TypeName(Both(action.type, action.type))
 
 
 @dataclass(frozen=True, slots=True)

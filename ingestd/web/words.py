@@ -178,4 +178,5 @@ EVENTS: Final[Mapping[str, str]] = {
     "disposal.approved": phrase("Disposal approved"),
     "disposal.done": phrase("Disposed of"),
     "config.changed": phrase("Configuration changed"),
+    "catalogue.changed": phrase("Catalogue of acts changed"),
 }

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from custody.log import LogFiles
 from custody.signer import Ed25519Signer, Signer
 from ingestd.audit.rebuild import Comparison, FrozenFiles, Origins, check
-from ingestd.catalogue import load
+from ingestd.catalogue import parse
 from ingestd.index.database import open_engine
 from ingestd.index.queries import Queries
 from ingestd.index.repository import Repository
@@ -38,6 +38,8 @@ class World:
     wrap: Callable[[str, LogFiles], LogFiles] = lambda _name, files: files
     unmeasured_clock_ms: int = 60_000
     running: Running | None = None
+    catalogue: bytes = CATALOGUE.read_bytes()
+    """The catalogue of acts in force; part of ``running`` only where a test puts it there."""
     remains: Callable[[], str] = str
     """What mirrors or store hold beside an empty log and database."""
     second: Signer | None = None
@@ -62,7 +64,7 @@ class World:
 
     @property
     def settings(self) -> Settings:
-        catalogue = load(CATALOGUE)
+        catalogue = parse(self.catalogue, "catalogue.toml")
         return Settings(
             Policy(types=catalogue.spoken()),
             catalogue,

@@ -17,6 +17,7 @@ also = ["查封"]
 level = "full"
 article = "运政办〔2019〕3号 一（二）2"
 """
+CHECKPOINT = '[[checkpoints]]\nid = "seen"\nzh = "见"\nen = "Seen"\narticle = "x"\n'
 
 
 def test_the_shipped_catalogue_has_what_the_citys_plan_names():
@@ -66,6 +67,12 @@ def test_defaults_are_the_laws_and_each_type_may_have_its_own():
         ('version = "1"\ntypes = []', "types: Tuple should have at least 1 item"),
         (ONE.replace('"seizure"', '"Seizure!"'), "types[0].id: String should match pattern"),
         ("version = ", "not a TOML file in UTF-8"),
+        (ONE + "retention = 182", "types[0].retention: days from 183 to 36525, or 'case-file', or 'permanent'"),
+        (ONE + 'retention = "forever"', "types[0].retention: days from 183"),
+        (ONE + "retention = true", "types[0].retention: days from 183"),
+        (ONE + 'checkpoints = ["seen"]', "types[0].checkpoints: 'seen' is no checkpoint; known: "),
+        (ONE + 2 * CHECKPOINT, "checkpoints[1]: 'seen' is there twice"),
+        ("valid_from = 1" + ONE, "valid_from: "),
         (ONE + ONE.replace('version = "1"', "").replace('"seizure"', '"other"'), "types[1]: the name"),
     ],
 )
@@ -86,3 +93,30 @@ def test_bytes_that_are_no_utf8_and_a_file_that_is_not_there(tmp_path):
 def test_flags_get_their_words_from_it():
     spoken = parse(ONE.encode(), "c").spoken()["seizure"]
     assert (spoken.name.zh, spoken.article) == ("查封扣押", "运政办〔2019〕3号 一（二）2")
+
+
+def test_levels_are_duties():
+    assert [level.duty for level in Level] == ["must", "should", "optional"]
+
+
+def test_the_shipped_catalogue_says_what_is_done_and_how_long_it_is_kept():
+    types = load(SHIPPED).types
+    seizure = set(types["seizure"].checkpoints)
+    assert {"approval", "two-officers", "id-shown", "party-told", "list-in-duplicate"} <= set(
+        types["seizure"].checkpoints
+    )
+    assert "no-night-or-holiday" in types["demolition"].checkpoints
+    assert "no-night-or-holiday" not in seizure
+    assert types["demolition"].retention == "permanent"
+    assert types["inspection"].retention == 183
+    used = {one for action_type in types.values() for one in action_type.checkpoints}
+    assert used == set(load(SHIPPED).checkpoints)
+
+
+@pytest.mark.parametrize("written", ["183", "36525", '"case-file"', '"permanent"'])
+def test_terms_of_retention(written):
+    own = parse((ONE + f"retention = {written}\n").encode(), "c").types["seizure"]
+    assert str(own.retention) == written.strip('"')
+    assert (
+        parse((ONE + f"[defaults]\nretention = {written}\n").encode(), "c").types["seizure"].retention == own.retention
+    )

@@ -380,7 +380,7 @@ def test_unknown_clip_is_no_view(world, visitor):
 
 
 def configured(world, **settings):
-    world.running = Running({"program.version": "1", **settings}, b"catalogue")
+    world.running = Running({"program.version": "1", **settings}, world.catalogue)
     world.restart()
     world.pipeline.start()
 
@@ -389,7 +389,7 @@ def test_configuration_is_recorded_before_anything_is_done_with_it(tmp_path):
     world = World(tmp_path, f"sqlite:///{tmp_path / 'i.db'}", running=Running({"a": "1"}, b"x"))
     world.pipeline.start()
 
-    assert world.events() == ["config.changed", "station.enrolled"]
+    assert world.events() == ["config.changed", "catalogue.changed", "station.enrolled"]
     [entry] = entries(world, "config.changed")
     assert entry["config"]["sha256"] == hashlib.sha256(b'{"a":"1"}').hexdigest()
     assert (tmp_path / "configurations" / f"{entry['config']['sha256']}.json").read_bytes() == b'{"a":"1"}'
@@ -405,7 +405,7 @@ def test_only_a_change_is_an_entry_and_names_its_keys(world):
     configured(world, grace="48", zone="x")
     assert entries(world, "config.changed")[-1]["config"]["changed"] == ["grace"]
 
-    world.running = Running(world.running.settings, b"another catalogue")
+    world.running = Running(world.running.settings, world.catalogue + b"# edited")
     world.restart()
     world.pipeline.start()
     assert entries(world, "config.changed")[-1]["config"]["changed"] == ["catalogue"]
