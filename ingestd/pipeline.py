@@ -989,7 +989,7 @@ class Unit:
 
     def look(self) -> Look:
         """With what eyes this unit judges."""
-        return Look(self.now_ms, self.settings.policy, DATA_FAULTS)
+        return Look(self.now_ms, self._policy(), DATA_FAULTS)
 
     def relink(self, clips: Sequence[str], actions: Sequence[str]) -> Relinked:
         """Have clips and actions judged anew when the unit concludes; says what that will change."""
