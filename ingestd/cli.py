@@ -171,7 +171,7 @@ def list_clips(  # noqa: PLR0913  # options of one command
         officer=officer,
         case=case,
     )
-    queries = service.build(_load(config, data_dir)).queries
+    queries = service.index(_load(config, data_dir)).queries
     rows = _all(lambda after: queries.clips(wanted, after, _PAGE))
     facts = {"clips": [asdict(row) for row in rows], "count": len(rows)}
     columns = ("object_id", "recorder", "path", "kind", "status", "reason", "officer", "verdict", "links")
@@ -187,7 +187,7 @@ def list_flags(
     as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
 ) -> None:
     """List flags, newest first."""
-    queries = service.build(_load(config, data_dir)).queries
+    queries = service.index(_load(config, data_dir)).queries
     rows = _all(lambda after: queries.flags("" if every else "open", rule, "", after, _PAGE))
     facts = {"flags": [{**asdict(row), "action": row.action_id} for row in rows], "count": len(rows)}
     _print(facts, as_json, lambda: _table(("rule", "state", "case", "action_id", "detail"), rows))

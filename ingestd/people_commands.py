@@ -180,7 +180,7 @@ def _decide(config: Config, decision: Decision, as_json: bool) -> None:  # noqa:
 
 
 def _asked(config: Config, question: Callable[[Queries], Sequence[T]]) -> Sequence[T]:
-    centre = service.build(config)
+    centre = service.index(config)
     try:
         return question(centre.queries)
     finally:

@@ -16,9 +16,10 @@ from custody.log import LogFiles
 from custody.signer import Signer, verify_key
 from ingestd.catalogue import Catalogue, load
 from ingestd.config import CENTRE, Config
-from ingestd.errors import ConfigError
+from ingestd.errors import ConfigError, StateError
 from ingestd.index.database import open_engine
 from ingestd.index.queries import Queries
+from ingestd.index.repository import Repository
 from ingestd.keys import create_key, create_keys, load_signer, open_signers
 from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.logfiles import ENTRIES, PosixLogFiles
@@ -65,6 +66,23 @@ def build(config: Config) -> Centre:
         engine, books, cosigner, places, settings(config, catalogue), SystemClock(), lambda: remains(config)
     )
     return Centre(config, engine, catalogue, pipeline, Queries(engine))
+
+
+def index(config: Config) -> Centre:
+    """The centre, to look things up in its database. Raises what ``build`` raises, and ``StateError`` for an empty one.
+
+    An empty database knows of nothing, which is not the same as there being nothing.
+    """
+    centre = build(config)
+    with centre.engine.connect() as connection:
+        following = Repository(connection).following()
+    if following is None:
+        centre.engine.dispose()
+        raise StateError(
+            "the database is empty: make it again with `ingestd audit rebuild --write`, or begin a new site with"
+            " `ingestd init` 数据库为空"
+        )
+    return centre
 
 
 def logbooks(config: Config, seen: Callable[[LogFiles], LogFiles] = lambda files: files) -> Logbooks:

@@ -24,7 +24,7 @@ def prove_clip(
     data_dir: DataOption = None,
     as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
 ) -> None:
-    """Write the proof of one clip: its signed entries, that they stand in their logs, and how to check all that."""
+    """Write the proof of one clip: its signed entries, their places in the logs, how to check that; exit 0, 1, 2."""
     loaded = load_config(config, data_dir)
     centre = service.build(loaded)
     try:
@@ -35,4 +35,5 @@ def prove_clip(
     finally:
         centre.engine.dispose()
     facts = {"folder": str(done.folder), "clip": done.clip, **done.report.as_json()}
-    show(facts, as_json, lambda: [*verify_bundle.lines(done.report), f"proved 已证明: {done.folder}"])
+    show(facts, as_json, lambda: [*verify_bundle.lines(done.report), f"written 已写出: {done.folder}"])
+    raise typer.Exit(done.report.exit_code)

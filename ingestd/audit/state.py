@@ -41,7 +41,9 @@ class State:
         """Raises ``AuditError`` when another audit holds the file, or it cannot be written."""
         try:
             make_dirs(path.parent)
-            file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640), "r+", encoding="utf-8")
+            file = os.fdopen(
+                os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640), "r+", encoding="utf-8", errors="replace"
+            )
         except OSError as error:
             raise AuditError(f"{path}: cannot be written: {error.strerror}; name another place by --state") from error
         try:
@@ -105,10 +107,10 @@ class State:
             facts = _facts(line)
             if number == 0:
                 self.head = {name: value for name, value in facts.items() if name != "type"}
-                if facts.get("type") != TYPE:
+                if facts.get("type") != TYPE or not isinstance(facts.get("selection"), dict):
                     self.head = {}
                     return
-            elif facts.get("verdict") in set(Verdict):
+            elif str(facts.get("verdict")) in set(Verdict):
                 place = str(facts.get("name")), str(facts.get("entry"))
                 checked_ms = facts.get("checked_ms")
                 at_ms = checked_ms if isinstance(checked_ms, int) else 0
@@ -123,6 +125,6 @@ def _identity(stored: Stored) -> str:
 def _facts(line: str) -> Mapping[str, Any]:
     try:
         facts = json.loads(line) if line.endswith("\n") else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}

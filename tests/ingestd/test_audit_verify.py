@@ -398,6 +398,23 @@ def test_state_of_somebody_else_is_no_state(tmp_path):
     state.close()
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xfe\n\x00\x00",
+        b'{"type": "bwc.audit-state/v1"}\n{"name": "a", "entry": "b", "verdict": "verified"}\n',
+        b'{"type": "bwc.audit-state/v1", "selection": [1]}\n{"name": "a", "entry": "b", "verdict": "verified"}\n',
+        b'{"type": "bwc.audit-state/v1", "selection": {}}\n{"name": "a", "entry": "b", "verdict": ["failed"]}\n\xff',
+        b"[" * 100_000 + b"\n",
+    ],
+)
+def test_damaged_state_is_as_if_it_were_not_there(tmp_path, data):
+    (tmp_path / "s").write_bytes(data)
+    state = State.open(tmp_path / "s", lambda: 1)
+    assert (state.head.get("selection", {}), state.count) == ({}, 0)
+    state.close()
+
+
 def test_full_disk_under_the_state_is_said(tmp_path):
     state = State.open(tmp_path / "s", lambda: 1)
     state._file.close()

@@ -15,6 +15,7 @@ from ingestd.audit.export import Exported
 from ingestd.audit.export_house import house_of, order_of
 from ingestd.audit.prove import prove
 from ingestd.enrolment.decide import Approval, Revocation
+from tests.fakes.audited import ingestd
 from tests.fakes.bundle import BundleWorld, bundle_world
 from tests.fakes.centre_station import FakeStation
 
@@ -92,6 +93,16 @@ def test_a_key_revoked_later_is_for_review_and_the_bundle_leaves_all_the_same(wo
     assert both(world, done) == ({"key-review"}, 1)
     of_the_first = world.export(world.folder / "first", world.clips[0])
     assert both(world, of_the_first) == (set(), 0), "the first key's clip is none of this"
+
+
+def test_a_proof_under_a_key_revoked_later_is_written_and_is_not_ok(world):
+    keyid = NEXT.verify_key().keyid
+    with_pipeline(world, lambda p: p.revoke(Revocation("station-01", keyid, 1, "stolen", TWO, "keyCompromise")))
+    for clip, found, code in ((world.clips[0], set(), 0), (world.clips[-1], {"key-review"}, 1)):
+        out = world.folder / f"proof-{clip}"
+        said = ingestd("audit", "prove", clip, "--out", out, "--data-dir", world.folder, "--json")
+        assert ({one["finding"] for one in said.facts["findings"]}, said.code) == (found, code), said.err
+        assert out.is_dir()
 
 
 def test_a_revocation_after_all_was_seen_changes_nothing(world):

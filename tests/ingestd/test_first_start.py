@@ -12,6 +12,7 @@ from ingestd import config as configuration
 from ingestd import service
 from ingestd.errors import CentreError, StateError, StoreError
 from ingestd.logfiles import PosixLogFiles
+from tests.fakes.audited import ingestd
 from tests.fakes.centre_station import AUTHORITY, FakeStation
 from tests.fakes.centre_world import World
 
@@ -64,6 +65,14 @@ def upload(config, station):
 def test_new_site_starts(site):
     started(site)
     started(site)
+
+
+@pytest.mark.parametrize("command", [("clips", "list"), ("flags", "list"), ("holds", "list"), ("disposals", "list")])
+def test_lost_database_does_not_say_that_there_is_nothing(tmp_path, site, command):
+    lost = ingestd(*command, "--data-dir", tmp_path)
+    assert (lost.code, lost.out, "the database is empty" in lost.err) == (65, "", True)
+    started(site)
+    assert ingestd(*command, "--data-dir", tmp_path).code == 0
 
 
 def test_store_that_is_not_empty_stops_a_centre_without_log_and_database(site, station):
