@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestd.cases import MAX_FILE_BYTES, parse, resolved
+from ingestd.cases import MAX_FILE_BYTES, Source, csv_file, parse, resolved
 from ingestd.cases.build import MAX_OFFICERS
 from ingestd.cases.columns import TABLES, heading_key, recognise
 from ingestd.cases.document import document
 from ingestd.cases.fields import FieldError, identifiers, time_ms
+from ingestd.cases.rows import Findings
 from ingestd.catalogue import Catalogue, load
 from ingestd.model import Assignment, Case, Level, Officer, Position, Recorder
 
@@ -459,3 +461,14 @@ def test_a_resolved_import_is_read_as_it_was_written():
 def test_what_is_no_resolved_import_is_a_value_error(data):
     with pytest.raises(ValueError, match=r"."):
         resolved.read(data)
+
+
+def test_progress_is_told_and_no_more_than_a_row_is_held_at_a_time():
+    """Rows are read while they are asked for: what a million of them take is what the values take."""
+    rows, seen = 2_500, []
+    text = "\n".join([HEAD, *(GOOD.replace("CF-01", f"CF-{number}") for number in range(rows))])
+    found = read(text, known_officers=[CHEN], progress=seen.append)
+    assert (found.rows, seen) == (rows, [1_000, 2_000])
+
+    sheets = csv_file.read(text, Source(), Findings())
+    assert isinstance(sheets[0].rows, Iterator)

@@ -85,6 +85,21 @@ def test_import_names_line_column_value_and_what_is_right(folder, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_import_with_the_headings_of_a_source(folder, tmp_path):
+    settings = tmp_path / "ingestd.toml"
+    text = (folder / "ingestd.toml").read_text().replace('"central', f'"{folder}/central')
+    text = text.replace("sqlite:///central", f"sqlite:///{folder}/central")
+    settings.write_text(text + '[imports.hr]\ncolumns = { "工牌" = "number" }\n')
+    roster = tmp_path / "roster.csv"
+    roster.write_text("工牌,姓名\n000009,赵某\n")
+
+    done = ingestd("cases", "import", roster, "--config", settings, "--source", "hr", "--json", "--dry-run")
+    assert json.loads(done.stdout)["read"]["officers"] == 1, done.stderr
+    assert ingestd("cases", "import", roster, "--config", settings).returncode == 65
+    unknown = ingestd("cases", "import", roster, "--config", settings, "--source", "HR")
+    assert (unknown.returncode, unknown.stderr.count("no such source is configured; known: hr")) == (78, 1)
+
+
 def test_clips_and_flags_are_listed(folder):
     ingestd("cases", "import", folder / "cases.json", "--data-dir", folder)
     clips = json.loads(ingestd("clips", "list", "--json", "--data-dir", folder).stdout)
