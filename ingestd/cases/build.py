@@ -162,12 +162,16 @@ class _Roster:
     def __init__(self, officers: Iterable[Officer]) -> None:
         self._numbers: set[str] = set()
         self._by_name: dict[str, set[str]] = {}
+        self._mentioned: set[str] = set()
         for officer in officers:
             self._numbers.add(officer.number)
             self._by_name.setdefault(officer.name, set()).add(officer.number)
 
     def resolve(self, reader: _Reader, column: str, written: str) -> str:
-        """The certificate number for what was written: a number as it is, a name by its number if only one has it."""
+        """The certificate number for what was written: a number as it is, a name by its number if only one has it.
+
+        Somebody who is not on the roster is mentioned once in a file.
+        """
         if not written or written in self._numbers:
             return written
         named = self._by_name.get(written, set())
@@ -176,6 +180,9 @@ class _Roster:
         if named:
             reader.wrong(column, _namesakes(written, sorted(named)))
             return written
+        if written in self._mentioned:
+            return written
+        self._mentioned.add(written)
         unknown = Both(
             f"名册中没有“{written}”，已按执法证号保存；若是姓名，请先导入名册，再重新导入本文件。",
             f"{written} is not on the roster; kept as a number. If it is a name, import the roster first and then this"

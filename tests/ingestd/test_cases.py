@@ -472,3 +472,8 @@ def test_progress_is_told_and_no_more_than_a_row_is_held_at_a_time():
 
     sheets = csv_file.read(text, Source(), Findings())
     assert isinstance(sheets[0].rows, Iterator)
+
+
+def test_somebody_who_is_on_no_roster_is_mentioned_once():
+    found = actions(GOOD, GOOD.replace("CF-01", "CF-02"), GOOD.replace("CF-01", "CF-03").replace(",007", ",008"))
+    assert told(found.warnings) == [(2, "执法人员", "007"), (4, "执法人员", "008")]
