@@ -17,6 +17,7 @@ from tests.ingestd.test_pipeline import HOUR, START, load
 from tests.oracles.histories import history
 from tests.oracles.many import difference, first_difference
 from tests.oracles.playing import Ground
+from tests.oracles.rooms import said
 from tests.oracles.verdict import told
 
 MINUTE = 60_000
@@ -35,6 +36,12 @@ def test_whatever_came_in_first_a_centre_says_what_the_oracles_say(ground, first
         past = history(number)
         for order in (number, -number - 1):
             assert difference(past, told(past), order, ground) == "", f"history {number}, order {order}"
+
+
+def test_the_pure_rooms_say_what_the_oracles_say():
+    for number in range(400):
+        past = history(number)
+        assert first_difference(said(past), told(past)) == "", f"history {number}"
 
 
 def test_the_oracles_tell_histories_apart():

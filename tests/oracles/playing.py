@@ -133,7 +133,7 @@ class Centre:
     def _clip(self, step: Step) -> None:
         if step.key not in self.ids:
             self.ids[step.key] = self.station.copied(f"DCIM/{step.key}.MP4", self.history.recorders[step.key])
-        self.station.described(self.ids[step.key], **_media(step.value))
+        self.station.described(self.ids[step.key], **media_of(step.value))
 
     def _link(self, step: Step) -> None:
         self._flush()
@@ -208,7 +208,8 @@ def _moment(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _media(said: Description) -> dict[str, object]:
+def media_of(said: Description) -> dict[str, object]:
+    """The fields of a signed ``media`` block that a description decides."""
     start = {"utc_ms": said.shown_ms, "source": "container", "clock": "device", "uncertainty_ms": said.read_error_ms}
     measured = said.offset_ms is not None
     place = said.place
