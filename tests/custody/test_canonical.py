@@ -1,6 +1,8 @@
+import json
 import math
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +21,30 @@ def test_what_is_written_is_read_back_and_written_the_same(value):
     written = canonical_bytes(value)
     assert parse_object(written) == value
     assert canonical_bytes(parse_object(written)) == written
+
+
+@given(values)
+def test_it_is_the_form_of_rfc_8785_itself(value):
+    assert canonical_bytes(value) == rfc8785.dumps(value)
+
+
+loose = st.recursive(
+    values | st.booleans() | st.integers() | st.sampled_from(["\ud800", "\U0001f600", "true", "\\u", "\x00", "\x7f"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(max_size=5), loose, max_size=4), st.booleans())
+def test_what_is_refused_on_the_way_out_is_refused_on_the_way_in(value, ascii_only):
+    text = json.dumps(value, ensure_ascii=ascii_only).encode(errors="surrogatepass")
+    try:
+        written = canonical_bytes(value)
+    except ContractError:
+        with pytest.raises(UnparsableError):
+            parse_object(text)
+    else:
+        assert canonical_bytes(parse_object(text)) == written
 
 
 def test_keys_are_sorted_by_utf16_code_units_as_rfc_8785_says():
