@@ -15,13 +15,6 @@ NOTHING_KNOWN: Final = 2
 """Exit code for a year whose notice is not known: nothing could be checked against anything."""
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put the commands into ``ingestd``."""
-    calendar_app = typer.Typer(no_args_is_help=True, help="Working days (工作日).")
-    calendar_app.command("show")(show_year)
-    app.add_typer(calendar_app, name="calendar")
-
-
 def show_year(
     year: Annotated[int, typer.Argument(min=2000, max=2200, help="The year.")],
     config: ConfigOption = None,

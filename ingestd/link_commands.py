@@ -19,14 +19,6 @@ from ingestd.rules.wording import REASONS, Both
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def add_to(app: typer.Typer, link_app: typer.Typer) -> None:
-    """Put the commands into ``ingestd link`` and ``ingestd``."""
-    link_app.command("run")(run_links)
-    coverage_app = typer.Typer(no_args_is_help=True, help="Coverage (音像覆盖): what of an act is on video.")
-    coverage_app.command("show")(show_coverage)
-    app.add_typer(coverage_app, name="coverage")
-
-
 def run_links(  # noqa: PLR0913  # options of one command
     config: ConfigOption = None,
     data_dir: DataOption = None,

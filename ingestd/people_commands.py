@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from ingestd import decisions, link_commands, service
+from ingestd import decisions, service
 from ingestd.config import Config
 from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, show
 from ingestd.decisions import Decision, Person
@@ -22,29 +22,6 @@ By = Annotated[str, typer.Option("--by", help="Who decides: a certificate number
 Why = Annotated[str, typer.Option("--reason", help="Why; it stands in the log for good 理由.")]
 Clip = Annotated[str, typer.Argument(help="Id of the clip.")]
 Action = Annotated[str, typer.Argument(help="Id of the action.")]
-
-
-def add_to(app: typer.Typer, flags: typer.Typer) -> None:
-    """Put the commands into ``ingestd`` and ``ingestd flags``."""
-    link_app = typer.Typer(
-        no_args_is_help=True, help="Links (关联): by hand, which no machine undoes, and by the rules."
-    )
-    link_app.command("add")(add_link)
-    link_app.command("remove")(remove_link)
-    link_commands.add_to(app, link_app)
-    holds_app = typer.Typer(no_args_is_help=True, help="Holds (封存): clips and cases of which nothing may go.")
-    holds_app.command("set")(set_hold)
-    holds_app.command("release")(release_hold)
-    holds_app.command("list")(list_holds)
-    disposals_app = typer.Typer(
-        no_args_is_help=True, help="Disposals (销毁): two people approve, nothing is deleted here."
-    )
-    disposals_app.command("approve")(approve_disposal)
-    disposals_app.command("done")(record_disposal)
-    disposals_app.command("list")(list_disposals)
-    flags.command("explain")(explain_flag)
-    for name, group in (("link", link_app), ("holds", holds_app), ("disposals", disposals_app)):
-        app.add_typer(group, name=name)
 
 
 def add_link(  # noqa: PLR0913  # options of one command

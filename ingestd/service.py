@@ -1,5 +1,6 @@
 """Composition root: builds the adapters from the configuration, for every command (``serve`` runs the threads)."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,12 @@ class Centre:
 
 
 def build(config: Config) -> Centre:
-    """Open database and keys; the first unit of work opens the logs. Raises ``ConfigError`` or ``DatabaseError``."""
+    """Open database and keys; the first unit of work opens the logs. Raises ``ConfigError`` or ``DatabaseError``.
+
+    What goes on is told on standard error, unless whoever builds the centre has settled it otherwise.
+    """
+    if not structlog.is_configured():
+        structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     catalogue, books, witness = load_catalogue(config), logbooks(config), load_signer(config.witness_key)
     _check_apart(config, signers(config), witness)
     check_certificates(config)

@@ -29,11 +29,6 @@ _NOT_READ = Both(
 )
 
 
-def add_to(group: typer.Typer) -> None:
-    """Put the command into ``ingestd audit``."""
-    group.command("chain")(chain)
-
-
 def chain(
     clip: str,
     config: ConfigOption = None,

@@ -12,13 +12,6 @@ from ingestd.audit.export_house import choose, house_of, order_of
 from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, show
 
 
-def add_to(group: typer.Typer) -> None:
-    """Put the commands into ``ingestd audit``."""
-    group.command("export")(export_bundle)
-    group.command("verify-bundle")(check_bundle)
-    group.command("policy")(print_policy)
-
-
 def export_bundle(  # noqa: PLR0913  # options of one command
     out: Annotated[Path, typer.Option("--out", help="Folder to make; it must not be there yet.")],
     config: ConfigOption = None,

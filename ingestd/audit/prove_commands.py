@@ -12,11 +12,6 @@ from ingestd.audit.prove import prove
 from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, show
 
 
-def add_to(group: typer.Typer) -> None:
-    """Put the command into ``ingestd audit``."""
-    group.command("prove")(prove_clip)
-
-
 def prove_clip(
     clip: str,
     out: Annotated[Path, typer.Option("--out", help="Folder to make; it must not be there yet.")],

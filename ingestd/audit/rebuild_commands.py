@@ -20,11 +20,6 @@ from ingestd.pipeline import Places
 _EVERY_S: Final = 1.0
 
 
-def add_to(group: typer.Typer) -> None:
-    """Put the command into ``ingestd audit``."""
-    group.command("rebuild")(rebuild)
-
-
 def rebuild(  # noqa: PLR0913  # options of one command
     config: ConfigOption = None,
     data_dir: DataOption = None,

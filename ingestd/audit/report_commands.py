@@ -44,11 +44,6 @@ MOST_CHAINS: Final = 20
 """Named clips whose story is told in the report; each costs a reading of the logs."""
 
 
-def add_to(group: typer.Typer) -> None:
-    """Put the command into ``ingestd audit``."""
-    group.command("report")(make_report)
-
-
 def make_report(  # noqa: PLR0913  # options of one command
     out: Annotated[Path, typer.Option("--out", help="Folder to make; it must not be there yet.")],
     config: ConfigOption = None,

@@ -34,11 +34,6 @@ _ENDS: Final = {
 }
 
 
-def add_to(group: typer.Typer) -> None:
-    """Put the command into ``ingestd audit``."""
-    group.command("verify")(verify)
-
-
 def verify(  # noqa: PLR0913  # options of one command
     config: ConfigOption = None,
     data_dir: DataOption = None,

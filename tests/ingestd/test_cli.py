@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+import typer
+from typer.core import TyperGroup
 
 from custody.signer import Ed25519Signer
+from ingestd import cli, service
 from ingestd import config as configuration
-from ingestd import service
 from ingestd.keys import create_key
 from tests.fakes.centre_station import AUTHORITY, FakeStation
 from tests.fakes.centre_world import CATALOGUE
@@ -265,3 +267,20 @@ def test_control_characters_of_a_recorder_never_reach_the_terminal():
     from ingestd.console import printable  # noqa: PLC0415  # one private function
 
     assert printable("a\x1b[2Jb\nc\u202ed") == "a\ufffd[2Jb\ufffdc\ufffdd"
+
+
+def test_every_command_of_the_tree_can_be_given():
+    assert all(command.help for command in commands(typer.main.get_group(cli.app)))
+
+
+def commands(group):
+    for name in group.commands:
+        found = group.commands[name]
+        yield from commands(found) if isinstance(found, TyperGroup) else [found]
+
+
+def test_the_program_loads_nothing_of_a_command_that_was_not_given():
+    told = "import sys, ingestd.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"sqlalchemy", "pydantic_settings", "paho", "fastapi", "httpx", "structlog"} & {*loaded}
+    assert {name for name in loaded if name.endswith("commands")} == set()

@@ -1,0 +1,74 @@
+"""``ingestd clips list`` and ``ingestd flags list``."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Annotated, Any, Final
+
+import typer
+
+from ingestd import service
+from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, printable, show
+from ingestd.index.queries import ClipFilter, ClipRow, FlagRow, Page
+
+_PAGE: Final = 500
+
+
+def list_clips(  # noqa: PLR0913  # options of one command
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    unlinked: Annotated[bool, typer.Option("--unlinked", help="Only clips that belong to no action.")] = False,  # noqa: FBT002  # typer's form of a switch
+    linked: Annotated[bool, typer.Option("--linked", help="Only clips that belong to an action.")] = False,  # noqa: FBT002  # typer's form of a switch
+    quarantined: Annotated[bool, typer.Option("--quarantined", help="Only clips in quarantine.")] = False,  # noqa: FBT002  # typer's form of a switch
+    officer: Annotated[str, typer.Option("--officer", help="Certificate number.")] = "",
+    case: Annotated[str, typer.Option("--case", help="Case number.")] = "",
+    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+) -> None:
+    """List clips, newest docking first."""
+    if linked and unlinked:
+        raise typer.BadParameter("--linked and --unlinked exclude each other")
+    wanted = ClipFilter(
+        linked=True if linked else False if unlinked else None,
+        status="quarantined" if quarantined else "",
+        officer=officer,
+        case=case,
+    )
+    queries = service.index(load_config(config, data_dir)).queries
+    rows = _all(lambda after: queries.clips(wanted, after, _PAGE))
+    facts = {"clips": [asdict(row) for row in rows], "count": len(rows)}
+    columns = ("object_id", "recorder", "path", "kind", "status", "reason", "officer", "verdict", "links")
+    show(facts, as_json, lambda: _table(columns, rows))
+
+
+def list_flags(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    every: Annotated[bool, typer.Option("--all", help="Cleared flags as well.")] = False,  # noqa: FBT002  # typer's form of a switch
+    rule: Annotated[str, typer.Option("--rule", help="Only flags of this rule.")] = "",
+    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+) -> None:
+    """List flags, newest first."""
+    queries = service.index(load_config(config, data_dir)).queries
+    rows = _all(lambda after: queries.flags("" if every else "open", rule, "", after, _PAGE))
+    facts = {"flags": [{**asdict(row), "action": row.action_id} for row in rows], "count": len(rows)}
+    show(facts, as_json, lambda: _table(("rule", "state", "case", "action_id", "detail"), rows))
+
+
+def _all(page: Callable[[str | None], Page[Any]]) -> list[Any]:
+    rows: list[Any] = []
+    after: str | None = None
+    while True:
+        part = page(after)
+        rows.extend(part.rows)
+        after = part.next
+        if after is None:
+            return rows
+
+
+def _table(columns: Sequence[str], rows: Sequence[ClipRow | FlagRow]) -> list[str]:
+    """Tab-separated, to be cut and searched; no name from a recorder reaches the terminal as control characters."""
+    lines = ["\t".join(_cell(getattr(row, column)) for column in columns) for row in rows]
+    return ["\t".join(columns), *lines]
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else printable(str(value)).replace("\t", "\ufffd")
