@@ -259,6 +259,13 @@ class Rules(_Section):
     """Assumed half-width of a recorder clock nobody measured, in milliseconds."""
     arrival_hours: Annotated[int, Field(ge=0, le=24 * 365)] = 24
     """A file seen on a recorder and neither copied nor failed after this long is flagged."""
+    answer_working_days: Annotated[int, Field(ge=1, le=366)] = 5
+    """Within which a flag is to be answered; the agency's own figure."""
+    night_from_hour: Annotated[int, Field(ge=12, le=23)] = 22
+    night_until_hour: Annotated[int, Field(ge=0, le=11)] = 6
+    """Night, for 行政强制法 第四十三条; no source defines it, so the agency does."""
+    silent_station_days: Annotated[int, Field(ge=1, le=366)] = 7
+    """A station whose newest entry is older than this is flagged."""
 
 
 class Tsa(_Section):

@@ -109,8 +109,14 @@ def assess(
         clips = [clip_value(known[i]) for i in sorted(linked[action_id]) if i in known]
         coverage = cover(action, clips, _issued(issued, action))
         changes.coverages.append(coverage)
-        compare_flags(changes, standing.get(action_id, []), evaluate(action, coverage, now_ms, policy))
+        compare_flags(changes, standing.get(action_id, []), _found(action, coverage, clips, now_ms, policy))
     return changes
+
+
+def _found(
+    action: EnforcementAction, coverage: Coverage, clips: Sequence[Clip], now_ms: int, policy: Policy
+) -> list[Flag]:
+    return evaluate(action, coverage, now_ms, policy, {clip.recorder for clip in clips})
 
 
 def compare_flags(changes: FlagChanges, standing: Iterable[Row], found: Iterable[Flag]) -> None:

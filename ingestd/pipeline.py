@@ -61,15 +61,20 @@ from ingestd.relinking import Look, Relinked, Wanted, differences, wanted_ids
 from ingestd.rules import (
     Policy,
     SeenFile,
+    calendar_missing,
     clip_not_arrived,
     key_review,
     message_unverifiable,
     original_changed,
     set_aside,
+    silent_station,
 )
+from ingestd.rules.calendar_missing import RULE as CALENDAR
 from ingestd.rules.clip_not_arrived import RULE as NOT_ARRIVED
+from ingestd.rules.facts import StationHeard
 from ingestd.rules.original_changed import RULE as CHANGED
 from ingestd.rules.set_aside import RULE as ASIDE
+from ingestd.rules.silent_station import RULE as SILENT
 from ingestd.running import MOST_KEYS, Running, changed_keys
 from ingestd.verify import Follower, Station, open_message
 
@@ -1017,7 +1022,19 @@ class Unit:
             name = station.station if station else row["log"]
             seen = SeenFile(name, row["recorder"], row["path"], row["seen_ms"], row["seen_in"])
             self._flag(clip_not_arrived(seen, self.settings.zone))
+        self._settle_standing()
         return len(due) + len(overdue)
+
+    def _settle_standing(self) -> None:
+        """What holds of the centre as a whole: stations that are silent, and a year without a calendar."""
+        policy = self.settings.policy
+        heard = [StationHeard(*one) for one in self.repository.heard()]
+        found = [flag for one in heard for flag in silent_station(one, self.now_ms, policy)]
+        found += calendar_missing(self.now_ms, policy)
+        year = policy.day(self.now_ms).year
+        known = [f"{SILENT.rule_id}:{one.log}" for one in heard]
+        known += [f"{CALENDAR.rule_id}:{past}" for past in (year - 1, year)]
+        compare_flags(self.flags, self.repository.open_flags(known).values(), found)
 
     def record(self, facts: Iterable[tuple[str, JsonObject]]) -> None:
         """Entries that somebody outside this file has decided upon."""

@@ -48,8 +48,16 @@ def running(config: Config, catalogue: bytes) -> Running:
     """What runs: every key of the configuration, defaults included, and the version of the program."""
     plain = config.model_dump(mode="json")
     stations = {one["id"]: one for one in plain.pop("stations")}
-    settings = {"program.version": _version(), **_flat("", {**plain, "stations": stations})}
+    files = {f"calendar.{name}": digest for name, digest in _calendar_files(config).items()}
+    settings = {"program.version": _version(), **_flat("", {**plain, "stations": stations}), **files}
     return Running(settings, catalogue)
+
+
+def _calendar_files(config: Config) -> dict[str, str]:
+    """SHA-256 of each calendar file by its name: deadlines and holidays depend on them."""
+    folder = config.calendar.folder
+    paths = sorted(folder.glob("*.toml")) if folder else []
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def changed_keys(before: bytes | None, now: Running) -> list[str]:

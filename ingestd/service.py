@@ -15,6 +15,7 @@ from custody.identifiers import second_origin
 from custody.keyring import LogKeys
 from custody.log import LogFiles
 from custody.signer import Signer, verify_key
+from ingestd import calendar_cn
 from ingestd.catalogue import Catalogue, load
 from ingestd.config import CENTRE, Config
 from ingestd.errors import ConfigError, StateError
@@ -104,10 +105,26 @@ def logbooks(config: Config, seen: Callable[[LogFiles], LogFiles] = lambda files
     )
 
 
+def policy(config: Config, catalogue: Catalogue) -> Policy:
+    """What the agency has settled, as the rules take it. Raises ``ConfigError`` for a wrong calendar."""
+    rules = config.rules
+    return Policy(
+        grace_ms=rules.grace_hours * _HOUR_MS,
+        zone=config.zone,
+        types=catalogue.spoken(),
+        calendar=calendar_cn.load(config.calendar.folder),
+        answer_working_days=rules.answer_working_days,
+        night_from_hour=rules.night_from_hour,
+        night_until_hour=rules.night_until_hour,
+        silent_ms=rules.silent_station_days * 24 * _HOUR_MS,
+        keep_days=config.retention.keep_days,
+    )
+
+
 def settings(config: Config, catalogue: Catalogue) -> Settings:
     """What the agency has settled, as the pipeline takes it."""
     return Settings(
-        policy=Policy(config.rules.grace_hours * _HOUR_MS, config.zone, catalogue.spoken()),
+        policy=policy(config, catalogue),
         catalogue=catalogue,
         zone=config.zone,
         unmeasured_clock_ms=config.rules.unmeasured_clock_ms,

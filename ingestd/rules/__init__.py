@@ -4,7 +4,7 @@ A rule about an action is a function of the action, its coverage, the present ti
 integrity is found where the bytes are checked, and its file holds what it means and how its flag is made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from ingestd.model import Coverage, EnforcementAction, Flag
@@ -40,12 +40,14 @@ from ingestd.rules import unlinked_backlog as _backlog
 from ingestd.rules import video_gap as _gap
 from ingestd.rules import written_record as _written
 from ingestd.rules.anchor_missing import anchor_missing
+from ingestd.rules.calendar_missing import calendar_missing
 from ingestd.rules.clip_not_arrived import SeenFile, clip_not_arrived
 from ingestd.rules.key_review import key_review
 from ingestd.rules.message_unverifiable import message_unverifiable
 from ingestd.rules.original_changed import original_changed
 from ingestd.rules.rule import Policy, Rule, TypeName
 from ingestd.rules.set_aside import set_aside
+from ingestd.rules.silent_station import silent_station
 from ingestd.rules.wording import Both, Inputs, Language
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "SeenFile",
     "TypeName",
     "anchor_missing",
+    "calendar_missing",
     "clip_not_arrived",
     "evaluate",
     "explain",
@@ -64,6 +67,7 @@ __all__ = [
     "message_unverifiable",
     "original_changed",
     "set_aside",
+    "silent_station",
 ]
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -101,7 +105,6 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 RULES_BY_ID: Final = {rule.rule_id: rule for rule in RULES}
 
-_NOBODY_ASKS: Final = Both("判定流程尚未调用", "a place that asks it")
 WAITING: Final[Mapping[str, Both]] = {
     _written.RULE.rule_id: Both("文字记录是否完整", "whether an act's written record is complete"),
     _interruption.RULE.rule_id: Both("每处中断的说明与审核签字", "what was said and signed of each break"),
@@ -119,12 +122,6 @@ WAITING: Final[Mapping[str, Both]] = {
     _disclosure.RULE.rule_id: Both("决定与公示登记", "a register of decisions and publications"),
     _overdue.RULE.rule_id: Both("法制审核登记", "a register of legal reviews"),
     _unreviewed.RULE.rule_id: Both("重大决定与法制审核登记", "a register of major decisions and reviews"),
-    _should.RULE.rule_id: _NOBODY_ASKS,
-    _officers.RULE.rule_id: _NOBODY_ASKS,
-    _forbidden.RULE.rule_id: _NOBODY_ASKS,
-    _unusual.RULE.rule_id: _NOBODY_ASKS,
-    _silent.RULE.rule_id: _NOBODY_ASKS,
-    _calendar.RULE.rule_id: _NOBODY_ASKS,
     _unready.RULE.rule_id: Both("计划行为与记录仪状态", "planned acts and the state of recorders"),
 }
 """Rules that decide already and are never asked yet, by the facts that the database does not hold yet."""
@@ -135,14 +132,19 @@ def evaluate(
     coverage: Coverage,
     now_ms: int,
     policy: Policy,
+    recorders: Collection[str] = (),
 ) -> list[Flag]:
-    """Every flag that the action deserves now, in the order of ``RULES``.
+    """Every flag that the action deserves now, in the order of ``RULES``; ``recorders`` are those of its linked clips.
 
     A flag of these rules that is not in the answer does not hold (any more).
     """
     return [
         *_missing.missing_video(action, coverage, now_ms, policy),
         *_gap.video_gap(action, coverage, now_ms, policy),
+        *_should.should_record(action, coverage, now_ms, policy),
+        *_officers.two_officers(action, recorders, now_ms, policy),
+        *_forbidden.night_enforcement(action, now_ms, policy),
+        *_unusual.night_measure(action, now_ms, policy),
     ]
 
 

@@ -16,9 +16,9 @@ RULE: Final = Rule(
         "Every act of enforcement can be traced; a silent station may hold footage that nobody has seen.",
     ),
     noticed=Both(
-        "已登记的采集站超过规定时长（默认七十二小时）没有任何新记录；收到新记录后自动撤销。",
-        "An enrolled station has sent no new entry for longer than the agency allows (72 hours by default). It is"
-        " withdrawn when one comes.",
+        "已登记的采集站超过规定时长（默认七日，按其最新记录自载的时间）没有任何新记录；收到新记录后自动撤销。",
+        "An enrolled station has sent no new entry for longer than the agency allows (7 days by default, by the time"
+        " that its newest entry states). It is withdrawn when one comes.",
     ),
     sentence=Both(
         "采集站 {station} 自 {heard_ms} 以来没有任何新记录，已超过规定的 {silent_s}。",

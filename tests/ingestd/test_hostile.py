@@ -162,7 +162,7 @@ def test_action_that_cannot_be_judged_stops_no_other(world, monkeypatch):
         {"id": name, "case": "C1", "type": "seizure", "start": "2026-11-01T00:00:00Z", "end": "2026-11-01T01:00:00Z"}
         for name in ("A1", "A2")
     ]
-    document = {"actions": [{**one, "officers": ["1"]} for one in told]}
+    document = {"actions": [{**one, "officers": ["1", "2"]} for one in told]}
     honest = judge.cover
 
     def cover(action, *others):

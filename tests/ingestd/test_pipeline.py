@@ -21,7 +21,7 @@ from tests.fakes.centre_station import AUTHORITY, NOW_MS, FakeStation, camera
 from tests.fakes.centre_world import ORIGIN, SIGNER, WITNESS, World
 
 HOUR = 3_600_000
-START = NOW_MS - 48 * HOUR
+START = NOW_MS - 40 * HOUR
 
 
 @pytest.fixture
@@ -36,12 +36,16 @@ def station(world):
     return world.stations[0]
 
 
+SECOND = "000013"
+"""The other officer of every act, who wears no recorder: two have to be there."""
+
+
 def registers(officer="000001", action="A1", minutes=10, start=START, assignments=()):
     def moment(ms):
         return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     told = {
-        "officers": [{"number": number, "name": f"甲{number}"} for number in ("000001", "000002")],
+        "officers": [{"number": number, "name": f"甲{number}"} for number in ("000001", "000002", SECOND)],
         "recorders": [{"serial": "REC1"}, {"serial": "REC2"}],
         "cases": [{"number": "案〔2026〕1号", "title": "查封"}],
         "assignments": [
@@ -54,7 +58,7 @@ def registers(officer="000001", action="A1", minutes=10, start=START, assignment
                 "type": "seizure",
                 "start": moment(start),
                 "end": moment(start + minutes * 60_000),
-                "officers": [officer],
+                "officers": [officer, SECOND],
             }
         ],
     }
@@ -561,7 +565,7 @@ def test_missing_video_is_flagged_and_withdrawn_when_it_comes(world, station):
 
 
 def test_no_flag_before_grace_has_run_out_and_the_sweep_brings_it(world):
-    load(world, start=NOW_MS - 2 * HOUR)
+    load(world, start=NOW_MS - 13 * HOUR)
     assert flags(world) == {}
 
     world.clock.ms += 25 * HOUR
@@ -569,6 +573,52 @@ def test_no_flag_before_grace_has_run_out_and_the_sweep_brings_it(world):
     assert world.pipeline.sweep() == 0
 
     assert [flag.rule for flag in flags(world).values()] == ["missing-full-process-video"]
+
+
+def test_measure_at_night_is_noticed_and_withdrawn_when_its_time_is_corrected(world):
+    load(world, start=NOW_MS - 2 * HOUR)  # 02:40 in Shanghai
+    assert list(flags(world)) == ["measure-at-unusual-time:A1"]
+    load(world, start=NOW_MS - 13 * HOUR)
+    assert flags(world) == {}
+
+
+def test_second_recorder_stands_for_a_second_officer(world, station):
+    alone = registers().replace(f', "{SECOND}"]'.encode(), b"]")
+    for recorder in ("REC1", "REC2"):
+        station.clip(START, 10 * 60_000, recorder=recorder, officer_as_stated="000001")
+        if recorder == "REC1":
+            world.pipeline.handle([station.message()])
+            world.pipeline.import_cases(alone, "cases.json")
+            assert list(flags(world)) == ["fewer-than-two-officers:A1"]
+    world.pipeline.handle([station.message()])
+    assert flags(world) == {}
+
+
+def test_silent_station_is_flagged_until_it_speaks_again(world, station):
+    station.clip(START)
+    world.pipeline.handle([station.message()])
+    world.clock.ms += 6 * 24 * HOUR
+    world.pipeline.sweep()
+    assert not [flag for flag in flags(world).values() if flag.rule == "silent-station"]
+
+    world.clock.ms += 2 * 24 * HOUR
+    world.pipeline.sweep()
+    world.pipeline.sweep()
+    silent = f"silent-station:{station.origin}"
+    assert silent in flags(world)
+    assert world.events().count("flag.set") == len(flags(world)), "once for each station"
+
+    station.utc_ms = world.clock.ms
+    station.clip(START)
+    world.pipeline.handle([station.message()])
+    world.pipeline.sweep()
+    assert silent not in flags(world)
+
+
+def test_year_without_a_calendar_is_told(world):
+    world.clock.ms += 400 * 24 * HOUR
+    world.pipeline.sweep()
+    assert "calendar-missing:2027" in flags(world)
 
 
 def test_action_that_moves_away_is_unlinked_with_a_reason(world, station):

@@ -299,6 +299,7 @@ def another_url(request, tmp_path, database_url):
 
 
 def test_lost_database_is_made_again_and_the_centre_goes_on(world, another_url):
+    world.pipeline.sweep()
     before = rows_of(world.engine)
     events = world.events()
     lost(world, another_url)

@@ -504,3 +504,20 @@ def test_only_three_grounds_with_an_approver_exempt(exemption, says):
     found = [sentence.en for sentence in objections(exemption)]
     assert found == [] if not says else len(found) == 1
     assert says in "".join(found)
+
+
+def test_an_act_is_asked_every_rule_that_its_facts_are_there_for():
+    night = between("2026-10-01 23:00", "2026-10-01 23:10")
+    demolished = action(type="demolition", interval=night, officers=("007",))
+    looked_at = action(type="inspection", interval=night, level=Level.SPECIFIED)
+    later = night.end_ms + 9 * DAY_MS
+    found = {
+        flag.rule for act in (demolished, looked_at) for flag in rules.evaluate(act, cover(act, []), later, POLICY)
+    }
+    assert found == {
+        "missing-full-process-video",
+        "fewer-than-two-officers",
+        "enforcement-at-forbidden-time",
+        "specified-act-without-video",
+    }
+    assert found.isdisjoint(rules.WAITING)

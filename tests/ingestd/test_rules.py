@@ -27,9 +27,13 @@ END = T0 + 10 * MINUTE
 DUE = END + 24 * 60 * MINUTE
 
 
+FILMING = {"missing-full-process-video", "full-process-gap"}
+
+
 def flags(act=None, footage=(), now_ms=DUE):
+    """What the rules about filming say; the others are tried in test_rule_trials.py."""
     act = act or action()
-    return rules.evaluate(act, cover(act, footage), now_ms, POLICY)
+    return [one for one in rules.evaluate(act, cover(act, footage), now_ms, POLICY) if one.rule in FILMING]
 
 
 def names(found):
@@ -239,7 +243,7 @@ def test_flag_about_any_act_fits_into_an_entry(action_id, case, zh, article, off
 
     found = rules.evaluate(act, cover(act, footage), DUE + 2000 * MINUTE, policy)
 
-    assert len(found) == 1
+    assert "full-process-gap" in names(found) or "missing-full-process-video" in names(found)
     assert all(entry_bytes(flag) <= MAX_FLAG_BYTES for flag in found)
 
 

@@ -11,6 +11,8 @@ from tests.ingestd.worlds import T0, action, actions, clip, clips, span
 from tests.oracles.judging import flagged
 
 GRACE_MS = 20_000
+FILMING = {"missing-full-process-video", "full-process-gap"}
+"""Rules of which the oracle knows; the others are tried in test_rule_trials.py."""
 
 
 def judge(some_clips, some_actions, now_ms):
@@ -31,7 +33,7 @@ def _linked(links: set[tuple[str, str]], some_clips, act: EnforcementAction):
 @settings(max_examples=400)
 def test_agrees_with_the_oracle(some_clips, some_actions, after_s):
     now_ms = T0 + after_s * 1000
-    found = {(flag.rule, flag.action_id) for flag in judge(some_clips, some_actions, now_ms)}
+    found = {(flag.rule, flag.action_id) for flag in judge(some_clips, some_actions, now_ms) if flag.rule in FILMING}
     assert found == flagged(some_clips, some_actions, now_ms, GRACE_MS)
 
 
