@@ -143,9 +143,19 @@ def list_keys(config: ConfigOption = None, data_dir: DataOption = None, as_json:
         rows = described(centre.pipeline.log_keys())
     finally:
         centre.engine.dispose()
-    columns = ("log", "keyid", "profile", "from_seq", "until_seq", "revoked_ms", "certified_until", "approvers")
-    lines = ["\t".join(str("" if row[c] is None else row[c]) for c in columns) for row in rows]
+    columns = ("log", "keyid", "profile", "from_seq", "until_seq", "revoked", "certified_until", "approvers")
+    lines = ["\t".join(_cell(row, column, loaded) for column in columns) for row in rows]
     show({"keys": rows, "count": len(rows)}, as_json, lambda: ["\t".join(columns), *lines])
+
+
+def _cell(row: Mapping[str, Any], column: str, config: Config) -> str:
+    """What people read in a list of keys."""
+    if column == "revoked":
+        at_ms = row["revoked_ms"]
+        return "" if at_ms is None else datetime.fromtimestamp(at_ms / 1000, config.zone).isoformat()
+    if column == "approvers":
+        return ", ".join(row["approvers"])
+    return "" if row[column] is None else str(row[column])
 
 
 @ca_app.command("init")
@@ -235,11 +245,13 @@ def _read(path: Path) -> bytes:
 
 
 def _compare(digits: str, spoken: str, log: str) -> None:
-    """Two people read the same. Raises ``EnrolmentError``."""
-    typer.echo(f"{log}\nfingerprint 指纹: {digits}", err=True)
+    """Two people read the same; it is not shown here, to be typed again unread. Raises ``EnrolmentError``."""
     if not spoken:
-        question = "type the fingerprint that the station's screen shows 请输入采集站屏幕上显示的指纹"
-        spoken = str(typer.prompt(question, err=True))
+        question = f"{log}: type the fingerprint that the station's screen shows 请输入采集站屏幕上显示的指纹"
+        try:
+            spoken = str(typer.prompt(question, err=True))
+        except typer.Abort as error:
+            raise EnrolmentError("the fingerprint is needed, typed or with --fingerprint 需要指纹，未批准") from error
     if not same_fingerprint(digits, spoken):
         raise EnrolmentError("the fingerprint is another one: this is not the station's request 指纹不一致，未批准")
 

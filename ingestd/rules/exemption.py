@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from ingestd.model import person_key
 from ingestd.rules.wording import Both
 
 MAX_REASON_CHARS: Final = 2_000
@@ -58,7 +59,7 @@ def objections(exemption: Exemption) -> list[Both]:
         (not asker, Both("必须写明申请人。", "Who asks must be named.")),
         (not approver, Both("必须有批准人。", "Somebody must approve.")),
         (
-            bool(asker) and asker.casefold() == approver.casefold(),
+            bool(asker) and person_key(asker) == person_key(approver),
             Both("申请人不得自己批准。", "Nobody approves what he asks for himself."),
         ),
     ]

@@ -3,6 +3,7 @@
 import json
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -242,6 +243,9 @@ def enrolled_by_two(house):
     house.docked("before.mp4")
     wrong = house.ingestd("keys", "approve", str(request), *TWO, "--fingerprint", "11111 " * 8)
     assert (wrong.code, "指纹不一致" in wrong.err) == (65, True)
+    argv = [sys.executable, "-m", "ingestd.cli", "keys", "approve", str(request), *TWO, "--data-dir", str(house.folder)]
+    asked = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert (asked.returncode, digits in asked.stderr, "需要指纹" in asked.stderr) == (65, False, True)
     accepted = house.agent("enrol", "--accept", str(house.approved(request, digits)), "--json")
     assert accepted.code == 0, accepted.err
     house.sent(until=everything_answered)
