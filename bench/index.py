@@ -45,9 +45,9 @@ from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.logfiles import PosixLogFiles
 from ingestd.model import EnforcementAction, Import, Interval, Level
 from ingestd.pipeline import Answer, Pipeline, Places, Received, Settings
+from ingestd.premises import SystemClock
 from ingestd.receive import Receiver
 from ingestd.rules import Policy
-from ingestd.service import SystemClock
 from tests.fakes.centre_station import AUTHORITY, NOW_MS, FakeStation
 from tests.rig.broker import free_port, is_listening
 

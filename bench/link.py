@@ -33,8 +33,8 @@ from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.logfiles import PosixLogFiles
 from ingestd.model import Clip, EnforcementAction, Import, Interval, Level, MediaKind
 from ingestd.pipeline import Pipeline, Places, Settings
+from ingestd.premises import SystemClock
 from ingestd.rules import Policy
-from ingestd.service import SystemClock
 from tests.fakes.centre_station import AUTHORITY, NOW_MS
 
 HOUR_MS: Final = 3_600_000

@@ -20,10 +20,11 @@ from ingestd.config import CENTRE, Config
 from ingestd.errors import CentreError, ConfigError
 from ingestd.imports import ImportFolder
 from ingestd.logfiles import PosixLogFiles
+from ingestd.premises import SystemClock, centre_keys, log_folder
 from ingestd.receive import Receiver
 from ingestd.recheck import Rechecker
 from ingestd.schedule import Schedule
-from ingestd.service import Centre, SystemClock, build, centre_keys, log_folder
+from ingestd.service import Centre, build
 from ingestd.store import EvidenceReader
 from ingestd.web.app import create_app
 

@@ -1,10 +1,8 @@
 """Composition root: builds the adapters from the configuration, for every command (``serve`` runs the threads)."""
 
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -12,38 +10,29 @@ from sqlalchemy import Engine
 
 from custody.checkpoint import COSIGNATURE, NoteKey
 from custody.identifiers import second_origin
-from custody.keyring import LogKeys
 from custody.log import LogFiles
 from custody.signer import Signer, verify_key
 from ingestd import calendar_cn
 from ingestd.catalogue import Catalogue, load
-from ingestd.config import CENTRE, Config
+from ingestd.config import Config
 from ingestd.errors import ConfigError, StateError
 from ingestd.index.database import open_engine
 from ingestd.index.queries import Queries
 from ingestd.index.repository import Repository
-from ingestd.keys import create_key, create_keys, load_signer, open_signers
+from ingestd.keys import create_key, create_keys, load_signer
 from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.logfiles import ENTRIES, PosixLogFiles
 from ingestd.pipeline import Pipeline, Places, Settings
+from ingestd.premises import SystemClock, centre_keys, key_places, log_folder, signers, stations
 from ingestd.rules import Policy
 from ingestd.running import running
 from ingestd.store import EvidenceReader
-from ingestd.verify import Station
-from keystore import KeyPlaces, KeystoreError, OwnKeys
+from keystore import KeystoreError
 from keystore.certificates import check_client, check_custody
 
 _HOUR_MS: Final = 3_600_000
 
 _log = structlog.get_logger(__name__)
-
-
-class SystemClock:
-    """The time of this machine."""
-
-    def now_ms(self) -> int:
-        """Milliseconds since 1970 UTC."""
-        return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,47 +134,6 @@ def _check_apart(config: Config, custody: Sequence[Signer], witness: Signer) -> 
             raise ConfigError(f"stations: {station.id}: this is the centre's own key, not a station's")
 
 
-def signers(config: Config) -> list[Signer]:
-    """Who holds the keys in their places of now: one signer, in profile ``gm`` two. Raises ``ConfigError``."""
-    return open_signers(config.centre.profile, config.keys.custody, config.keys.sm2)
-
-
-def witness_of(config: Config) -> Signer:
-    """Who cosigns."""
-    return load_signer(config.witness_key)
-
-
-def key_places(config: Config) -> KeyPlaces:
-    """Where the keys of the centre log live, those of now and the next."""
-    keys = config.keys
-    spots = [(keys.custody, keys.custody_next), *([(keys.sm2, keys.sm2_next)] if keys.sm2 else [])]
-    return KeyPlaces([present for present, _ in spots], [following for _, following in spots])
-
-
-def centre_keys(config: Config) -> tuple[LogKeys, ...]:
-    """The keys that the centre log began with, then those that may succeed. Raises ``ConfigError``."""
-    places, files = key_places(config), PosixLogFiles(log_folder(config, CENTRE))
-    try:
-        return OwnKeys(files, config.origin, signers(config), lambda keys: places.signers_of(keys.keys)).succession()
-    except KeystoreError as error:
-        raise ConfigError(f"keys.custody: {error}") from error
-
-
-def centre_notes(config: Config) -> list[NoteKey]:
-    """Whose signature a checkpoint of the centre log may bear: the keys of now, those before, those that may follow."""
-    return [keys.note for keys in centre_keys(config)]
-
-
-def centre_key(config: Config) -> NoteKey:
-    """The key that the centre log began with."""
-    return centre_keys(config)[0].note
-
-
-def second_key(config: Config) -> NoteKey | None:
-    """The SM2 key that a centre log in profile ``gm`` began with."""
-    return centre_keys(config)[0].second
-
-
 def check_certificates(config: Config) -> None:
     """Whether each certificate is one for its place. Raises ``ConfigError``.
 
@@ -203,17 +151,6 @@ def check_certificates(config: Config) -> None:
 def load_catalogue(config: Config) -> Catalogue:
     """The agency's catalogue, or an empty one when none is configured."""
     return load(config.catalogue.file) if config.catalogue.file else Catalogue("none", {})
-
-
-def stations(config: Config) -> dict[str, Station]:
-    """Stations that the configuration enrols, by name; those that two people approved stand in the log alone."""
-    keys = {station.id: LogKeys(*station.note_keys()) for station in config.stations}
-    return {name: Station(name, first.note, first.second) for name, first in keys.items()}
-
-
-def log_folder(config: Config, name: str) -> Path:
-    """Where the log of ``name`` lies: ours, or the mirror of a station's."""
-    return config.paths.data / "log" if name == CENTRE else config.paths.data / "mirrors" / name
 
 
 def remains(config: Config) -> str:

@@ -12,7 +12,7 @@ from custody.checkpoint import COSIGNATURE, NoteKey
 from custody.errors import CustodyError
 from custody.identifiers import is_origin
 from custody.verdicts import Outcome
-from ingestd import service
+from ingestd import premises, service
 from ingestd.anchors import setup
 from ingestd.anchors.decide import CAVEAT
 from ingestd.anchors.run import Anchorer, Round, vouched_ms
@@ -71,7 +71,7 @@ def verify_anchors(
     """Check every anchor against its signer and against the log as it is now; exit codes as of ``audit verify``."""
     loaded = load_config(config, data_dir)
     _say_caveat(loaded)
-    subject = setup.subject(loaded, service.centre_notes(loaded), copy or [], service.SystemClock().now_ms())
+    subject = setup.subject(loaded, premises.centre_notes(loaded), copy or [], premises.SystemClock().now_ms())
     report = verify(subject)
     show(report.as_json(), as_json, lambda: _report_lines(report))
     raise typer.Exit(int(report.outcome))
@@ -91,7 +91,7 @@ def add_witness(
     except OSError as error:
         raise AnchorError(f"{file}: cannot be read: {error.strerror}") from error
     try:
-        kept = _anchorer(loaded).add_witness(note, service.centre_notes(loaded))
+        kept = _anchorer(loaded).add_witness(note, premises.centre_notes(loaded))
     except TokenError as error:
         _refused(error, as_json=as_json)
     facts = {"anchored": [{"size": one.size, "kind": one.kind, "name": one.name} for one in kept]}
@@ -143,7 +143,7 @@ def witness(  # noqa: PLR0913  # options of one command
         show({"vkey": one.key().vkey()}, as_json, lambda: [one.key().vkey()])
         return
     try:
-        vouched = one.vouch(open_source(source, ca), service.SystemClock().now_ms() // 1000)
+        vouched = one.vouch(open_source(source, ca), premises.SystemClock().now_ms() // 1000)
     except TokenError as error:
         _refused(error, as_json=as_json)
     except AnchorError as error:
@@ -155,7 +155,7 @@ def witness(  # noqa: PLR0913  # options of one command
 
 def _anchorer(config: Config) -> Anchorer:
     never = threading.Event()
-    return setup.anchorer(config, service.build(config).pipeline, service.SystemClock().now_ms, never.wait)
+    return setup.anchorer(config, service.build(config).pipeline, premises.SystemClock().now_ms, never.wait)
 
 
 def _refused(error: TokenError, *, as_json: bool) -> NoReturn:

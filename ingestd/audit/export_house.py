@@ -10,7 +10,7 @@ from pathlib import Path
 
 from custody.canonical import JsonObject
 from custody.identifiers import uuid7
-from ingestd import service
+from ingestd import premises
 from ingestd.audit.export import EVENT, Authority, House, Order
 from ingestd.config import Config
 from ingestd.errors import ExportError
@@ -31,7 +31,7 @@ def house_of(config: Config, pipeline: Pipeline) -> House:
         pipeline.record([(EVENT, body)])
         pipeline.checkpoint()
 
-    first, *later = service.centre_keys(config)
+    first, *later = premises.centre_keys(config)
     stations, rows = pipeline.stations(), pipeline.log_keys()
     seconds = [first.second, *(station.second_key for station in stations)]
     return House(
@@ -42,7 +42,7 @@ def house_of(config: Config, pipeline: Pipeline) -> House:
         cosigner=config.cosigner,
         witness=load_signer(config.witness_key),
         stations=stations,
-        files=lambda name: PosixLogFiles(service.log_folder(config, name)),
+        files=lambda name: PosixLogFiles(premises.log_folder(config, name)),
         store=EvidenceReader(config.store.url),
         record=record,
         anchors=config.paths.data / "anchors",
@@ -68,7 +68,7 @@ def order_of(  # noqa: PLR0913  # options of one command
     config: Config, objects: Sequence[str], case: str, reason: str, *, mhl: bool, proxies: bool
 ) -> Order:
     """Who takes what: the person is the one the operating system knows, and is not asked."""
-    now_ms = service.SystemClock().now_ms()
+    now_ms = premises.SystemClock().now_ms()
     return Order(
         export_id=uuid7(now_ms, os.urandom(10)),
         objects=objects,

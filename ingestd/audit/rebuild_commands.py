@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 from sqlalchemy import make_url
 
-from ingestd import service
+from ingestd import premises, service
 from ingestd.audit.rebuild import Comparison, FrozenFiles, Origins, check, write
 from ingestd.config import Config
 from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, show
@@ -62,7 +62,7 @@ def _write(config: Config, as_json: bool, *, replace: bool) -> None:  # noqa: FB
         kept = write(
             _origins(config),
             engine,
-            service.SystemClock().now_ms(),
+            premises.SystemClock().now_ms(),
             _Progress(),
             config.paths.data if replace else None,
         )

@@ -12,7 +12,7 @@ from custody.identifiers import uuid7
 from custody.log import CHECKPOINT
 from custody.signer import verify_key
 from custody.verdicts import Outcome
-from ingestd import service
+from ingestd import premises
 from ingestd.anchors import setup as anchoring
 from ingestd.anchors.verify import Report as AnchorReport
 from ingestd.anchors.verify import verify as verify_anchors
@@ -64,7 +64,7 @@ def make_report(  # noqa: PLR0913  # options of one command
 ) -> None:
     """Audit as ``verify`` does and write a signed report, HTML and PDF, Chinese and English; the same exit codes."""
     loaded, out = load_config(config, data_dir), out.absolute()
-    signer = service.signers(loaded)[0]
+    signer = premises.signers(loaded)[0]
     report.check(signer, out)
     if len(clip or ()) > MOST_CHAINS:
         raise AuditError(f"--clip: a report tells the story of at most {MOST_CHAINS} clips; leave out --clip for more")
@@ -94,14 +94,14 @@ def _anchors(config: Config) -> AnchorReport | None:
     """What became of the anchors, where the agency has configured any."""
     if not config.anchors.configured:
         return None
-    subject = anchoring.subject(config, service.centre_notes(config), [], service.SystemClock().now_ms())
+    subject = anchoring.subject(config, premises.centre_notes(config), [], premises.SystemClock().now_ms())
     return verify_anchors(subject)
 
 
 def _checkpoints(config: Config) -> Mapping[str, str]:
     """The signed heads of the logs as they lie there; whether they hold is for the audit to say."""
     names = {config.origin: CENTRE, **{config.station_origin(one.id): one.id for one in config.stations}}
-    notes = {origin: PosixLogFiles(service.log_folder(config, name)).get(CHECKPOINT) for origin, name in names.items()}
+    notes = {origin: PosixLogFiles(premises.log_folder(config, name)).get(CHECKPOINT) for origin, name in names.items()}
     return {origin: note.decode("utf-8", "replace") for origin, note in notes.items() if note is not None}
 
 

@@ -18,10 +18,8 @@ from custody.checkpoint import parse_note
 from custody.errors import EvidenceError
 from custody.log import CHECKPOINT
 from custody.verdicts import Finding
-from ingestd import service
-from ingestd.anchors import setup as anchors
+from ingestd import premises
 from ingestd.anchors.decide import CAVEAT
-from ingestd.anchors.verify import verify as verify_anchors
 from ingestd.audit.applied import applied
 from ingestd.audit.found import EVENT, Report
 from ingestd.audit.people import clips_of
@@ -85,7 +83,7 @@ class Run:
 def run(config: Config, asked: Asked, say: Say, progress: Callable[[Count], None]) -> Run:
     """Audit, and record it if asked to. Raises ``AuditError`` when it cannot be made as asked, or was interrupted."""
     selection = selection_of(config, asked)
-    now_ms = service.SystemClock().now_ms
+    now_ms = premises.SystemClock().now_ms
     started_ms, last = now_ms(), [Count(0, 0, 0, 0)]
 
     def watch(count: Count) -> None:
@@ -187,18 +185,18 @@ def entry_of_run(done: Run) -> JsonObject:
 
 def subject_of(config: Config, asked: Asked, selection: Selection, state: State | None, say: Say) -> Subject:
     """What is audited, from the configuration."""
-    stations = list(service.stations(config).values())
+    stations = list(premises.stations(config).values())
     known = {station.station for station in stations}
     mirrors = config.paths.data / "mirrors"
     found = sorted(path.name for path in mirrors.iterdir() if path.is_dir()) if mirrors.is_dir() else []
-    first, *successors = service.centre_keys(config)
+    first, *successors = premises.centre_keys(config)
     subject = Subject(
         centre=first.note,
         stations=stations,
-        files=lambda name: PosixLogFiles(service.log_folder(config, name)),
+        files=lambda name: PosixLogFiles(premises.log_folder(config, name)),
         strangers=[one for one in found if one not in known],
         store=EvidenceReader(config.store.url),
-        now_ms=service.SystemClock().now_ms(),
+        now_ms=premises.SystemClock().now_ms(),
         patience_ms=config.store.missing_after_s * 1000,
         readers=asked.readers or cores(),
         centre_second=first.second,
@@ -231,7 +229,10 @@ def _hold_against_anchors(report: Report, config: Config, now_ms: int, say: Say)
     if not config.anchors.configured:
         say(f"{CAVEAT.zh} {CAVEAT.en}")
         return
-    found = verify_anchors(anchors.subject(config, service.centre_notes(config), [], now_ms))
+    from ingestd.anchors import setup as anchors  # noqa: PLC0415  # takes long to load, and most sites need it never
+    from ingestd.anchors.verify import verify as verify_anchors  # noqa: PLC0415  # the same
+
+    found = verify_anchors(anchors.subject(config, premises.centre_notes(config), [], now_ms))
     for finding, reason in found.findings:
         if finding is not Finding.NOTHING_CHECKED:
             report.note(finding, f"anchors: {reason}", config.origin)
@@ -271,7 +272,7 @@ def _drawn(config: Config) -> str:
     The head fixes the originals that can be drawn; the randomness keeps its signer from trying heads until a sample
     suits. It still is our word that we drew only once: an auditor who wants more than our word brings a seed.
     """
-    note = PosixLogFiles(service.log_folder(config, "centre")).get(CHECKPOINT)
+    note = PosixLogFiles(premises.log_folder(config, "centre")).get(CHECKPOINT)
     try:
         head = parse_note(note).checkpoint if note is not None else None
     except EvidenceError:
@@ -281,6 +282,8 @@ def _drawn(config: Config) -> str:
 
 
 def _record(config: Config, done: Run) -> None:
+    from ingestd import service  # noqa: PLC0415  # whoever only reads needs no pipeline
+
     centre = service.build(config)
     try:
         centre.pipeline.record([(EVENT, entry_of_run(done))])

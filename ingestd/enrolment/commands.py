@@ -14,7 +14,7 @@ from custody.envelope import MAX_ENTRY_BYTES, open_envelope
 from custody.errors import CustodyError
 from custody.profile import SUITES
 from custody.signer import ED25519, verify_key
-from ingestd import service
+from ingestd import premises, service
 from ingestd.config import Config
 from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, show
 from ingestd.enrolment.ca import REASONS, Ca, certificates_of, check_requests
@@ -113,13 +113,13 @@ def rotate(
     """Hand the centre's own log over to a new key; the old one signs that it follows, and is destroyed if a file."""
     loaded = load_config(config, data_dir)
     actors_of(by or [])
-    places, centre = service.key_places(loaded), service.build(loaded)
+    places, centre = premises.key_places(loaded), service.build(loaded)
     try:
         history = centre.pipeline.history()
         places.settle(history.current.keys)
         used = {key for _, keys in history.spans for key in keys.keys}
         signers = places.make_next(SUITES[loaded.centre.profile], used)
-        if signers[0].suite() == ED25519 and signers[0].public_key() == service.witness_of(loaded).public_key():
+        if signers[0].suite() == ED25519 and signers[0].public_key() == premises.witness_of(loaded).public_key():
             raise ConfigError("keys.custody_next: must be another key than keys.witness")
         centre.pipeline.hand_over(signers, by or [])
         keys = [verify_key(signer) for signer in signers]
@@ -129,7 +129,7 @@ def rotate(
     finally:
         centre.engine.dispose()
     places.settle(keys)
-    vkeys = [key.vkey() for key in service.centre_keys(loaded)[-1].note_keys]
+    vkeys = [key.vkey() for key in premises.centre_keys(loaded)[-1].note_keys]
     facts = {"log": loaded.origin, "keyid": keys[0].keyid, "vkeys": vkeys}
     show(facts, as_json, lambda: [f"{loaded.origin} goes over to 已更换为 {keys[0].keyid}", *vkeys])
 
@@ -224,7 +224,7 @@ def described(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def moment_ms(text: str, config: Config) -> int:
     """A time as people write it, in the agency's zone if it names none; ``now`` is now. Raises ``EnrolmentError``."""
     if text == "now":
-        return service.SystemClock().now_ms()
+        return premises.SystemClock().now_ms()
     try:
         moment = datetime.fromisoformat(text)
         moment = moment if moment.tzinfo else moment.replace(tzinfo=config.zone)

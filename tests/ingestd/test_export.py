@@ -20,7 +20,7 @@ from custody.merkle import leaf_hash
 from custody.record import parse_record
 from custody.signer import Ed25519Signer
 from custody.verdicts import Finding, Outcome, Verdict, outcome
-from ingestd import service
+from ingestd import premises
 from ingestd.audit import verify_bundle
 from ingestd.audit.export_proofs import tlog_proof
 from ingestd.errors import ExportError, NotAsRecordedError
@@ -75,7 +75,7 @@ def words(report) -> set[str]:
 
 
 def centre_entries(world):
-    data = b"".join(PosixLogFiles(service.log_folder(world.config, "centre")).read(0))
+    data = b"".join(PosixLogFiles(premises.log_folder(world.config, "centre")).read(0))
     return [parse_record(open_envelope(line).payload) for line in data.splitlines()]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from custody.checkpoint import NoteKey
 from custody.signer import Ed25519Signer, VerifyKey
-from ingestd import service
+from ingestd import premises, service
 from ingestd.audit import verify_bundle
 from ingestd.audit.export import Exported
 from ingestd.audit.export_house import house_of, order_of
@@ -107,7 +107,7 @@ def test_a_proof_under_a_key_revoked_later_is_written_and_is_not_ok(world):
 
 def test_a_revocation_after_all_was_seen_changes_nothing(world):
     keyid = NEXT.verify_key().keyid
-    later = Revocation("station-01", keyid, service.SystemClock().now_ms() + 60_000, "superseded", TWO)
+    later = Revocation("station-01", keyid, premises.SystemClock().now_ms() + 60_000, "superseded", TWO)
     with_pipeline(world, lambda p: p.revoke(later))
     assert both(world, world.export(world.folder / "out", *world.clips)) == (set(), 0)
 

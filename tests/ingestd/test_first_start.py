@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from ingestd import config as configuration
-from ingestd import service
+from ingestd import premises, service
 from ingestd.errors import CentreError, StateError, StoreError
 from ingestd.logfiles import PosixLogFiles
 from tests.fakes.audited import ingestd
@@ -87,7 +87,7 @@ def test_store_that_is_not_empty_stops_a_centre_without_log_and_database(site, s
 
 
 def test_mirror_that_is_not_empty_stops_a_centre_without_log_and_database(site):
-    PosixLogFiles(service.log_folder(site, "station-01")).append(b"{}\n")
+    PosixLogFiles(premises.log_folder(site, "station-01")).append(b"{}\n")
 
     with pytest.raises(StateError, match="mirrors/station-01 holds entries"):
         started(site)

@@ -17,7 +17,7 @@ from custody.receipt import read_receipt
 from custody.record import Draft
 from custody.signer import Signer, verify_key
 from custody.sm2 import Sm2Signer
-from ingestd import service
+from ingestd import premises, service
 from ingestd.config import load
 from ingestd.errors import ConfigError, MessageError
 from ingestd.keys import create_keys, open_signers
@@ -169,9 +169,9 @@ def with_station(folder: Path, lines: str, vkey: str = VKEY) -> Path:
 
 
 def test_stations_of_every_profile_are_configured(tmp_path):
-    gm = service.stations(load(with_station(tmp_path, f'profile = "gm"\nvkey_sm3 = "{SECOND}"')))["station-01"]
+    gm = premises.stations(load(with_station(tmp_path, f'profile = "gm"\nvkey_sm3 = "{SECOND}"')))["station-01"]
     assert [key.suite for key in gm.keys] == ["ed25519", "sm2-sm3"]
-    other = service.stations(load(with_station(tmp_path, 'profile = "p256"', P256)))["station-01"]
+    other = premises.stations(load(with_station(tmp_path, 'profile = "p256"', P256)))["station-01"]
     assert [key.suite for key in other.keys] == ["ecdsa-p256-sha256"]
 
 
@@ -200,10 +200,10 @@ def centre(folder: Path, profile: str, sm2: str = "") -> Path:
 def test_the_centre_makes_and_opens_the_keys_of_its_profile(tmp_path, profile):
     config = load(centre(tmp_path, profile, 'sm2 = "central/keys/sm2.pem"\n' if profile is Profile.GM else ""))
     vkeys = service.make_keys(config)
-    keys = service.signers(config)
-    assert NoteKey.parse(vkeys["log"]).key == verify_key(keys[0]) == service.centre_key(config).key
+    keys = premises.signers(config)
+    assert NoteKey.parse(vkeys["log"]).key == verify_key(keys[0]) == premises.centre_key(config).key
     assert ("log_sm3" in vkeys) == (profile is Profile.GM)
-    second = service.second_key(config)
+    second = premises.second_key(config)
     assert (second.vkey() if second else None) == vkeys.get("log_sm3")
     assert service.make_keys(config) == vkeys
     assert isinstance(config.keys.custody, Path)

@@ -23,7 +23,7 @@ from custody.log import entry_of
 from custody.messages import Receipts, decode_receipts
 from custody.receipt import read_receipt
 from ingestd import config as configuration
-from ingestd import serve, service
+from ingestd import premises, serve, service
 from ingestd.audit.verify import Subject, audit
 from ingestd.index.database import connect
 from ingestd.index.queries import Queries
@@ -161,7 +161,7 @@ def test_message_to_receipt_and_pages(folder, centre, client, station):
     answer = client.insist(lambda answer: answer.entries, station.message())
 
     config = configuration.load(folder / "ingestd.toml")
-    key = service.centre_key(config)
+    key = premises.centre_key(config)
     assert read_receipt(answer.entries[0], config.origin, [key.key]).object_id == object_id
     facts = summary(folder)
     assert facts["clips"]["verified"] == facts["clips"]["indexed"] == 1
@@ -221,12 +221,12 @@ def test_killed_hard_again_and_again_it_loses_nothing_and_doubles_nothing(folder
     assert (counts.indexed, counts.verified, counts.offloaded) == (CLIPS, CLIPS, CLIPS)
     report = audit(
         Subject(
-            centre=service.centre_key(config),
-            stations=list(service.stations(config).values()),
-            files=lambda name: PosixLogFiles(service.log_folder(config, name)),
+            centre=premises.centre_key(config),
+            stations=list(premises.stations(config).values()),
+            files=lambda name: PosixLogFiles(premises.log_folder(config, name)),
             strangers=[],
             store=EvidenceReader(config.store.url),
-            now_ms=service.SystemClock().now_ms(),
+            now_ms=premises.SystemClock().now_ms(),
             patience_ms=0,
         )
     )
@@ -263,7 +263,7 @@ def _sizes(client):
 
 def _receipts_in(config):
     """``central.verified`` entries of the centre log: one for each clip, however often it was killed."""
-    data = b"".join(PosixLogFiles(service.log_folder(config, "centre")).read(0))
+    data = b"".join(PosixLogFiles(premises.log_folder(config, "centre")).read(0))
     events = [entry_of(line).record.event for line in data.splitlines()]
     return events.count("central.verified")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from custody.checkpoint import Checkpoint, cosign, parse_note, sign_checkpoint
-from ingestd import service
+from ingestd import premises, service
 from ingestd.anchors.store import RFC3161, WITNESS, AnchorStore
 from ingestd.audit import verify_bundle
 from ingestd.keys import load_signer
@@ -34,7 +34,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, tsa: LocalTsa) -> BundleWorl
     centre = service.build(made.config)
     centre.pipeline.checkpoint()
     centre.engine.dispose()
-    note = PosixLogFiles(service.log_folder(made.config, "centre")).get("checkpoint") or b""
+    note = PosixLogFiles(premises.log_folder(made.config, "centre")).get("checkpoint") or b""
     signed = parse_note(note)
     store, size = AnchorStore(made.folder / "central" / "anchors"), signed.checkpoint.size
     store.put_checkpoint(size, note)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from custody.checkpoint import NoteKey, cosign, parse_note
 from ingestd import config as configuration
-from ingestd import service
+from ingestd import premises, service
 from ingestd.anchors.tsa import HttpTsa, Trust
 from ingestd.cli import app
 from ingestd.errors import AnchorError, CentreError, ConfigError, TokenError
@@ -92,7 +92,7 @@ def log_size(folder):
 
 
 def vkey(folder):
-    return service.centre_key(configuration.load(folder / "ingestd.toml")).vkey()
+    return premises.centre_key(configuration.load(folder / "ingestd.toml")).vkey()
 
 
 def test_a_checkpoint_is_stamped_kept_logged_listed_and_verified_by_us_and_by_openssl(tmp_path, tsa):
