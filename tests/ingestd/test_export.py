@@ -359,8 +359,13 @@ def altered_path(bundle):
 
 
 def foreign_proof(bundle):
-    one = next((bundle / "proofs").rglob("station-01/000000001.tlog-proof"))
-    (one.parent.parent / "centre" / one.name).write_bytes(one.read_bytes())
+    """The proof of a station's entry in the place of one of the centre's with the same number."""
+    one = next(one for one in (bundle / "proofs").rglob("station-01/*") if _centres(one).exists())
+    _centres(one).write_bytes(one.read_bytes())
+
+
+def _centres(proof):
+    return proof.parent.parent / "centre" / proof.name
 
 
 def left_out_clip(bundle):
