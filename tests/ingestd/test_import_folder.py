@@ -54,7 +54,7 @@ def test_a_file_is_imported_once_it_stays_as_it_is(world, watched):
     done = watched.folder / "done"
     assert names(done) == ["20261122T120000-cases.json", "20261122T120000-cases.json.report.txt"]
     report = (done / "20261122T120000-cases.json.report.txt").read_text("utf-8-sig")
-    assert report.startswith("imported 已导入: 2 officers, 2 recorders, 1 cases, 1 actions")
+    assert report.startswith("imported 已导入: 3 officers, 2 recorders, 1 cases, 1 actions")
     assert (watched.once(), watched.once()) == (0, 0)
 
 

@@ -119,7 +119,7 @@ def test_action_shows_coverage_links_and_clips(world, clips):
     detail = world.queries.action("A1")
 
     assert detail.case.title == "查封"
-    assert detail.officer_names == {"000001": "甲000001"}
+    assert detail.officer_names == {"000001": "甲000001", "000013": "甲000013"}
     assert detail.coverage.gaps[0].reason == "no-clip"
     assert list(detail.clips) == [clips[0]]
 
