@@ -96,6 +96,11 @@ def hold(object_id: str, case: str, who: Person) -> Decision:
             raise RefusedError("a hold is on --object or on --case, one of them")
         if object_id:
             _clip(repository, object_id)
+        elif not repository.people.case_is_known(case):
+            raise RefusedError(
+                f"there is no case {case!r}: no register names it and no clip states it; import it first, or hold its"
+                " clips with --object"
+            )
         on: JsonObject = {"object": object_id} if object_id else {"case": case, "case_key": case_key(case)}
         return [("hold.set", {"hold": {"id": uuid7(now_ms, os.urandom(10)), **on}, **who.blocks})]
 
@@ -115,7 +120,10 @@ def release(hold_id: str, who: Person) -> Decision:
 
 
 def approve_disposal(object_id: str, who: Person, keep_days: int) -> Decision:
-    """One of two people agrees that an original may go. Nothing is deleted here, nor anywhere in this program."""
+    """One of two people agrees that an original may go. Nothing is deleted here, nor anywhere in this program.
+
+    ``keep_days`` are counted from when the centre read it back and said so in its log.
+    """
 
     def decide(repository: Repository, now_ms: int) -> list[Fact]:
         clip = _clip(repository, object_id)
@@ -124,9 +132,9 @@ def approve_disposal(object_id: str, who: Person, keep_days: int) -> Decision:
         if clip["links"]:
             raise RefusedError(f"clip {object_id} is linked to an action: it is kept as long as the file of its case")
         _not_held(repository, object_id)
-        age_ms = now_ms - clip["copied_ms"]
+        age_ms = now_ms - _verified_ms(repository, clip)
         if age_ms < keep_days * _DAY_MS:
-            raise RefusedError(f"clip {object_id} is {age_ms // _DAY_MS} days old; it is kept for {keep_days}")
+            raise RefusedError(f"clip {object_id} is {age_ms // _DAY_MS} days old here; it is kept for {keep_days}")
         if not repository.people.reviewed(object_id):
             raise RefusedError(f"clip {object_id} belongs to no action, and nobody has looked at it: look at it first")
         approvers = repository.people.approvers(object_id)
@@ -180,6 +188,19 @@ def _clip(repository: Repository, object_id: str) -> Row:
     if found is None:
         raise RefusedError(f"there is no clip {object_id}")
     return found
+
+
+def _verified_ms(repository: Repository, clip: Row) -> int:
+    """When the centre last read the original back as signed, by its own clock: a station's may be years behind.
+
+    What was lost or altered is to be looked into; a disposal would make a loss look like an order.
+    """
+    since_ms = repository.people.verified_ms(clip["object_id"])
+    if clip["verdict"] != "verified" or since_ms is None:
+        raise RefusedError(
+            f"clip {clip['object_id']} is {clip['verdict']}, not verified: find out why, it is not to be disposed of"
+        )
+    return since_ms
 
 
 def _not_held(repository: Repository, object_id: str) -> None:

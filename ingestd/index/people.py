@@ -13,6 +13,7 @@ from custody.canonical import JsonObject
 from custody.chain import Entry
 from ingestd.index import tables as t
 from ingestd.index.rows import Row, dumps, integer_in, key_in, list_in, object_in, text_in
+from ingestd.model import case_key
 
 PutNew = Callable[[Table, Iterable[Mapping[str, Any]]], None]
 """Inserts what is not there."""
@@ -84,15 +85,33 @@ class People:
         found = select(c.hold_id).where(concerned, c.released_ms.is_(None)).order_by(c.hold_id)
         return list(self.connection.execute(found).scalars())
 
+    def case_is_known(self, number: str) -> bool:
+        """Whether a register or a clip names this case, however it is spelt (``model.case_key``)."""
+        key = case_key(number)
+        named = (self._any(table, table.c.case_key == key) for table in (t.action, t.clip))
+        registered = (case_key(one) == key for one in self.connection.execute(select(t.case_file.c.number)).scalars())
+        return bool(key) and (any(named) or any(registered))
+
     def case_keys(self, object_id: str) -> set[str]:
-        """Cases that a clip states or is suggested for; a linked one is not disposed of at all."""
-        suggested = (
-            select(t.action.c.case_key)
-            .join(t.suggestion, t.suggestion.c.action_id == t.action.c.action_id)
-            .where(t.suggestion.c.object_id == object_id)
-        )
+        """Cases that a clip states, is suggested for or was parted from; a linked one is not disposed of at all.
+
+        Parted as well: whoever undoes a link does not undo a hold.
+        """
         stated = select(t.clip.c.case_key).where(t.clip.c.object_id == object_id)
-        return {key for query in (suggested, stated) for key in self.connection.execute(query).scalars()}
+        acts = (
+            select(t.action.c.case_key)
+            .join(table, table.c.action_id == t.action.c.action_id)
+            .where(table.c.object_id == object_id)
+            for table in (t.suggestion, t.parting)
+        )
+        return {key for query in (stated, *acts) for key in self.connection.execute(query).scalars()}
+
+    def verified_ms(self, object_id: str) -> int | None:
+        """When the centre's log last said that this original was read back as signed, in ms; None if it never did."""
+        ours = select(t.state.c.origin).scalar_subquery()
+        said = select(t.entry.c.utc_ms).join(t.receipt, t.receipt.c.log_seq == t.entry.c.seq)
+        found = said.where(t.entry.c.log == ours, t.receipt.c.object_id == object_id)
+        return self.connection.execute(found).scalar_one_or_none()
 
     def approvers(self, object_id: str) -> list[str]:
         """Who approved that this clip may be disposed of, in order."""

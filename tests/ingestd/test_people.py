@@ -13,6 +13,7 @@ from ingestd.audit.verify import Subject, audit
 from ingestd.decisions import Person
 from ingestd.errors import DatabaseError, ObjectMissingError, RefusedError
 from ingestd.index import tables as t
+from ingestd.pipeline import ReadBack
 from ingestd.running import Running, changed_keys, without_secret
 from ingestd.web.app import create_app
 from tests.fakes.centre_station import FakeStation
@@ -212,6 +213,7 @@ def test_hold_forbids_approval_and_recording_until_released(world, on):
     station = world.stations[0]
     old = station.clip(START, case_as_stated="案〔2026〕7号")
     world.pipeline.handle([station.message()])
+    world.pipeline.record_checks(world.read_back())
     world.pipeline.viewed(old, "detail", "甲")
     world.clock.ms += 200 * DAY
     what = (old, "") if on == "object" else ("", "案[2026]7号")
@@ -254,6 +256,57 @@ def test_young_clip_is_kept(world, clip):
     world.clock.ms += 182 * DAY
     with pytest.raises(RefusedError, match="it is kept for 183"):
         approve(world, clip)
+
+
+def test_clock_of_a_station_that_is_behind_makes_no_clip_old(world):
+    station = world.stations[0]
+    station.utc_ms -= 400 * DAY
+    object_id = station.clip(START)
+    world.pipeline.handle([station.message()])
+    world.pipeline.record_checks(world.read_back())
+    world.pipeline.viewed(object_id, "detail", "甲")
+
+    with pytest.raises(RefusedError, match="0 days old here; it is kept for 183"):
+        approve(world, object_id)
+
+
+@pytest.mark.parametrize("verdict", ["unchecked", "failed", "missing"])
+def test_what_was_lost_or_never_read_is_no_disposal(world, verdict):
+    station = world.stations[0]
+    object_id = station.clip(START)
+    world.pipeline.handle([station.message()])
+    world.pipeline.viewed(object_id, "detail", "甲")
+    world.clock.ms += 200 * DAY
+    returned = {"unchecked": [], "failed": [ReadBack(object_id, 1, "00" * 32)], "missing": [lost(object_id)]}
+    world.pipeline.record_checks(returned[verdict])
+
+    with pytest.raises(RefusedError, match=f"is {verdict}, not verified"):
+        approve(world, object_id)
+
+
+def lost(object_id):
+    return ReadBack(object_id, missing=True)
+
+
+def test_unlinking_does_not_end_a_hold_on_the_case(world, old):
+    load(world)
+    world.pipeline.decide(decisions.link(old, "A1", WHO))
+    world.pipeline.decide(decisions.hold("", "案〔2026〕1号", WHO))
+    world.pipeline.decide(decisions.unlink(old, "A1", OTHER))
+
+    with pytest.raises(RefusedError, match="is on hold"):
+        approve(world, old)
+
+
+def test_hold_on_a_case_that_nobody_knows_holds_nothing_and_is_refused(world, clip):
+    with pytest.raises(RefusedError, match="there is no case '案〔2026〕1号'"):
+        world.pipeline.decide(decisions.hold("", "案〔2026〕1号", WHO))
+    load(world)
+
+    world.pipeline.decide(decisions.hold("", "案[2026] 1号", WHO))
+
+    [held] = world.queries.holds()
+    assert held.case == "案[2026] 1号"
 
 
 UNKNOWN = "01a20496-231a-7d55-8b02-91c3a4e05f77"

@@ -41,9 +41,9 @@ def busy(world):
     load(world, assignments=[("REC1", "000001", START - HOUR)])
     load(world, action="A2")
     last = station.clip(START + 60_000, officer_as_stated="000002")
-    other.clip(START + 5 * 60_000, 60_000, officer_as_stated="000001")
+    altered = other.clip(START + 5 * 60_000, 60_000, officer_as_stated="000001", case_as_stated="案〔2026〕9号")
     world.pipeline.handle([station.message(3), other.message(), Received("bwc/v1/station-01/records", b"odd")])
-    checks = [one if one.object_id != last else ReadBack(last, 1, "00" * 32) for one in world.read_back()]
+    checks = [one if one.object_id != altered else ReadBack(altered, 1, "00" * 32) for one in world.read_back()]
     world.pipeline.record_checks(checks)
     world.clock.ms += 30 * HOUR
     world.pipeline.sweep()
