@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from custody.checkpoint import NoteKey
+from custody.identifiers import person_key
 from custody.keyring import ENROLLED, LogKeys, keys_in
 from custody.record import Record
 
@@ -101,11 +102,14 @@ def doubtful(revoked: Mapping[NoteKey, int], keys: LogKeys, at_ms: int) -> bool:
 
 
 def approvers_of(record: Record) -> tuple[str, ...]:
-    """Different people who approved what an entry says, in the order in which it names them."""
+    """Different people who approved what an entry says, in the order and spelling in which it first names them."""
     actors = record.payload.get("actors")
     named = [one for one in actors if isinstance(one, Mapping)] if isinstance(actors, list) else []
-    people = [one["id"] for one in named if one.get("role") == APPROVER and isinstance(one.get("id"), str)]
-    return tuple(dict.fromkeys(str(person) for person in people if person))
+    people: dict[str, str] = {}
+    for person in (one.get("id") for one in named if one.get("role") == APPROVER):
+        if isinstance(person, str) and person_key(person):
+            people.setdefault(person_key(person), person)
+    return tuple(people.values())
 
 
 def revocation_in(record: Record) -> tuple[NoteKey, int]:

@@ -106,6 +106,8 @@ def read_request(data: bytes) -> Enrolment:
     except (ContractError, ValueError) as error:
         raise UnparsableError(f"enrolment request: {error}") from error
     verify(envelope, enrolment.keys.keys, SUITES[enrolment.profile], PAYLOAD_TYPE)
+    if len(envelope.signatures) != len(enrolment.keys.keys):
+        raise UnparsableError("a request is signed once by each key that it brings, and by no other")
     return enrolment
 
 

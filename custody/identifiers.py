@@ -1,6 +1,7 @@
-"""Names: of logs, stations and objects."""
+"""Names: of logs, stations, objects and people."""
 
 import re
+import unicodedata
 from typing import Final
 
 from custody.errors import ContractError
@@ -50,6 +51,14 @@ def first_origin(origin: str) -> str:
 def station_of(origin: str) -> str:
     """The last part of an origin: the station, or ``centre``."""
     return origin.rpartition("/")[2]
+
+
+def person_key(name: str) -> str:
+    """A person's name or number as people mean it: one person under two spellings is not two people.
+
+    Compatibility forms (Unicode NFKC), letter case and spaces make no difference; empty for a name of spaces alone.
+    """
+    return "".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
 def uuid7(utc_ms: int, randomness: bytes) -> str:

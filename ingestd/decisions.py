@@ -11,13 +11,13 @@ from typing import Final
 
 from custody.authority import APPROVERS
 from custody.canonical import JsonObject
-from custody.identifiers import is_uuid7, uuid7
+from custody.identifiers import is_uuid7, person_key, uuid7
 from ingestd.errors import RefusedError
 from ingestd.index.people import MANUAL
 from ingestd.index.repository import Repository
 from ingestd.index.rows import Row
 from ingestd.link import RULE_VERSION
-from ingestd.model import case_key, is_one_line, person_key
+from ingestd.model import case_key, is_one_line
 
 Fact = tuple[str, JsonObject]
 """An event and its blocks."""

@@ -145,11 +145,6 @@ def case_key(number: str) -> str:
     return "".join(plain.split()).casefold()
 
 
-def person_key(name: str) -> str:
-    """A person's name or number as people mean it: one person under two spellings is not two people."""
-    return "".join(unicodedata.normalize("NFKC", name).split()).casefold()
-
-
 def is_one_line(text: str) -> bool:
     """Whether a text neither ends its line, moves the cursor nor turns round what follows it."""
     return not any(unicodedata.category(char) in _UNSEEN for char in text)

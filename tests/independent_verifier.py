@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -34,10 +35,12 @@ SIGNATURE_BYTES = 64
 DIGEST_BYTES = 32
 KEY_HASH_BYTES = 4
 POINT_BYTES = 65
+MIN_APPROVERS = 2
 OTHER_SUITES = (b"sm2-sm3", b"ecdsa-p256-sha256")
 
 RECORD_TYPE = "bwc.custody/v1"
 PAYLOAD_TYPE = "application/vnd.bwc.custody.v1+json"
+REQUEST_TYPE = "application/vnd.bwc.enrolment.v1+json"
 NOTE_KEY = 0x01
 COSIGNER_KEY = 0x04
 
@@ -72,6 +75,7 @@ BLOCKS = {
     "flag.set": ("flag",),
     "flag.changed": ("flag", "reason"),
     "flag.cleared": ("flag", "reason"),
+    "access.exported": ("export", "actors", "reason"),
     "checkpoint.anchored": ("anchor",),
     "audit.done": ("audit", "actors"),
     "key.enrolled": ("key",),
@@ -217,7 +221,10 @@ def _check_object(block: dict[str, Any]) -> None:
     _need(parts[1] == block["id"], "object.name is another object's")
     _need(_is_count(block.get("size")), "object.size")
     digests = block.get("digests")
-    _need(isinstance(digests, dict) and _matches(HEX_DIGEST, digests.get("sha256")), "object.digests.sha256")
+    if not isinstance(digests, dict):
+        unparsable("object.digests")
+    _need(_matches(HEX_DIGEST, digests.get("sha256")), "object.digests.sha256")
+    _need("sm3" not in digests or _matches(HEX_DIGEST, digests["sm3"]), "object.digests.sm3")
 
 
 def _check_source(block: dict[str, Any]) -> None:
@@ -631,21 +638,87 @@ def _signed_by(note: str | bytes, origin: str, raw: bytes) -> bool:
     return True
 
 
-def needs_review(centre: Iterable[dict[str, Any]], log: str, seq: int, keyid: str) -> bool:
-    """Whether entry ``seq`` of ``log`` is `key-review`: the centre's log first named it when its key was revoked.
+def _names(block: dict[str, Any], log: str, raw: bytes) -> bool:
+    """Whether a `key` block is about the Ed25519 key ``raw`` of ``log``; its `keyid` is for people (§2)."""
+    return bool(block["vkey"] == write_vkey(log, NOTE_KEY, raw))
+
+
+def approved_keys(centre: Iterable[dict[str, Any]], log: str, seq: int) -> list[bytes]:
+    """The raw Ed25519 keys to which entry ``seq`` of a station's ``log`` may hand over, by the centre's log (§12).
+
+    ``centre`` are the verified records of the centre's log, in order. Reading: an entry that it did not name yet may
+    hand over to any key approved so far.
+    """
+    found: list[bytes] = []
+    for record in centre:
+        if _mirrors(record, log, seq):
+            return found
+        if record["event"] != "key.enrolled" or record["log"] == log or len(_approvers(record)) < MIN_APPROVERS:
+            continue
+        name, _, key = record["key"]["vkey"].split("+", 2)
+        if name == log and read_base64(key)[:1] == bytes([NOTE_KEY]):
+            found.append(read_base64(key)[1:])
+    return found
+
+
+def _mirrors(record: dict[str, Any], log: str, seq: int) -> bool:
+    """Whether a record of the centre's log names entry ``seq`` of ``log`` as held."""
+    if record["event"] != "station.entries" or record["mirror"]["log"] != log:
+        return False
+    first = record["mirror"]["from"]
+    return bool(first <= seq < first + len(record["mirror"]["leaves"]))
+
+
+def _approvers(record: dict[str, Any]) -> set[str]:
+    """Different people among the actors of role `approver`; spelling makes no second person (§12)."""
+    actors = record.get("actors")
+    named = [one for one in actors if isinstance(one, dict)] if isinstance(actors, list) else []
+    people = [one["id"] for one in named if one.get("role") == "approver" and isinstance(one.get("id"), str)]
+    folded = {"".join(unicodedata.normalize("NFKC", one).split()).casefold() for one in people}
+    return folded - {""}
+
+
+def read_request(data: bytes) -> dict[str, Any]:
+    """The payload of an enrolment request (§12) of a log of profile `std`, signed by the key that it brings.
+
+    Reading: what the certificate requests in it say is not looked at.
+    """
+    kind, payload, signatures = _open(data)
+    request, is_canonical = read_object(payload)
+    key = request.get("key")
+    if request.get("type") != "bwc.enrolment/v1" or not is_canonical or not isinstance(key, dict):
+        unparsable("enrolment request")
+    _check_key(key)
+    if kind != REQUEST_TYPE:
+        raise Refused("sig-bad", "payload type")
+    found = read_vkey(key["vkey"])
+    if (found.name, found.name.rpartition("/")[2]) != (request.get("log"), request.get("station")):
+        unparsable("another log than the key's")
+    if len(signatures) != 1:
+        unparsable("signed by others than its key")
+    _check_signatures(pae(kind, payload), signatures, [found.raw])
+    return request
+
+
+def fingerprint(data: bytes) -> str:
+    """What is read aloud of an enrolment request (§12)."""
+    digest = hashlib.sha256(_open(data)[1]).digest()
+    return " ".join(f"{int.from_bytes(digest[at : at + 4], 'big') % 100_000:05d}" for at in range(0, DIGEST_BYTES, 4))
+
+
+def needs_review(centre: Iterable[dict[str, Any]], log: str, seq: int, key: bytes) -> bool:
+    """Whether entry ``seq`` of ``log``, signed by the raw ``key``, is `key-review`: revoked when first named.
 
     ``centre`` are the verified records of the centre's log, in order. Reading: of several revocations the earliest time
     counts, wherever in the log it stands; an entry not named yet is not judged here.
     """
     seen, since = None, None
     for record in centre:
-        if record["event"] == "key.revoked" and record["key"]["keyid"] == keyid:
+        if record["event"] == "key.revoked" and _names(record["key"], log, key):
             at = record["revocation"]["invalid_from_ms"]
             since = at if since is None else min(since, at)
-        if record["event"] == "station.entries" and record["mirror"]["log"] == log and seen is None:
-            first = record["mirror"]["from"]
-            if first <= seq < first + len(record["mirror"]["leaves"]):
-                seen = record["time"]["utc_ms"]
+        if seen is None and _mirrors(record, log, seq):
+            seen = record["time"]["utc_ms"]
     return seen is not None and since is not None and seen >= since
 
 
@@ -794,20 +867,24 @@ def answers(receipt: dict[str, Any], log: str, object_id: str, size: int, sha256
 # ---------------------------------------------------------------------------------------------------------------------
 # §7 messages
 
-HEADERS = {"bwc.records/v1": ("first", "checkpoint"), "bwc.receipts/v1": ("size", "cosigned")}
+HEADERS = {
+    "bwc.records/v1": ("first", ("checkpoint", "checkpoint_sm3")),
+    "bwc.receipts/v1": ("size", ("cosigned", "centre")),
+}
+"""Of each kind of message the number and the notes in its header."""
 
 
 def _check_header(header: dict[str, Any]) -> None:
-    """A header of one of the two kinds. Reading: the note in it is not opened, for a header proves nothing; a null
+    """A header of one of the two kinds. Reading: the notes in it are not opened, for a header proves nothing; a null
     is not an absent one.
     """
     kind = header.get("type")
     if not isinstance(kind, str) or kind not in HEADERS:
         unparsable("message type")
-    number, note = HEADERS[kind]
+    number, notes = HEADERS[kind]
     if not _is_origin(header.get("log")) or not _is_count(header.get(number)):
         unparsable("message header")
-    if not isinstance(header.get(note, ""), str):
+    if not all(isinstance(header.get(note, ""), str) for note in notes):
         unparsable("message note")
 
 

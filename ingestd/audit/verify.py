@@ -31,6 +31,7 @@ from custody.canonical import JsonObject
 from custody.chain import EMPTY_SM3_TREE, EMPTY_TREE, Chain, Entry
 from custody.checkpoint import NoteKey, SignedCheckpoint, parse_note
 from custody.errors import EvidenceError
+from custody.identifiers import person_key
 from custody.index import split_lines
 from custody.keyring import KeyHistory, LogKeys
 from custody.log import CHECKPOINT, SECOND_CHECKPOINT, LogFiles
@@ -44,7 +45,6 @@ from ingestd.index.people import actor_in
 from ingestd.index.repository import mirrored
 from ingestd.index.rows import integer_in, list_in, object_in, text_in
 from ingestd.index.stations import described
-from ingestd.model import person_key
 from ingestd.verify import Station
 
 

@@ -31,6 +31,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
@@ -566,10 +567,11 @@ def _approved(entries: list[Entry], centre: str, origin: str) -> dict[Keys, int]
 
 
 def _approvers(record: dict[str, Any]) -> set[str]:
-    """Different people by whose word a key is let in."""
+    """Different people by whose word a key is let in; spelling makes no second person."""
     actors = record.get("actors")
     people = [one for one in actors if isinstance(one, dict)] if isinstance(actors, list) else []
-    return {str(one["id"]) for one in people if one.get("role") == "approver" and one.get("id")}
+    names = [one["id"] for one in people if one.get("role") == "approver" and isinstance(one.get("id"), str)]
+    return {"".join(unicodedata.normalize("NFKC", name).split()).casefold() for name in names} - {""}
 
 
 def _keys(record: dict[str, Any]) -> Keys:

@@ -7,12 +7,13 @@ from typing import Final
 from custody.authority import APPROVER, APPROVERS, STATION
 from custody.canonical import JsonObject, JsonValue
 from custody.enrolment import Enrolment
+from custody.identifiers import person_key
 from custody.keyring import ENROLLED
 from custody.signer import VerifyKey
 from ingestd.enrolment.standing import keys_of
 from ingestd.errors import EnrolmentError
 from ingestd.index.rows import Row
-from ingestd.model import is_one_line, person_key
+from ingestd.model import is_one_line
 
 Issue = Callable[[], Mapping[str, str]]
 MAX_NAME_CHARS: Final = 100

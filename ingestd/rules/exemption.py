@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ingestd.model import person_key
+from custody.identifiers import person_key
 from ingestd.rules.wording import Both
 
 MAX_REASON_CHARS: Final = 2_000

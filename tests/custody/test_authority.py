@@ -54,9 +54,11 @@ def test_a_key_succeeds_by_the_word_of_two_different_people():
     one: JsonValue = [{"role": "approver", "id": "007"}]
     system: JsonValue = [{"role": "approver", "id": "007"}, {"role": "system", "id": "ingestd"}]
     nobody: JsonValue = [{"role": "approver", "id": ""}, {"role": "approver", "id": "007"}, "013"]
-    for actors in (one, [*one, *one], system, nobody, "two of us", None):  # type: ignore[misc]
+    spelt: JsonValue = [{"role": "approver", "id": name} for name in ("Li Ming", "LI MING", "\uff2ciming", " liming ")]
+    for actors in (one, [*one, *one], system, nobody, spelt, "two of us", None):  # type: ignore[misc]
         assert heard(approval(0, actors)).successors(ORIGIN) == ()
     assert approvers_of(approval(0)) == ("007", "013")
+    assert approvers_of(approval(0, spelt)) == ("Li Ming",)
 
 
 def test_the_centre_speaks_of_other_logs_not_of_its_own():

@@ -1,6 +1,5 @@
 """The worked bytes of FORMAT.md §12, as two readers understand them."""
 
-import base64
 import json
 
 import pytest
@@ -30,7 +29,8 @@ def test_the_request_and_its_fingerprint():
     data = VECTORS["request"].encode()
     asked = read_request(data)
     assert (asked.keys, asked.replaces) == (FOLLOWING, LogKeys(NoteKey.parse(VECTORS["station_vkey"])))
-    assert fingerprint(data) == VECTORS["fingerprint"]
+    assert fingerprint(data) == independent.fingerprint(data) == VECTORS["fingerprint"]
+    assert independent.read_request(data)["replaces"] == asked.replaces.block()
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -54,7 +54,7 @@ def test_both_say_which_entries_need_review():
         assert seen is not None
         if authority.doubtful(keys, seen.utc_ms):
             ours.append(seq)
-        assert independent.needs_review(records, STATION_LOG, seq, keys.keyid) is (seq in VECTORS["key_review"])
+        assert independent.needs_review(records, STATION_LOG, seq, keys.note.key.raw) is (seq in VECTORS["key_review"])
     assert ours == VECTORS["key_review"]
     assert authority.in_time(STATION_LOG, 1, FOLLOWING)
-    assert base64.b64decode(json.loads(VECTORS["request"])["payload"])
+    assert independent.approved_keys(records, STATION_LOG, 1) == [FOLLOWING.note.key.raw]
