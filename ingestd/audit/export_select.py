@@ -2,7 +2,8 @@
 
 Of a station's log: the docking and the listing in which a clip was first seen, its copy, everything said of it later,
 what was derived from it, and the erasure of its recorder. Of the centre's log: that it mirrored each of those entries,
-what it read back, links and flags, who looked and who took away, and every word about keys.
+what it read back, links and flags and what people said of them, holds and disposals, who looked and who took away, and
+every word about keys.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,6 +13,8 @@ from typing import Final
 from custody.canonical import JsonObject, JsonValue
 from custody.chain import Entry
 from custody.keyring import ENROLLED
+from ingestd.index.rows import clip_in
+from ingestd.model import case_key
 
 KEYS: Final = ("station.enrolled", "key.", "checkpoint.anchored")
 """Beginnings of events that concern every bundle."""
@@ -70,6 +73,16 @@ class StationChoice:
             self.media[object_id] = entry
 
 
+@dataclass(frozen=True, slots=True)
+class _Dependent:
+    """An entry that names no clip, and belongs where something else does: an action, a case, a flag, a hold."""
+
+    seq: int
+    on: tuple[str, str]
+    brings: tuple[str, str] = ("", "")
+    """What belongs with it, and may have entries of its own."""
+
+
 @dataclass(slots=True)
 class CentreChoice:
     """Feed it the centre's entries in order; then ``chosen()`` gives their numbers."""
@@ -80,23 +93,21 @@ class CentreChoice:
     keys: tuple[str, ...] = KEYS
     """Beginnings of events that are wanted whatever they are about."""
     _chosen: set[int] = field(default_factory=set)
-    _actions: set[str] = field(default_factory=set)
-    _flags: list[tuple[int, str]] = field(default_factory=list)
-    """Flags about an action: number and action."""
+    _topics: set[tuple[str, str]] = field(default_factory=set)
+    """Actions and cases that a clip was linked to, flags about it, holds on it: kind and key."""
+    _dependents: list[_Dependent] = field(default_factory=list)
 
     def see(self, entry: Entry) -> None:
         """Take the next entry."""
-        record, event = entry.record.payload, entry.record.event
-        link, flag = _object(record, "link"), _object(record, "flag")
-        if link.get("object") in self.wanted:
-            self._actions.add(_text(link, "action"))
-        if flag:
-            self._flags.append((entry.seq, _text(flag, "action")))
+        record = entry.record.payload
+        named = clip_in(record) in self.wanted or _text(_object(record, "flag"), "key") in self.wanted
+        if named:
+            self._topics |= {(kind, key) for kind, key in _topics_of(record) if key}
+        else:
+            self._dependents += _dependent(entry)
         if (
-            event.startswith(self.keys)
-            or link.get("object") in self.wanted
-            or _text(_object(record, "object"), "id") in self.wanted
-            or _text(flag, "key") in self.wanted
+            named
+            or entry.record.event.startswith(self.keys)
             or self._tells_of(_object(record, "export").get("objects"))
             or self._mirrors(_object(record, "mirror"))
         ):
@@ -104,7 +115,12 @@ class CentreChoice:
 
     def chosen(self) -> set[int]:
         """Numbers of the entries that belong in the bundle."""
-        return self._chosen | {seq for seq, action in self._flags if action and action in self._actions}
+        topics, chosen = set(self._topics), set(self._chosen)
+        for one in self._dependents:
+            if one.on in topics:
+                topics.add(one.brings)
+                chosen.add(one.seq)
+        return chosen
 
     def _tells_of(self, objects: JsonValue) -> bool:
         return isinstance(objects, list) and any(one in self.wanted for one in objects if isinstance(one, str))
@@ -115,6 +131,31 @@ class CentreChoice:
             return False
         wanted = self.leaves.get(_text(mirror, "log"), ())
         return any(start <= seq < start + len(leaves) for seq in wanted)
+
+
+def _topics_of(record: JsonObject) -> list[tuple[str, str]]:
+    """What an entry that is about a clip makes part of its story."""
+    link = _object(record, "link")
+    return [
+        ("action", _text(link, "action")),
+        ("case", case_key(_text(link, "case"))),
+        ("flag", _text(_object(record, "flag"), "id")),
+        ("hold", _text(_object(record, "hold"), "id")),
+    ]
+
+
+def _dependent(entry: Entry) -> list[_Dependent]:
+    """What an entry that names no clip hangs on: a flag on its action, a hold on its case, words on their flag."""
+    record = entry.record.payload
+    flag, hold, said = _object(record, "flag"), _object(record, "hold"), _object(record, "explanation")
+    found = [
+        _Dependent(entry.seq, ("action", _text(flag, "action")), ("flag", _text(flag, "id"))),
+        _Dependent(entry.seq, ("case", _text(hold, "case_key")), ("hold", _text(hold, "id"))),
+        _Dependent(entry.seq, ("flag", _text(said, "flag"))),
+    ]
+    if entry.record.event == "hold.released":
+        found.append(_Dependent(entry.seq, ("hold", _text(hold, "id"))))
+    return [one for one in found if one.on[1]]
 
 
 def _object(record: JsonObject, name: str) -> JsonObject:

@@ -22,6 +22,7 @@ from ingestd.index.people import People
 from ingestd.index.rows import (
     Row,
     action_value,
+    clip_in,
     coverage_value,
     dumps,
     key_in,
@@ -379,7 +380,7 @@ class Repository:
 
     def project(self, entries: Sequence[Entry], keyid_of: Callable[[int], str]) -> None:
         """Write what entries of the centre log say into their tables; ``keyid_of`` says who signed which."""
-        self._put_new(t.entry, [entry_row(e, keyid_of(e.seq), _about(e)) for e in entries])
+        self._put_new(t.entry, [entry_row(e, keyid_of(e.seq), clip_in(e.record.payload)) for e in entries])
         by_event: dict[str, list[Entry]] = {}
         for entry in entries:
             by_event.setdefault(entry.record.event, []).append(entry)
@@ -481,7 +482,7 @@ class Repository:
             answered = entry.record.block("entry")
             rows.append(
                 {
-                    "object_id": _about(entry),
+                    "object_id": clip_in(entry.record.payload),
                     "log": answered["log"],
                     "seq": answered["seq"],
                     "data": entry.data,
@@ -492,7 +493,8 @@ class Repository:
         self.update_clips([{"object_id": row["object_id"], "verdict": "verified"} for row in rows], ["verdict"])
 
     def _checked(self, entries: list[Entry]) -> None:
-        rows = [{"object_id": _about(e), "verdict": text_in(e.record.payload, "result")} for e in entries]
+        checked = [entry.record.payload for entry in entries]
+        rows = [{"object_id": clip_in(payload), "verdict": text_in(payload, "result")} for payload in checked]
         self.update_clips(rows, ["verdict"])
 
     def _unlinked(self, entries: list[Entry]) -> None:
@@ -688,13 +690,6 @@ def key_row(entry: Entry) -> Row:
         "revoked_code": "",
         "log_seq": entry.seq,
     }
-
-
-def _about(entry: Entry) -> str:
-    """The clip an entry of the centre log is about, or an empty string."""
-    payload = entry.record.payload
-    named = (key_in(object_in(payload, block), "object") for block in ("link", "view", "hold", "disposal"))
-    return next(filter(None, named), "") or key_in(object_in(payload, "object"), "id")
 
 
 def _link_row(link: JsonObject, seq: int) -> Row:

@@ -66,6 +66,12 @@ def list_in(block: JsonValue, field: str) -> list[JsonValue]:
     return list(value) if isinstance(value, (list, tuple)) else []
 
 
+def clip_in(payload: JsonObject) -> str:
+    """The clip that an entry of the centre's log is about by name, or an empty string."""
+    named = (key_in(object_in(payload, block), "object") for block in ("link", "view", "hold", "disposal"))
+    return next(filter(None, named), "") or key_in(object_in(payload, "object"), "id")
+
+
 def dumps(value: object) -> str:
     """JSON text for a column; the same value gives the same text."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import structlog
 
 from ingestd import cli, service
 from ingestd.index.database import open_engine
+from ingestd.pipeline import Pipeline
 from tests.fakes.bundle import START, BundleWorld, bundle_world
 from tests.fakes.centre_station import FakeStation
 
@@ -90,11 +92,21 @@ def audited_world(folder: Path) -> BundleWorld:
     return world
 
 
-def signed(world: BundleWorld) -> None:
-    """The centre signs its log as it is, as it does once a minute."""
+@contextlib.contextmanager
+def centre_of(world: BundleWorld) -> Iterator[Pipeline]:
+    """The centre at work; at the end it signs its log as it is, as it does once a minute."""
     centre = service.build(world.config)
-    centre.pipeline.checkpoint()
-    centre.engine.dispose()
+    try:
+        yield centre.pipeline
+        centre.pipeline.checkpoint()
+    finally:
+        centre.engine.dispose()
+
+
+def signed(world: BundleWorld) -> None:
+    """The centre signs its log as it is."""
+    with centre_of(world):
+        pass
 
 
 def rows(world: BundleWorld, sql: str) -> list[Any]:

@@ -5,10 +5,11 @@ import shutil
 
 import pytest
 
+from custody.log import entry_of
 from custody.verdicts import Finding, Outcome, Verdict
-from ingestd import vocabulary
+from ingestd import decisions, vocabulary
 from ingestd.rules.wording import Both
-from tests.fakes.audited import CASE, audited_world, ingestd, rows, signed
+from tests.fakes.audited import CASE, audited_world, centre_of, ingestd, rows, signed
 from tests.fakes.bundle import BundleWorld
 
 
@@ -42,6 +43,36 @@ def test_every_event_of_the_clip_in_order_with_actor_host_and_bounds(made):
     assert next(one["what"] for one in events if one["event"] == "case.linked") == CASE
     places = [(one["log"], one["seq"]) for one in events]
     assert len(set(places)) == len(places)
+
+
+def test_what_people_did_with_the_clip_is_part_of_its_story_and_of_its_bundle(world, tmp_path):
+    """Looked at, held by name and by case, its action's flag explained, disposal asked for: told, and in the index."""
+    clip, other, who = world.clips[0], world.clips[5], decisions.Person("甲", "法院通知")
+    [[flag]] = rows(world, "SELECT flag_id FROM flag WHERE action_id = 'A1' LIMIT 1")
+    with centre_of(world) as pipeline:
+        for object_id in (clip, other):
+            pipeline.viewed(object_id, "detail", "10.0.0.7")
+            [held] = pipeline.decide(decisions.hold(object_id, "", who))
+            pipeline.decide(decisions.release(held.record.block("hold")["id"], who))
+        pipeline.decide(decisions.hold("", CASE.replace("〔2026〕", "[2026] "), who))
+        pipeline.decide(decisions.explain_flag(flag, who))
+        pipeline.decide(decisions.approve_disposal(other, who, 0))
+
+    of_the_case, of_none = (chain(world, one, "--json") for one in (clip, other))
+
+    people = {"access.viewed", "hold.set", "hold.released", "flag.explained", "disposal.approved"}
+    told = [one["event"] for one in of_the_case.facts["events"] if one["event"] in people]
+    assert told == ["access.viewed", "hold.set", "hold.released", "hold.set", "flag.explained"]
+    told = [one["event"] for one in of_none.facts["events"] if one["event"] in people]
+    assert told == ["access.viewed", "hold.set", "hold.released", "disposal.approved"]
+    for said in (of_the_case, of_none):
+        assert (said.code, said.facts["findings"], said.facts["compared_with_index"]) == (0, [], "yes")
+    what = {one["event"]: one["what"] for one in of_the_case.facts["events"]}
+    assert (what["flag.explained"], what["access.viewed"]) == ("法院通知", "detail")
+    report = world.export(tmp_path / "out", clip).report
+    assert report.exit_code == 0
+    in_bundle = [entry.read_bytes() for entry in sorted((tmp_path / "out/custody/custody.example/centre").iterdir())]
+    assert people - {"disposal.approved"} <= {entry_of(data).record.event for data in in_bundle}
 
 
 def test_what_others_did_is_no_part_of_the_story(made):
@@ -103,6 +134,21 @@ def test_row_that_disagrees_is_a_finding(world, sql, said):
     assert told.code == 1
     assert {bad["verdict"] for bad in told.facts["findings"]} == {"projection-mismatch"}
     assert any(said in bad["reason"] for bad in told.facts["findings"])
+
+
+def test_a_clip_with_thousands_of_events_is_compared_too(world):
+    """More than one query can name: whoever looks often enough hides no altered row."""
+    clip = world.clips[0]
+    look = ("access.viewed", {"actors": [{"role": "person", "id": "x"}], "view": {"object": clip, "what": "proxy"}})
+    with centre_of(world) as pipeline:
+        pipeline.record([look] * 1_100)
+    before = chain(world, clip, "--json")
+    rows(world, "DELETE FROM entry WHERE seq = (SELECT max(seq) FROM entry WHERE event = 'access.viewed')")
+
+    said = chain(world, clip, "--json")
+
+    assert (before.code, before.facts["compared_with_index"]) == (0, "yes"), before.err
+    assert (said.code, [bad["verdict"] for bad in said.facts["findings"]]) == (1, ["projection-mismatch"])
 
 
 def test_without_an_index_the_story_is_the_same_and_that_is_said(world):
