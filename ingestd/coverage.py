@@ -41,7 +41,7 @@ TRUNCATED: Final = frozenset({"clip-truncated", "duration-implausible", "truncat
 of its packets.
 """
 
-NOT_AS_RECORDED: Final = frozenset({Verdict.FAILED, Verdict.MISSING, Verdict.UNREADABLE})
+NOT_AS_RECORDED: Final = frozenset({Verdict.FAILED, Verdict.MISSING, Verdict.UNREADABLE, Verdict.DISPOSED})
 """Verdicts after which nobody can be shown what was recorded: the original is gone, altered or cannot be read."""
 
 GAP_REASONS: Final = (

@@ -348,7 +348,7 @@ class Pipeline:
         Raises like every unit of work: what cannot be recorded is not shown.
         """
         seen, now_ms = (object_id, what, actor), self._clock.now_ms()
-        if self._viewed.get(seen, 0) > now_ms:
+        if now_ms < self._viewed.get(seen, 0) <= now_ms + self._settings.view_window_ms:
             return
         with self._unit() as unit:
             unit.view(object_id, what, actor)
@@ -575,7 +575,7 @@ class Unit:
     def view(self, object_id: str, what: str, actor: str) -> None:
         """Somebody is about to look at a clip."""
         since_ms = self.now_ms - self.settings.view_window_ms
-        if not self.repository.people.viewed_since(object_id, actor, what, since_ms):
+        if not self.repository.people.viewed_within(object_id, actor, what, since_ms, self.now_ms):
             view: JsonObject = {"object": object_id, "what": what}
             self._draft("access.viewed", {"view": view, "actors": [{"role": "person", "id": actor}]})
 
@@ -886,7 +886,7 @@ class Unit:
         rows = self.repository.clips(result.object_id for result in results)
         for result in results:
             row = rows.get(result.object_id)
-            if row is not None and row["verdict"] != "verified" and row["log"] not in self.damaged:
+            if row is not None and row["verdict"] not in _SETTLED and row["log"] not in self.damaged:
                 self._record_check(row, result)
         self.repository.update_clips(list(rows.values()), ["check_ms"])
 
@@ -1200,6 +1200,8 @@ def runs(entries: Iterable[Entry]) -> Iterator[tuple[str, list[Entry]]]:
 _DESCRIBED: Final = (*described({}, 0), "officer", "officer_source")
 _RESOLVED: Final = ".resolved.json"
 _IMPORTED: Final = ("officers", "recorders", "assignments", "cases", "actions")
+_SETTLED: Final = frozenset({"verified", "disposed"})
+"""Verdicts that a late answer of the store does not touch."""
 _ACTORS: Final[JsonValue] = [{"role": "system", "id": "ingestd"}]
 
 

@@ -61,11 +61,11 @@ class People:
         queries = (select(c.object_id, c.action_id).where(c.object_id.in_(part)) for part in parts)
         return {(row.object_id, row.action_id) for query in queries for row in self.connection.execute(query)}
 
-    def viewed_since(self, object_id: str, actor: str, what: str, since_ms: int) -> bool:
-        """Whether this person has looked at this not longer ago."""
+    def viewed_within(self, object_id: str, actor: str, what: str, since_ms: int, until_ms: int) -> bool:
+        """Whether this person has looked at this in that time; what a clock then ahead entered counts for no other."""
         c = t.viewing.c
-        mine = and_(c.object_id == object_id, c.actor == actor, c.what == what, c.viewed_ms > since_ms)
-        return self._any(t.viewing, mine)
+        mine = and_(c.object_id == object_id, c.actor == actor, c.what == what)
+        return self._any(t.viewing, and_(mine, c.viewed_ms > since_ms, c.viewed_ms <= until_ms))
 
     def reviewed(self, object_id: str) -> bool:
         """Whether a person has looked at this clip, or has parted it from an action."""

@@ -288,6 +288,27 @@ def lost(object_id):
     return ReadBack(object_id, missing=True)
 
 
+def test_answer_of_the_store_that_comes_after_the_disposal_changes_nothing(world, old):
+    approve(world, old)
+    world.pipeline.decide(decisions.record_disposal(old, WHO, gone))
+
+    assert world.pipeline.record_checks([lost(old)]) == []
+
+    assert world.queries.clip(old).row.verdict == "disposed"
+    assert "integrity.checked" not in world.events()
+
+
+def test_disposed_original_shows_no_action_that_is_imported_later(world, old):
+    approve(world, old)
+    world.pipeline.decide(decisions.record_disposal(old, WHO, gone))
+
+    load(world, start=START - 5 * HOUR, minutes=1)
+
+    assert links(world, old) == {"A1": "officer-time"}
+    coverage = world.queries.action("A1").coverage
+    assert (coverage.nominal_ppm, [gap.reason for gap in coverage.gaps]) == (0, ["original-not-as-recorded"])
+
+
 def test_unlinking_does_not_end_a_hold_on_the_case(world, old):
     load(world)
     world.pipeline.decide(decisions.link(old, "A1", WHO))
@@ -405,6 +426,19 @@ def test_player_with_a_thousand_ranges_is_one_entry_before_the_first_byte(world,
     world.clock.ms += 31 * 60_000
     world.pipeline.viewed(clip, "proxy", "address testclient")
     world.pipeline.viewed(clip, "proxy", "address elsewhere")
+    assert world.events().count("access.viewed") == 3
+
+
+def test_clock_that_was_ahead_hides_no_later_view(world, clip):
+    right_ms = world.clock.ms
+    world.clock.ms += 400 * DAY
+    world.pipeline.viewed(clip, "proxy", "甲")
+    world.clock.ms = right_ms
+    world.pipeline.viewed(clip, "proxy", "甲")
+    world.restart()
+    world.clock.ms += 31 * 60_000
+    world.pipeline.viewed(clip, "proxy", "甲")
+
     assert world.events().count("access.viewed") == 3
 
 
