@@ -1,16 +1,17 @@
 """``ingestd clips list`` and ``ingestd flags list``."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from ingestd import service
 from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, printable, show
-from ingestd.index.queries import ClipFilter, ClipRow, FlagRow, Page
+from ingestd.index.queries import ClipFilter, ClipRow, FlagRow
 
-_PAGE: Final = 500
+_EVERY: Final = 10**9
+"""Rows of a list: all in one read, so that what changes meanwhile is neither left out nor listed twice."""
 
 
 def list_clips(  # noqa: PLR0913  # options of one command
@@ -33,7 +34,7 @@ def list_clips(  # noqa: PLR0913  # options of one command
         case=case,
     )
     queries = service.index(load_config(config, data_dir)).queries
-    rows = _all(lambda after: queries.clips(wanted, after, _PAGE))
+    rows = queries.clips(wanted, limit=_EVERY).rows
     facts = {"clips": [asdict(row) for row in rows], "count": len(rows)}
     columns = ("object_id", "recorder", "path", "kind", "status", "reason", "officer", "verdict", "links")
     show(facts, as_json, lambda: _table(columns, rows))
@@ -48,20 +49,9 @@ def list_flags(
 ) -> None:
     """List flags, newest first."""
     queries = service.index(load_config(config, data_dir)).queries
-    rows = _all(lambda after: queries.flags("" if every else "open", rule, "", after, _PAGE))
+    rows = queries.flags("" if every else "open", rule, limit=_EVERY).rows
     facts = {"flags": [{**asdict(row), "action": row.action_id} for row in rows], "count": len(rows)}
     show(facts, as_json, lambda: _table(("rule", "state", "case", "action_id", "detail"), rows))
-
-
-def _all(page: Callable[[str | None], Page[Any]]) -> list[Any]:
-    rows: list[Any] = []
-    after: str | None = None
-    while True:
-        part = page(after)
-        rows.extend(part.rows)
-        after = part.next
-        if after is None:
-            return rows
 
 
 def _table(columns: Sequence[str], rows: Sequence[ClipRow | FlagRow]) -> list[str]:

@@ -24,30 +24,28 @@ Clip = Annotated[str, typer.Argument(help="Id of the clip.")]
 Action = Annotated[str, typer.Argument(help="Id of the action.")]
 
 
-def add_link(  # noqa: PLR0913  # options of one command
-    clip: Clip,
-    action: Action,
-    by: By,
-    reason: Why,
-    config: ConfigOption = None,
-    data_dir: DataOption = None,
-    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
-) -> None:
-    """Say that a clip belongs to an action."""
-    _decide(load_config(config, data_dir), decisions.link(clip, action, Person(by, reason)), as_json)
+def _between(decide: Callable[[str, str, Person], Decision], told: str) -> Callable[..., None]:
+    """A command by which a person decides how a clip and an action stand to each other."""
+
+    def command(  # noqa: PLR0913  # options of one command
+        clip: Clip,
+        action: Action,
+        by: By,
+        reason: Why,
+        config: ConfigOption = None,
+        data_dir: DataOption = None,
+        as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+    ) -> None:
+        _decide(load_config(config, data_dir), decide(clip, action, Person(by, reason)), as_json)
+
+    command.__doc__ = told
+    return command
 
 
-def remove_link(  # noqa: PLR0913  # options of one command
-    clip: Clip,
-    action: Action,
-    by: By,
-    reason: Why,
-    config: ConfigOption = None,
-    data_dir: DataOption = None,
-    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
-) -> None:
-    """Say that a clip does not belong to an action; it is not linked to it again by itself."""
-    _decide(load_config(config, data_dir), decisions.unlink(clip, action, Person(by, reason)), as_json)
+add_link = _between(decisions.link, "Say that a clip belongs to an action.")
+remove_link = _between(
+    decisions.unlink, "Say that a clip does not belong to an action; it is not linked to it again by itself."
+)
 
 
 def explain_flag(  # noqa: PLR0913  # options of one command

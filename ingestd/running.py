@@ -17,8 +17,10 @@ from ingestd.config import Config
 
 MOST_KEYS: Final = 500
 """Most changed keys that one entry names."""
-_PASSWORD: Final = re.compile(r"(://[^/@:]*):[^/@]*@")
-_PIN: Final = re.compile(r"(pin-value=)[^&;]*")
+_PASSWORD: Final = re.compile(r"(://[^/@:]*):[^@]*@")
+"""Of an address; it may hold a slash, which databases take as it is."""
+_SECRET: Final = re.compile(r"([?&;][\w-]*(?:pin-value|password|secret|session_token)[\w-]*=)[^&;]*", re.IGNORECASE)
+"""A parameter of an address that its name calls a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,8 @@ def _flat(prefix: str, value: Any) -> dict[str, str]:
 
 
 def without_secret(text: str) -> str:
-    """An address without the password, a key's place without the PIN."""
-    return _PIN.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
+    """An address without passwords and other secrets, a key's place without the PIN."""
+    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
 
 
 def _version() -> str:

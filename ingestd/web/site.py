@@ -56,8 +56,8 @@ class Site:
 
     def visitor(self, request: Request) -> str:
         """The user whom the login in front of the pages names; else the address that asks."""
-        named = request.headers.get(self.user_header, "") if self.user_header else ""
-        plain = "".join(char for char in named.strip() if char.isprintable())[:_LONGEST_NAME]
+        named = _as_sent(request.headers.get(self.user_header, "")) if self.user_header else ""
+        plain = "".join(char if char.isprintable() else "\ufffd" for char in named.strip())[:_LONGEST_NAME]
         return plain or f"address {request.client.host if request.client else 'unknown'}"
 
     def page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
@@ -153,6 +153,14 @@ def _theme(request: Request) -> str:
         if wish in THEMES:
             return str(wish)
     return "auto"
+
+
+def _as_sent(value: str) -> str:
+    """A header's text: UTF-8 where it is, as login servers send names (RFC 9110 §5.5 leaves it open); else Latin-1."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
 
 
 def _kept(request: Request) -> list[tuple[str, str]]:

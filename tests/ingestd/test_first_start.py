@@ -48,9 +48,12 @@ url = "{database_url}"
 
 
 def started(config):
+    """Starts the centre; returns the size of its log, which by then enrols the station."""
     centre = service.build(config)
     try:
         centre.pipeline.start()
+        assert [one.station for one in centre.queries.mirrors()] == ["station-01"]
+        return centre.pipeline.checkpoint().checkpoint.size
     finally:
         centre.engine.dispose()
 
@@ -63,8 +66,10 @@ def upload(config, station):
 
 
 def test_new_site_starts(site):
-    started(site)
-    started(site)
+    first = started(site)
+
+    assert first > 0
+    assert started(site) == first, "nothing is said twice"
 
 
 @pytest.mark.parametrize("command", [("clips", "list"), ("flags", "list"), ("holds", "list"), ("disposals", "list")])
@@ -97,7 +102,7 @@ def test_site_that_was_begun_starts_beside_whatever_came_meanwhile(site, station
     service.begin(site)
     upload(site, station)
 
-    started(site)
+    assert started(site) > 0
 
 
 def test_new_log_is_begun_beside_a_store_only_when_asked_for(site, station):
@@ -106,7 +111,7 @@ def test_new_log_is_begun_beside_a_store_only_when_asked_for(site, station):
         service.begin(site)
     service.begin(site, anew=True)
 
-    started(site)
+    assert started(site) > 0
 
 
 def test_store_that_does_not_answer_is_not_taken_for_an_empty_one(site):
@@ -194,6 +199,6 @@ def test_bucket_that_is_not_empty_stops_a_centre_without_log_and_database(site, 
         started(config)
 
     bucket.keys = ()
-    started(config)
+    first = started(config)
     bucket.keys = tuple(f"evidence/{name}" for name in station.store)
-    started(config)
+    assert started(config) == first

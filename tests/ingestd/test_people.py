@@ -406,6 +406,24 @@ def test_page_of_a_clip_is_an_entry_and_stands_on_the_page(world, clip, visitor)
     assert "access.viewed" in page
 
 
+@pytest.mark.parametrize(
+    ("sent", "named"),
+    [
+        ("张三".encode(), "张三"),
+        ("王芳".encode(), "王芳"),
+        ("Jos\u00e9".encode("latin-1"), "Jos\u00e9"),
+        (b"a\x07b", "a\ufffdb"),
+        (b"", "address testclient"),
+        ("长".encode() * 300, "长" * 200),
+    ],
+)
+def test_name_of_a_visitor_is_entered_as_it_was_sent(world, clip, visitor, sent, named):
+    visitor.get(f"/clips/{clip}", headers={b"X-Remote-User": sent})
+
+    [entry] = entries(world, "access.viewed")
+    assert entry["actors"][0]["id"] == named
+
+
 def test_player_with_a_thousand_ranges_is_one_entry_before_the_first_byte(world, clip, visitor):
     station = world.stations[0]
     station.proxied(clip)
@@ -520,6 +538,14 @@ def test_changed_keys_without_the_old_settings_are_all():
         ("postgresql+psycopg://me:secret@host/db", "postgresql+psycopg://me:***@host/db"),
         ("pkcs11:token=t?module-path=/m.so&pin-value=1234", "pkcs11:token=t?module-path=/m.so&pin-value=***"),
         ("sqlite:////var/lib/x.db", "sqlite:////var/lib/x.db"),
+        ("postgresql+psycopg://me:se/cr:et@host/db", "postgresql+psycopg://me:***@host/db"),
+        (
+            "postgresql+psycopg://host/db?user=me&password=secret&x=1",
+            "postgresql+psycopg://host/db?user=me&password=***&x=1",
+        ),
+        ("s3://b/e?aws_secret_access_key=k/1&region=r", "s3://b/e?aws_secret_access_key=***&region=r"),
+        ("http://127.0.0.1:8080/at", "http://127.0.0.1:8080/at"),
+        ("pkcs11:object=custody;token=bwc", "pkcs11:object=custody;token=bwc"),
     ],
 )
 def test_no_secret_is_kept(text, shown):
