@@ -176,11 +176,11 @@ class Calendar:
     def _by_notice(self, day: date) -> Day | None:
         if day.year not in _NOTICED:
             return None
-        free, name = chinese_calendar.get_holiday_detail(day)
-        if name is None:
+        worked, off = chinese_calendar.workdays.get(day), chinese_calendar.holidays.get(day)
+        if worked is None and off is None:
             return self._by_the_week(day, Source.WEEK)
-        festival = _FESTIVALS[name]
-        return Day(day, working=not free, holiday=free, festival=festival, source=Source.NOTICE)
+        festival = _FESTIVALS[worked or off]
+        return Day(day, working=off is None, holiday=off is not None, festival=festival, source=Source.NOTICE)
 
     def _by_statute(self, day: date) -> Day:
         festival = _FIXED.get((day.month, day.day), "") if day.year >= _FIXED_SINCE else ""

@@ -62,8 +62,8 @@ def cover(action: EnforcementAction, clips: Sequence[Clip], issued: Sequence[Ass
     """
     span = action.interval
     usable = sorted((c for c in clips if _shows(c, span)), key=lambda c: c.object_id)
-    nominal = union(_clipped(c.interval, span) for c in usable if c.interval)
-    guaranteed = union(_clipped(s, span) for c in usable if (s := _shrunk(c)) and _meets(s, span))
+    nominal = _shown((c.interval for c in usable if c.interval), span)
+    guaranteed = _shown((certain for c in usable if (certain := _shrunk(c))), span)
     holes = _complement(nominal, span) if usable else [span]
     tolerated_ms = action.tolerated_gap_ms if usable else -1
     gaps = [Gap(hole, _reason(hole, clips, issued)) for hole in holes if hole.length_ms > tolerated_ms]
@@ -84,13 +84,13 @@ def is_usable(clip: Clip) -> bool:
 
 def union(spans: Iterable[Interval]) -> list[Interval]:
     """The same moments as disjoint spans in order; spans that touch become one."""
-    merged: list[Interval] = []
-    for span in sorted(spans, key=lambda s: (s.start_ms, s.end_ms)):
-        if merged and span.start_ms <= merged[-1].end_ms:
-            merged[-1] = Interval(merged[-1].start_ms, max(merged[-1].end_ms, span.end_ms))
+    merged: list[list[int]] = []
+    for start_ms, end_ms in sorted((span.start_ms, span.end_ms) for span in spans):
+        if merged and start_ms <= merged[-1][1]:
+            merged[-1][1] = max(merged[-1][1], end_ms)
         else:
-            merged.append(span)
-    return merged
+            merged.append([start_ms, end_ms])
+    return [Interval(start_ms, end_ms) for start_ms, end_ms in merged]
 
 
 def _shows(clip: Clip, span: Interval) -> bool:
@@ -102,6 +102,11 @@ def _meets(clip: Interval, span: Interval) -> bool:
     if span.length_ms:
         return clip.overlap_ms(span) > 0
     return clip.start_ms <= span.start_ms <= clip.end_ms and clip.length_ms > 0
+
+
+def _shown(spans: Iterable[Interval], act: Interval) -> list[Interval]:
+    """What of ``act`` the spans hold together, as disjoint spans in order."""
+    return [_clipped(span, act) for span in union(spans) if _meets(span, act)]
 
 
 def _clipped(clip: Interval, span: Interval) -> Interval:

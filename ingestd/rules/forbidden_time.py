@@ -25,9 +25,10 @@ def forbidden_time(span: Interval, policy: Policy) -> ForbiddenTime | None:
 
     A holiday that the calendar only may know later counts once it is known (see ``calendar_missing``).
     """
-    first = policy.day(span.start_ms)
-    days = (first + timedelta(days=number) for number in range(-1, MOST_DAYS))
-    found = [part for day in days if _at(day, 0, policy) <= span.end_ms for part in _of_day(day, span, policy)]
+    first, last = policy.day(span.start_ms), policy.day(span.end_ms)
+    most = min((last - first).days + 1, MOST_DAYS)
+    days = (first + timedelta(days=number) for number in range(-1, most))
+    found = (part for day in days for part in _of_day(day, span, policy))
     return min(found, key=lambda part: part.since_ms, default=None)
 
 

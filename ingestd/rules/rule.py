@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from custody.canonical import JsonValue
 from ingestd.calendar_cn import Calendar, Deadline
 from ingestd.model import EnforcementAction, Flag
-from ingestd.rules.wording import Both, Inputs, Language, spoken
+from ingestd.rules.wording import Both, Inputs, Language, Spoken
 
 HOUR_MS: Final = 60 * 60 * 1000
 DAY_MS: Final = 24 * HOUR_MS
@@ -152,7 +152,7 @@ class Rule:
 
     def say(self, inputs: Inputs, language: Language) -> str:
         """The rule's sentence about these inputs, and by when it is to be answered if they say so."""
-        words = spoken(inputs, language)
+        words = Spoken(inputs, language)
         told = self.sentence.in_language(language).format_map(words)
         if "by" not in words:
             return told

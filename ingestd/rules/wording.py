@@ -42,14 +42,27 @@ REASONS: Final = {
 """Why a gap is there, by ``Gap.reason``."""
 
 
-def spoken(inputs: Inputs, language: Language) -> dict[str, str]:
-    """Every input as text in one language; of a pair ``X_zh`` and ``X_en`` the right one also stands as ``X``."""
-    zone = ZoneInfo(str(inputs.get("zone") or "UTC"))
-    words = {name: _spoken_value(name, value, zone, language) for name, value in inputs.items()}
-    for name in inputs:
-        if name.endswith(f"_{language}"):
-            words[name.removesuffix(f"_{language}")] = words[name]
-    return words
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Every input as text in one language, for ``str.format_map``: only what a sentence names is put into words.
+
+    Of a pair ``X_zh`` and ``X_en`` the right one also stands as ``X``. What is not there raises ``KeyError``.
+    """
+
+    inputs: Inputs
+    language: Language
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.inputs or self._translated(name) in self.inputs
+
+    def __getitem__(self, name: str) -> str:
+        translated = self._translated(name)
+        given = translated if translated in self.inputs else name
+        zone = ZoneInfo(str(self.inputs.get("zone") or "UTC"))
+        return _spoken_value(given, self.inputs[given], zone, self.language)
+
+    def _translated(self, name: str) -> str:
+        return f"{name}_{self.language}"
 
 
 def moment(at_ms: int, zone: ZoneInfo) -> str:

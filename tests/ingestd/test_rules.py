@@ -17,7 +17,7 @@ from ingestd.model import Level, MediaKind
 from ingestd.pipeline import _flag_block
 from ingestd.rules.document import document
 from ingestd.rules.full_process import MAX_GAPS_KEPT
-from ingestd.rules.wording import length, moment, share, spoken
+from ingestd.rules.wording import Spoken, length, moment, share
 from tests.ingestd.worlds import MINUTE, T0, action, clip, span
 
 ROOT = Path(__file__).parents[2]
@@ -202,12 +202,11 @@ def test_wording():
     assert moment(T0 + 999, ZoneInfo("Asia/Shanghai")) == "2026-11-21 10:00:00"
     assert (share(1_000_000), share(999_999), share(0)) == ("100.0%", "99.9%", "0.0%")
     assert (length(3725, "zh"), length(3725, "en"), length(0, "zh")) == ("1小时2分5秒", "1 h 2 min 5 s", "0秒")
-    assert spoken({"a": None, "b": ["x", "y"], "c": 3, "d_s": 60}, "zh") == {
-        "a": "—",
-        "b": "x、y",
-        "c": "3",
-        "d_s": "1分",
-    }
+    words = Spoken({"a": None, "b": ["x", "y"], "c": 3, "d_s": 60, "e": "id", "e_zh": "一"}, "zh")
+    assert "{a} {b} {c} {d_s} {e}".format_map(words) == "— x、y 3 1分 一"
+    assert ("e" in words, "f" in words) == (True, False)
+    with pytest.raises(KeyError):
+        "{f}".format_map(words)
 
 
 def test_a_gap_over_midnight_names_both_days():
