@@ -5,7 +5,7 @@ decide, and only the difference to what the tables hold comes out.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ from ingestd.model import (
     case_key,
 )
 from ingestd.rules import Policy, evaluate
+from ingestd.rules.rule import DAY_MS
 
 V = TypeVar("V")
 
@@ -128,6 +129,20 @@ def compare_flags(changes: FlagChanges, standing: Iterable[Row], found: Iterable
     changes.cleared.extend(flag for key, flag in before.items() if key not in after)
 
 
+def _near_in_time(spans: Iterable[tuple[str, Interval]]) -> Iterator[list[tuple[str, Interval]]]:
+    """Parts that lie within a day of each other, so that a clip of a clock that was reset asks for no further years."""
+    near: list[tuple[str, Interval]] = []
+    last_ms = 0
+    for officer, span in sorted(spans, key=lambda one: one[1].start_ms):
+        if near and span.start_ms > last_ms + DAY_MS:
+            yield near
+            near = []
+        last_ms = max(last_ms, span.end_ms) if near else span.end_ms
+        near.append((officer, span))
+    if near:
+        yield near
+
+
 class _Candidates:
     """Actions that may concern any of some clips, looked up once for all of them."""
 
@@ -137,13 +152,14 @@ class _Candidates:
         self.all: dict[str, EnforcementAction] = repository.actions_of_cases(sorted(keys)) if keys else {}
         self._of_case = _by(self.all.values(), lambda action: case_key(action.case))
         self._of_officer: dict[str, list[EnforcementAction]] = defaultdict(list)
-        if spans:
-            self._look_up(repository, spans)
+        self._look_up(repository, spans)
 
     def _look_up(self, repository: Repository, spans: Sequence[tuple[str, Interval]]) -> None:
-        officers = sorted({officer for officer, _ in spans})
-        first, last = min(span.start_ms for _, span in spans), max(span.end_ms for _, span in spans)
-        found = repository.actions_near(officers, first, last)
+        found: dict[str, EnforcementAction] = {}
+        for near in _near_in_time(spans):
+            officers = sorted({officer for officer, _ in near})
+            first, last = min(span.start_ms for _, span in near), max(span.end_ms for _, span in near)
+            found |= repository.actions_near(officers, first, last)
         self.all.update(found)
         for action in found.values():
             for officer in action.officers:

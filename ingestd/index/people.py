@@ -20,6 +20,9 @@ PutNew = Callable[[Table, Iterable[Mapping[str, Any]]], None]
 _AT_ONCE: Final = 500
 MANUAL: Final = "manual"
 """Method of a link that a person made or undid; no machine touches it."""
+_PARTED: Final = select(t.parting.c.object_id, t.parting.c.action_id).where(
+    t.parting.c.object_id.in_(bindparam("object_ids", expanding=True))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,9 @@ class People:
 
     def parted(self, object_ids: Sequence[str]) -> set[tuple[str, str]]:
         """Clips and actions that a person has parted."""
-        c = t.parting.c
         parts = (object_ids[start : start + _AT_ONCE] for start in range(0, len(object_ids), _AT_ONCE))
-        queries = (select(c.object_id, c.action_id).where(c.object_id.in_(part)) for part in parts)
-        return {(row.object_id, row.action_id) for query in queries for row in self.connection.execute(query)}
+        found = (self.connection.execute(_PARTED, {"object_ids": part}) for part in parts)
+        return {(row.object_id, row.action_id) for rows in found for row in rows}
 
     def viewed_within(self, object_id: str, actor: str, what: str, since_ms: int, until_ms: int) -> bool:
         """Whether this person has looked at this in that time; what a clock then ahead entered counts for no other."""

@@ -6,10 +6,25 @@ indexes are written as literal SQL: SQLite uses such an index only when the cond
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import groupby, islice
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, exists, func, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    text,
+    union,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from custody.authority import approvers_of, revocation_in
@@ -180,18 +195,9 @@ class Repository:
 
     def actions_near(self, officers: Iterable[str], start_ms: int, end_ms: int) -> dict[str, EnforcementAction]:
         """Actions of any of ``officers`` that, margins included, meet [start_ms, end_ms]."""
-        taking_part = t.action_officer.c
-        wanted = (
-            select(taking_part.action_id)
-            .where(taking_part.from_ms <= end_ms, taking_part.until_ms >= start_ms)
-            .where(taking_part.officer.in_(bindparam("officers", expanding=True)))
-        )
-        ids = (
-            action_id
-            for names in _chunks(officers)
-            for action_id in self._db.execute(wanted, {"officers": names}).scalars()
-        )
-        return self.actions(dict.fromkeys(ids))
+        asked = ({"officers": names, "from": start_ms, "until": end_ms} for names in _chunks(officers))
+        rows = (row for one in asked for row in self._db.execute(_ACTIONS_NEAR, one).mappings())
+        return {row["action_id"]: action_value(row) for row in rows}
 
     def actions_of_officers(self, officers: Iterable[str]) -> set[str]:
         """Ids of the actions in which any of ``officers`` took part."""
@@ -235,15 +241,15 @@ class Repository:
     def clips_near(self, action: EnforcementAction) -> set[str]:
         """Described clips that ``action`` may concern: of its officers and time, of its case, or linked already."""
         begin, end = action.interval.start_ms - action.margin_ms, action.interval.end_ms + action.margin_ms
-        c = t.clip.c
-        by_time = and_(c.officer.in_(action.officers), c.start_ms.between(begin - MAX_CLIP_MS, end), c.end_ms >= begin)
-        queries = [
-            select(c.object_id).where(by_time),
-            select(c.object_id).where(c.case_key == case_key(action.case), text("case_key <> ''")),
-            select(t.link.c.object_id).where(t.link.c.action_id == action.action_id),
-            select(t.suggestion.c.object_id).where(t.suggestion.c.action_id == action.action_id),
-        ]
-        return {object_id for query in queries for object_id in self._db.execute(query).scalars()}
+        asked = {
+            "officers": action.officers,
+            "first": begin - MAX_CLIP_MS,
+            "begin": begin,
+            "end": end,
+            "case_key": case_key(action.case),
+            "action_id": action.action_id,
+        }
+        return set(self._db.execute(_CLIPS_NEAR, asked).scalars())
 
     def clips_of_recorder(self, recorder: str, start_ms: int, end_ms: int | None) -> set[str]:
         """Described clips of a recorder that meet [start_ms, end_ms]; None is for ever."""
@@ -600,11 +606,7 @@ class Repository:
         return {row["action_id"]: action_value(row) for row in rows}
 
     def _links(self, column: ColumnElement[str], values: Iterable[str]) -> list[Link]:
-        return [
-            link_value(row)
-            for ids in _chunks(values)
-            for row in self._db.execute(select(t.link).where(column.in_(ids))).mappings()
-        ]
+        return [link_value(row) for row in self._rows(t.link, column, values)]
 
     def _flags(self, column: ColumnElement[str], values: Iterable[str]) -> dict[str, Row]:
         return {
@@ -654,8 +656,32 @@ class Repository:
                 yield new
 
     def _rows(self, table: Table, column: ColumnElement[str], values: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+        among = _among(table, column)
         for ids in _chunks(values):
-            yield from (dict(row) for row in self._db.execute(select(table).where(column.in_(ids))).mappings())
+            yield from (dict(row) for row in self._db.execute(among, {"values": ids}).mappings())
+
+
+@cache
+def _among(table: Table, column: ColumnElement[str]) -> Select[Any]:
+    """Rows of ``table`` whose ``column`` is among ``values``; building a statement costs as much as asking it."""
+    return select(table).where(column.in_(bindparam("values", expanding=True)))
+
+
+_ACTIONS_NEAR: Final = (
+    select(t.action)
+    .join(t.action_officer, t.action_officer.c.action_id == t.action.c.action_id)
+    .where(t.action_officer.c.from_ms <= bindparam("until"), t.action_officer.c.until_ms >= bindparam("from"))
+    .where(t.action_officer.c.officer.in_(bindparam("officers", expanding=True)))
+)
+
+_CLIPS_NEAR: Final = union(
+    select(t.clip.c.object_id)
+    .where(t.clip.c.officer.in_(bindparam("officers", expanding=True)), t.clip.c.end_ms >= bindparam("begin"))
+    .where(t.clip.c.start_ms.between(bindparam("first"), bindparam("end"))),
+    select(t.clip.c.object_id).where(t.clip.c.case_key == bindparam("case_key"), text("case_key <> ''")),
+    select(t.link.c.object_id).where(t.link.c.action_id == bindparam("action_id")),
+    select(t.suggestion.c.object_id).where(t.suggestion.c.action_id == bindparam("action_id")),
+)
 
 
 def mirrored(entry: Entry) -> tuple[str, int]:
