@@ -72,6 +72,12 @@ def stations(config: Config) -> dict[str, Station]:
     return {name: Station(name, first.note, first.second) for name, first in keys.items()}
 
 
+def mirrored(config: Config) -> list[str]:
+    """Names of stations whose logs lie here, whoever let them in."""
+    mirrors = config.paths.data / "mirrors"
+    return sorted(path.name for path in mirrors.iterdir() if path.is_dir()) if mirrors.is_dir() else []
+
+
 def log_folder(config: Config, name: str) -> Path:
     """Where the log of ``name`` lies: ours, or the mirror of a station's."""
     return config.paths.data / "log" if name == CENTRE else config.paths.data / "mirrors" / name

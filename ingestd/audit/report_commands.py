@@ -100,7 +100,8 @@ def _anchors(config: Config) -> AnchorReport | None:
 
 def _checkpoints(config: Config) -> Mapping[str, str]:
     """The signed heads of the logs as they lie there; whether they hold is for the audit to say."""
-    names = {config.origin: CENTRE, **{config.station_origin(one.id): one.id for one in config.stations}}
+    mirrored = {*(one.id for one in config.stations), *premises.mirrored(config)}
+    names = {config.origin: CENTRE, **{config.station_origin(name): name for name in sorted(mirrored)}}
     notes = {origin: PosixLogFiles(premises.log_folder(config, name)).get(CHECKPOINT) for origin, name in names.items()}
     return {origin: note.decode("utf-8", "replace") for origin, note in notes.items() if note is not None}
 

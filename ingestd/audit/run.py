@@ -187,14 +187,12 @@ def subject_of(config: Config, asked: Asked, selection: Selection, state: State 
     """What is audited, from the configuration."""
     stations = list(premises.stations(config).values())
     known = {station.station for station in stations}
-    mirrors = config.paths.data / "mirrors"
-    found = sorted(path.name for path in mirrors.iterdir() if path.is_dir()) if mirrors.is_dir() else []
     first, *successors = premises.centre_keys(config)
     subject = Subject(
         centre=first.note,
         stations=stations,
         files=lambda name: PosixLogFiles(premises.log_folder(config, name)),
-        strangers=[one for one in found if one not in known],
+        strangers=[one for one in premises.mirrored(config) if one not in known],
         store=EvidenceReader(config.store.url),
         now_ms=premises.SystemClock().now_ms(),
         patience_ms=config.store.missing_after_s * 1000,

@@ -82,6 +82,17 @@ def test_report_is_written_signed_and_says_the_same_in_both_languages(made, tmp_
     assert facts["checkpoints"].keys() == {"custody.example/centre", "custody.example/station-01"}
 
 
+def test_report_names_the_head_of_every_log_that_lies_here(world, tmp_path):
+    """Stations that two people let in stand in no configuration."""
+    mirrors = world.folder / "central" / "mirrors"
+    shutil.copytree(mirrors / "station-01", mirrors / "station-07")
+
+    report(world, tmp_path / "r", "--html-only")
+
+    facts = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert facts["checkpoints"].keys() == {f"custody.example/{name}" for name in ("centre", "station-01", "station-07")}
+
+
 def test_pdf_holds_the_same_words(made, tmp_path):
     report(made, tmp_path / "r", "--case", CASE)
     zh, en = text(tmp_path / "r" / "report.zh-CN.pdf"), text(tmp_path / "r" / "report.en.pdf")
