@@ -49,6 +49,8 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "audit.done": ("audit", "actors"),
     "access.viewed": ("view", "actors"),
     "flag.explained": ("explanation", "actors"),
+    "flag.reviewed": ("review", "actors", "reason"),
+    "flag.closed": ("closing", "actors", "reason"),
     "hold.set": ("hold", "actors", "reason"),
     "hold.released": ("hold", "actors", "reason"),
     "disposal.approved": ("disposal", "actors", "reason"),

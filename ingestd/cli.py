@@ -24,7 +24,13 @@ COMMANDS: Final = Group(
         "clips": Group("Clips (片段).", {"list": "ingestd.list_commands:list_clips"}),
         "flags": Group(
             "Flags (疑点).",
-            {"list": "ingestd.list_commands:list_flags", "explain": "ingestd.people_commands:explain_flag"},
+            {
+                "list": "ingestd.list_commands:list_flags",
+                "show": "ingestd.flag_commands:show_flag",
+                "explain": "ingestd.flag_commands:explain",
+                "review": "ingestd.flag_commands:review",
+                "close": "ingestd.flag_commands:close",
+            },
         ),
         "link": Group(
             "Links (关联): by hand, which no machine undoes, and by the rules.",

@@ -47,18 +47,6 @@ class Person:
         return {"actors": [{"role": "person", "id": self.name}], "reason": self.reason}
 
 
-def explain_flag(flag_id: str, who: Person) -> Decision:
-    """Say how a flag came about; the reason is the explanation. The flag stays what it is."""
-
-    def decide(repository: Repository, _now_ms: int) -> list[Fact]:
-        if not repository.people.flag_is_known(flag_id):
-            raise RefusedError(f"there is no flag {flag_id}; `ingestd flags list --all --json` names them (flag_id)")
-        said: JsonObject = {"flag": flag_id, "text": who.reason}
-        return [("flag.explained", {"explanation": said, "actors": [{"role": "person", "id": who.name}]})]
-
-    return decide
-
-
 def link(object_id: str, action_id: str, who: Person) -> Decision:
     """A person says that a clip belongs to an action; no machine undoes it."""
 

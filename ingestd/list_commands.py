@@ -8,6 +8,8 @@ import typer
 
 from ingestd import service
 from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, printable, show
+from ingestd.errors import RefusedError
+from ingestd.flag_life import LISTED
 from ingestd.index.queries import ClipFilter, ClipRow, FlagRow
 
 _EVERY: Final = 10**9
@@ -40,18 +42,21 @@ def list_clips(  # noqa: PLR0913  # options of one command
     show(facts, as_json, lambda: _table(columns, rows))
 
 
-def list_flags(
+def list_flags(  # noqa: PLR0913  # options of one command
     config: ConfigOption = None,
     data_dir: DataOption = None,
-    every: Annotated[bool, typer.Option("--all", help="Cleared flags as well.")] = False,  # noqa: FBT002  # typer's form of a switch
+    every: Annotated[bool, typer.Option("--all", help="As --state all.")] = False,  # noqa: FBT002  # typer's form of a switch
+    state: Annotated[str, typer.Option("--state", help=f"One of: {', '.join(LISTED)}.")] = "open",
     rule: Annotated[str, typer.Option("--rule", help="Only flags of this rule.")] = "",
     as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
 ) -> None:
     """List flags, newest first."""
     queries = service.index(load_config(config, data_dir)).queries
-    rows = queries.flags("" if every else "open", rule, limit=_EVERY).rows
+    if state not in LISTED:
+        raise RefusedError(f"--state {state}: one of {', '.join(LISTED)} is allowed")
+    rows = queries.flags("" if every or state == "all" else state, rule, limit=_EVERY).rows
     facts = {"flags": [{**asdict(row), "action": row.action_id} for row in rows], "count": len(rows)}
-    show(facts, as_json, lambda: _table(("rule", "state", "case", "action_id", "detail"), rows))
+    show(facts, as_json, lambda: _table(("rule", "status", "case", "action_id", "detail"), rows))
 
 
 def _table(columns: Sequence[str], rows: Sequence[ClipRow | FlagRow]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What people decide, as commands: ``link``, ``holds``, ``disposals``, ``flags explain``. Each writes one signed entry.
+"""What people decide, as commands: ``link``, ``holds``, ``disposals``. Each writes one signed entry.
 
 Who decides is taken as stated: whoever may run these commands at the centre answers for the name.
 """
@@ -24,7 +24,7 @@ Clip = Annotated[str, typer.Argument(help="Id of the clip.")]
 Action = Annotated[str, typer.Argument(help="Id of the action.")]
 
 
-def _between(decide: Callable[[str, str, Person], Decision], told: str) -> Callable[..., None]:
+def _between(decision: Callable[[str, str, Person], Decision], told: str) -> Callable[..., None]:
     """A command by which a person decides how a clip and an action stand to each other."""
 
     def command(  # noqa: PLR0913  # options of one command
@@ -36,7 +36,7 @@ def _between(decide: Callable[[str, str, Person], Decision], told: str) -> Calla
         data_dir: DataOption = None,
         as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
     ) -> None:
-        _decide(load_config(config, data_dir), decide(clip, action, Person(by, reason)), as_json)
+        decide(load_config(config, data_dir), decision(clip, action, Person(by, reason)), as_json)
 
     command.__doc__ = told
     return command
@@ -46,18 +46,6 @@ add_link = _between(decisions.link, "Say that a clip belongs to an action.")
 remove_link = _between(
     decisions.unlink, "Say that a clip does not belong to an action; it is not linked to it again by itself."
 )
-
-
-def explain_flag(  # noqa: PLR0913  # options of one command
-    flag: Annotated[str, typer.Argument(help="Id of the flag (flag_id).")],
-    by: By,
-    reason: Annotated[str, typer.Option("--reason", help="What happened, in one sentence 说明.")],
-    config: ConfigOption = None,
-    data_dir: DataOption = None,
-    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
-) -> None:
-    """Say how a flag came about. The flag stays; so does the explanation."""
-    _decide(load_config(config, data_dir), decisions.explain_flag(flag, Person(by, reason)), as_json)
 
 
 def set_hold(  # noqa: PLR0913  # options of one command
@@ -70,7 +58,7 @@ def set_hold(  # noqa: PLR0913  # options of one command
     as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
 ) -> None:
     """Forbid that a clip, or any clip of a case, is disposed of."""
-    _decide(load_config(config, data_dir), decisions.hold(clip, case, Person(by, reason)), as_json)
+    decide(load_config(config, data_dir), decisions.hold(clip, case, Person(by, reason)), as_json)
 
 
 def release_hold(  # noqa: PLR0913  # options of one command
@@ -82,7 +70,7 @@ def release_hold(  # noqa: PLR0913  # options of one command
     as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
 ) -> None:
     """End a hold."""
-    _decide(load_config(config, data_dir), decisions.release(hold, Person(by, reason)), as_json)
+    decide(load_config(config, data_dir), decisions.release(hold, Person(by, reason)), as_json)
 
 
 def list_holds(
@@ -108,7 +96,7 @@ def approve_disposal(  # noqa: PLR0913  # options of one command
     """Agree that an original may go; two different people must. Nothing is deleted."""
     loaded = load_config(config, data_dir)
     person = Person(by, reason)
-    _decide(loaded, decisions.approve_disposal(clip, person, loaded.retention.keep_days), as_json)
+    decide(loaded, decisions.approve_disposal(clip, person, loaded.retention.keep_days), as_json)
 
 
 def record_disposal(  # noqa: PLR0913  # options of one command
@@ -122,7 +110,7 @@ def record_disposal(  # noqa: PLR0913  # options of one command
     """Record that an approved original is gone from the store, after looking."""
     loaded = load_config(config, data_dir)
     store = EvidenceReader(loaded.store.url)
-    _decide(loaded, decisions.record_disposal(clip, Person(by, reason), lambda name: _holds(store, name)), as_json)
+    decide(loaded, decisions.record_disposal(clip, Person(by, reason), lambda name: _holds(store, name)), as_json)
 
 
 def list_disposals(config: ConfigOption = None, data_dir: DataOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002  # typer's form of a switch
@@ -141,7 +129,8 @@ def _holds(store: EvidenceReader, name: str) -> bool:
     return True
 
 
-def _decide(config: Config, decision: Decision, as_json: bool) -> None:  # noqa: FBT001  # typer's form of a switch
+def decide(config: Config, decision: Decision, as_json: bool) -> None:  # noqa: FBT001  # typer's form of a switch
+    """Write what a person decided and say which entries it made. Raises ``RefusedError``."""
     centre = service.build(config)
     try:
         entries = centre.pipeline.decide(decision)

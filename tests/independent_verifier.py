@@ -82,6 +82,8 @@ BLOCKS = {
     "key.revoked": ("key", "revocation", "reason", "actors"),
     "access.viewed": ("view", "actors"),
     "flag.explained": ("explanation", "actors"),
+    "flag.reviewed": ("review", "actors", "reason"),
+    "flag.closed": ("closing", "actors", "reason"),
     "hold.set": ("hold", "actors", "reason"),
     "hold.released": ("hold", "actors", "reason"),
     "disposal.approved": ("disposal", "actors", "reason"),

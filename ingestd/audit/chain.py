@@ -281,6 +281,8 @@ def _what(payload: JsonObject) -> str:
         text_in(object_in(payload, "link"), "case") or text_in(object_in(payload, "link"), "action"),
         text_in(object_in(payload, "flag"), "rule"),
         text_in(object_in(payload, "explanation"), "text", 200),
+        text_in(object_in(payload, "review"), "result"),
+        text_in(object_in(payload, "closing"), "ground"),
         text_in(object_in(payload, "view"), "what"),
         text_in(object_in(payload, "hold"), "case"),
         text_in(payload, "result"),

@@ -147,7 +147,8 @@ def _topics_of(record: JsonObject) -> list[tuple[str, str]]:
 def _dependent(entry: Entry) -> list[_Dependent]:
     """What an entry that names no clip hangs on: a flag on its action, a hold on its case, words on their flag."""
     record = entry.record.payload
-    flag, hold, said = _object(record, "flag"), _object(record, "hold"), _object(record, "explanation")
+    flag, hold = _object(record, "flag"), _object(record, "hold")
+    said = next(filter(None, (_object(record, name) for name in ("explanation", "review", "closing"))), {})
     found = [
         _Dependent(entry.seq, ("action", _text(flag, "action")), ("flag", _text(flag, "id"))),
         _Dependent(entry.seq, ("case", _text(hold, "case_key")), ("hold", _text(hold, "id"))),

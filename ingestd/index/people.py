@@ -38,6 +38,8 @@ class People:
             ("config.changed", self._configured),
             ("catalogue.changed", self._catalogued),
             ("flag.explained", self._explained),
+            ("flag.reviewed", self._reviewed),
+            ("flag.closed", self._closed),
             ("access.viewed", self._viewed),
             ("hold.set", self._held),
             ("hold.released", self._released),
@@ -47,9 +49,10 @@ class People:
 
     # What is asked.
 
-    def flag_is_known(self, flag_id: str) -> bool:
-        """Whether there ever was such a flag."""
-        return self._any(t.flag, t.flag.c.flag_id == flag_id)
+    def flag(self, flag_id: str) -> Row | None:
+        """A flag, whatever became of it."""
+        row = self.connection.execute(select(t.flag).where(t.flag.c.flag_id == flag_id)).mappings().one_or_none()
+        return None if row is None else dict(row)
 
     def link(self, object_id: str, action_id: str) -> str:
         """Method of the link between the two, or an empty string."""
@@ -209,9 +212,41 @@ class People:
                 "explanation": text_in(said, "text"),
                 "explained_by": actor_in(entry.record.payload),
                 "explained_ms": entry.record.utc_ms,
+                "stage": "explained",
             }
-            flag = t.flag.c.flag_id == text_in(said, "flag")
-            self.connection.execute(update(t.flag).where(flag).values(values))
+            self._say_of_flag(entry, text_in(said, "flag"), text_in(said, "text"), "", values)
+
+    def _reviewed(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            review, opinion = entry.record.block("review"), text_in(entry.record.payload, "reason")
+            result = key_in(review, "result")
+            stage = "reviewed" if result == "accepted" else "returned"
+            self._say_of_flag(entry, text_in(review, "flag"), opinion, result, {"stage": stage})
+
+    def _closed(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            closing, reason = entry.record.block("closing"), text_in(entry.record.payload, "reason")
+            ground = key_in(closing, "ground")
+            self._say_of_flag(entry, text_in(closing, "flag"), reason, ground, {"state": "closed"})
+
+    def _say_of_flag(self, entry: Entry, flag_id: str, said: str, result: str, values: Mapping[str, Any]) -> None:
+        """What a person did about a flag, and where the flag stands since."""
+        act = {
+            "log_seq": entry.seq,
+            "flag_id": flag_id,
+            "event": entry.record.event,
+            "actor": actor_in(entry.record.payload),
+            "said": said,
+            "result": result,
+            "at_ms": entry.record.utc_ms,
+        }
+        self.put_new(t.flag_act, [act])
+        self.connection.execute(update(t.flag).where(t.flag.c.flag_id == flag_id).values(values))
+
+    def lapse_reviews(self, flag_ids: Sequence[str]) -> None:
+        """What a flag rests on has changed: what was reviewed before awaits review again."""
+        lapsed = and_(t.flag.c.flag_id.in_(flag_ids), t.flag.c.stage == "reviewed")
+        self.connection.execute(update(t.flag).where(lapsed).values(stage="explained"))
 
     def _viewed(self, entries: list[Entry]) -> None:
         rows = [

@@ -4,8 +4,9 @@ Each method is one consistent read. Lists come newest first and are paged by ``a
 before (keyset paging: a page never shifts while clips arrive).
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import (
@@ -34,6 +35,10 @@ from ingestd.model import Case, Coverage, EnforcementAction, MediaKind, Position
 T = TypeVar("T")
 
 PAGE_ROWS: Final = 50
+_AT_ONCE: Final = 500
+"""Most values of one ``IN``."""
+_ENDS: Final = frozenset({"", "open", "cleared", "closed"})
+"""What a list of flags is asked for by state alone."""
 """Rows of a page unless the caller says otherwise."""
 
 
@@ -181,14 +186,28 @@ class ClipDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class FlagAct:
+    """What somebody did about a flag."""
+
+    event: str
+    """``flag.explained``, ``flag.reviewed`` or ``flag.closed``."""
+    actor: str
+    said: str
+    result: str
+    """``accepted`` or ``returned`` of a review, the ground of a closing."""
+    at_ms: int
+    log_seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class FlagRow:
-    """A flag, open or cleared."""
+    """A flag and what became of it."""
 
     flag_id: str
     rule: str
     rule_version: str
     state: str
-    """``open`` or ``cleared``."""
+    """``open``, ``cleared`` when facts have withdrawn it, or ``closed`` by people."""
     action_id: str
     case: str
     article: str
@@ -199,9 +218,13 @@ class FlagRow:
     log_seq: int
     inputs: Mapping[str, JsonValue] = field(default_factory=dict)
     explanation: str = ""
-    """What a person said of it."""
+    """What a person said of it last."""
     explained_by: str = ""
     explained_ms: int | None = None
+    status: str = "open"
+    """Where it stands: ``flag_life.Status``."""
+    acts: tuple[FlagAct, ...] = ()
+    """What people did about it, earliest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,13 +381,21 @@ class Queries:
     def flags(
         self, state: str = "open", rule: str = "", action_id: str = "", after: str | None = None, limit: int = PAGE_ROWS
     ) -> Page[FlagRow]:
-        """Flags, newest first; an empty ``state`` means all."""
+        """Flags, newest first; an empty ``state`` means all, a ``flag_life.Status`` that status.
+
+        ``open`` are all that neither facts nor people have ended, ``unexplained`` those of which nothing was said yet.
+        """
         c = t.flag.c
+        state, stage = (state, None) if state in _ENDS else ("open", "" if state == "unexplained" else state)
         narrowed = _equal((c.state, state), (c.rule, rule), (c.action_id, action_id))
+        narrowed += [] if stage is None else [c.stage == stage]
         statement = select(t.flag).where(*narrowed).order_by(c.changed_ms.desc(), c.flag_id)
-        return self._read(
-            lambda db: _page(db, _after_flag(db, statement, after), limit, _flag_row, lambda f: f.flag_id)
-        )
+        return self._read(lambda db: _flag_page(db, statement, after, limit))
+
+    def flag(self, flag_id: str) -> FlagRow | None:
+        """One flag, or None when there never was one of that id."""
+        statement = select(t.flag).where(t.flag.c.flag_id == flag_id)
+        return self._read(lambda db: next(iter(_flag_rows(db, statement)), None))
 
     def files(self, state: str, after: str | None = None, limit: int = PAGE_ROWS) -> Page[FileRow]:
         """Files of one state that were seen on recorders, latest first."""
@@ -533,6 +564,25 @@ def _page(
     return Page(tuple(rows[:limit]), key(rows[limit - 1]) if len(rows) > limit else None)
 
 
+def _flag_page(db: Connection, statement: Select[Any], after: str | None, limit: int) -> Page[FlagRow]:
+    page = _page(db, _after_flag(db, statement, after), limit, _flag_row, lambda flag: flag.flag_id)
+    return replace(page, rows=tuple(_with_acts(db, page.rows)))
+
+
+def _flag_rows(db: Connection, statement: Select[Any]) -> list[FlagRow]:
+    return _with_acts(db, [_flag_row(row) for row in db.execute(statement).mappings()])
+
+
+def _with_acts(db: Connection, flags: Sequence[FlagRow]) -> list[FlagRow]:
+    acts: dict[str, list[FlagAct]] = defaultdict(list)
+    spoken_of = [flag.flag_id for flag in flags if flag.explained_ms is not None]
+    for start in range(0, len(spoken_of), _AT_ONCE):
+        part = t.flag_act.c.flag_id.in_(spoken_of[start : start + _AT_ONCE])
+        for row in db.execute(select(t.flag_act).where(part).order_by(t.flag_act.c.log_seq)).mappings():
+            acts[row["flag_id"]].append(FlagAct(**{name: row[name] for name in FlagAct.__slots__}))
+    return [replace(flag, acts=tuple(acts[flag.flag_id])) if flag.flag_id in acts else flag for flag in flags]
+
+
 def _after_flag(db: Connection, statement: Select[Any], after: str | None) -> Select[Any]:
     """Rows after the flag ``after`` in the order of the list; a flag that is gone narrows nothing."""
     c = t.flag.c
@@ -605,7 +655,7 @@ def _action_detail(db: Connection, action_id: str) -> ActionDetail | None:
         coverage=_coverage(db, action_id),
         links=links,
         suggestions=suggestions,
-        flags=tuple(_flag_row(one) for one in db.execute(flags).mappings()),
+        flags=tuple(_flag_rows(db, flags)),
         clips=_clips_by_id(db, [*(one.object_id for one in links), *(one.object_id for one in suggestions)]),
     )
 
@@ -735,6 +785,7 @@ def _flag_row(row: AnyRow) -> FlagRow:
         explanation=row["explanation"],
         explained_by=row["explained_by"],
         explained_ms=row["explained_ms"],
+        status=row["state"] if row["state"] != "open" else row["stage"] or "open",
     )
 
 

@@ -66,6 +66,8 @@ V = TypeVar("V")
 
 CHUNK: Final = 500
 """Most values in one IN list (SQLite allows 32,766 variables, PostgreSQL 65,535)."""
+STANDING: Final = ("open", "closed")
+"""States of a flag that facts have not withdrawn."""
 
 
 class Repository:
@@ -258,16 +260,16 @@ class Repository:
         return set(self._db.execute(select(c.object_id).where(c.recorder == recorder, meets)).scalars())
 
     def open_flags(self, flag_ids: Iterable[str]) -> dict[str, Row]:
-        """Open flags by id."""
+        """Flags that facts have not withdrawn, by id, those that people closed among them."""
         return self._flags(t.flag.c.flag_id, flag_ids)
 
     def open_flags_of_actions(self, action_ids: Iterable[str]) -> dict[str, Row]:
-        """Open flags about these actions, by id."""
+        """Such flags about these actions, by id."""
         return self._flags(t.flag.c.action_id, action_ids)
 
     def arrived_flags(self, places: Iterable[str], rule: str) -> list[Row]:
         """Open flags of ``rule`` about files at these places (``seen_file.place_id``) that have arrived."""
-        flagged = select(t.flag).where(t.flag.c.rule == rule, t.flag.c.state == "open")
+        flagged = select(t.flag).where(t.flag.c.rule == rule, t.flag.c.state.in_(STANDING))
         rows = {row["key"]: dict(row) for row in self._db.execute(flagged).mappings()}
         if not rows:
             return []
@@ -524,10 +526,12 @@ class Repository:
     def _flag_set(self, entries: list[Entry]) -> None:
         rows = [{**_flag_row(e), "set_ms": e.record.utc_ms, "cleared_ms": None, "state": "open"} for e in entries]
         self._put(t.flag, rows, [name for name in rows[0] if name != "flag_id"])
+        self.people.lapse_reviews([row["flag_id"] for row in rows])
 
     def _flag_changed(self, entries: list[Entry]) -> None:
         rows = [{**_flag_row(e), "set_ms": e.record.utc_ms, "cleared_ms": None, "state": "open"} for e in entries]
         self._put(t.flag, rows, [name for name in rows[0] if name not in {"flag_id", "set_ms"}])
+        self.people.lapse_reviews([row["flag_id"] for row in rows])
 
     def _flag_cleared(self, entries: list[Entry]) -> None:
         rows = [
@@ -609,11 +613,8 @@ class Repository:
         return [link_value(row) for row in self._rows(t.link, column, values)]
 
     def _flags(self, column: ColumnElement[str], values: Iterable[str]) -> dict[str, Row]:
-        return {
-            row["flag_id"]: dict(row)
-            for ids in _chunks(values)
-            for row in self._db.execute(select(t.flag).where(column.in_(ids), t.flag.c.state == "open")).mappings()
-        }
+        rows = self._rows(t.flag, column, values)
+        return {row["flag_id"]: dict(row) for row in rows if row["state"] in STANDING}
 
     def _assignments(
         self, column: ColumnElement[str], values: Iterable[str], by: Callable[[Assignment], str]

@@ -310,12 +310,28 @@ flag = Table(
     Column("explanation", Text, nullable=False, server_default=""),
     Column("explained_by", Text, nullable=False, server_default=""),
     Column("explained_ms", BigInteger),
+    Column("stage", Text, nullable=False, server_default=""),
 )
 Index("ix_flag_action_id", flag.c.action_id)
 Index("ix_flag_action_id_state", flag.c.action_id, flag.c.state)
 Index("ix_flag_case_number_state", flag.c.case_number, flag.c.state)
 Index("ix_flag_changed_ms", flag.c.changed_ms)
 Index("ix_flag_state_changed_ms", flag.c.state, flag.c.changed_ms)
+Index("ix_flag_state_stage_changed_ms", flag.c.state, flag.c.stage, flag.c.changed_ms)
+
+flag_act = Table(
+    "flag_act",
+    metadata,
+    Column("log_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("flag_id", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("said", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    comment="What people did about flags; result: accepted or returned of a review, the ground of a closing.",
+)
+Index("ix_flag_act_flag_id", flag_act.c.flag_id)
 
 quarantined_message = Table(
     "quarantined_message",

@@ -5,11 +5,12 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
+from ingestd.flag_life import LISTED
 from ingestd.rules import RULES_BY_ID
 from ingestd.web.language import phrase
 from ingestd.web.site import PageError, Site
 
-STATES: Final = ("open", "cleared", "all")
+STATES: Final = LISTED
 _BAD: Final = phrase("The filter “%(name)s” is not usable. Allowed: %(allowed)s")
 
 

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ingestd.rules import RULES_BY_ID, TypeName
+from ingestd.rules.exemption import GROUNDS
 from ingestd.web import assets, language, show, words
 from ingestd.web.language import phrase
 from ingestd.web.ports import Media, Reads, Viewed
@@ -118,6 +119,7 @@ def _environment(tongue: str, zone: ZoneInfo) -> Environment:
         asset=assets.address,
         words=words,
         rules=RULES_BY_ID,
+        grounds=GROUNDS,
         with_query=with_query,
         speech="en" if tongue == "en" else "zh",
     )

@@ -29,9 +29,19 @@ VERDICT: Final[Mapping[str, Word]] = {
     "unreadable": Word(phrase("Store cannot be read"), "triangle", "warn"),
     "disposed": Word(phrase("Disposed of as approved"), "dots", "calm"),
 }
-FLAG_STATE: Final[Mapping[str, Word]] = {
+FLAG_STATUS: Final[Mapping[str, Word]] = {
     "open": Word(phrase("Open"), "flag", "bad"),
-    "cleared": Word(phrase("Cleared"), "tick", "good"),
+    "explained": Word(phrase("Explained, to be reviewed"), "dots", "warn"),
+    "returned": Word(phrase("Explanation returned"), "flag", "bad"),
+    "reviewed": Word(phrase("Reviewed"), "dots", "warn"),
+    "closed": Word(phrase("Closed"), "tick", "calm"),
+    "cleared": Word(phrase("Withdrawn"), "tick", "good"),
+}
+FLAG_ACT: Final[Mapping[tuple[str, str], str]] = {
+    ("flag.explained", ""): phrase("explained"),
+    ("flag.reviewed", "accepted"): phrase("reviewed, explanation accepted"),
+    ("flag.reviewed", "returned"): phrase("reviewed, explanation returned"),
+    ("flag.closed", ""): phrase("closed"),
 }
 KIND: Final[Mapping[str, Word]] = {
     "video": Word(phrase("Video"), "video"),
@@ -166,13 +176,15 @@ EVENTS: Final[Mapping[str, str]] = {
     "case.unlinked": phrase("Link withdrawn"),
     "flag.set": phrase("Flag set"),
     "flag.changed": phrase("Flag changed"),
-    "flag.cleared": phrase("Flag cleared"),
+    "flag.cleared": phrase("Flag withdrawn"),
     "station.entries": phrase("Taken into the centre log"),
     "access.exported": phrase("Left the house in a bundle"),
     "checkpoint.anchored": phrase("Anchored outside"),
     "audit.done": phrase("Audited"),
     "access.viewed": phrase("Looked at"),
     "flag.explained": phrase("Flag explained"),
+    "flag.reviewed": phrase("Explanation of a flag reviewed"),
+    "flag.closed": phrase("Flag closed"),
     "hold.set": phrase("Put on hold"),
     "hold.released": phrase("Hold released"),
     "disposal.approved": phrase("Disposal approved"),

@@ -7,7 +7,7 @@ import pytest
 
 from custody.log import entry_of
 from custody.verdicts import Finding, Outcome, Verdict
-from ingestd import decisions, vocabulary
+from ingestd import decisions, flag_life, vocabulary
 from ingestd.rules.wording import Both
 from tests.fakes.audited import CASE, audited_world, centre_of, ingestd, rows, signed
 from tests.fakes.bundle import BundleWorld
@@ -55,7 +55,7 @@ def test_what_people_did_with_the_clip_is_part_of_its_story_and_of_its_bundle(wo
             [held] = pipeline.decide(decisions.hold(object_id, "", who))
             pipeline.decide(decisions.release(held.record.block("hold")["id"], who))
         pipeline.decide(decisions.hold("", CASE.replace("〔2026〕", "[2026] "), who))
-        pipeline.decide(decisions.explain_flag(flag, who))
+        pipeline.decide(flag_life.explain(flag, who))
         pipeline.decide(decisions.approve_disposal(other, who, 0))
 
     of_the_case, of_none = (chain(world, one, "--json") for one in (clip, other))

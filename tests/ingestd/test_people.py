@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from custody.log import Log
-from ingestd import decisions
+from ingestd import decisions, flag_life
 from ingestd.audit.found import Report
 from ingestd.audit.verify import Subject, audit
 from ingestd.decisions import Person
@@ -147,7 +147,7 @@ def test_explanation_stays_however_often_the_flag_is_found_anew(world):
     load(world)
     [flag] = world.queries.flags().rows
 
-    world.pipeline.decide(decisions.explain_flag(flag.flag_id, Person("甲", "电池耗尽")))
+    world.pipeline.decide(flag_life.explain(flag.flag_id, Person("甲", "电池耗尽")))
     station = world.stations[0]
     station.clip(START, 10 * 60_000, officer_as_stated="000001")
     world.pipeline.handle([station.message()])
@@ -157,8 +157,7 @@ def test_explanation_stays_however_often_the_flag_is_found_anew(world):
     [again] = world.queries.flags().rows
     assert (again.flag_id, again.explanation, again.explained_by) == (flag.flag_id, "电池耗尽", "甲")
     page = TestClient(create_app(world.queries, None)).get("/flags?lang=en").text
-    assert "explained by 甲" in page
-    assert "电池耗尽" in page
+    assert "甲 · <b>explained</b>: 电池耗尽" in page
 
 
 # Holds and disposals.
@@ -339,7 +338,7 @@ UNKNOWN = "01a20496-231a-7d55-8b02-91c3a4e05f77"
         decisions.link(UNKNOWN, "A1", WHO),
         decisions.link("no id", "A1", WHO),
         decisions.unlink(UNKNOWN, "A1", WHO),
-        decisions.explain_flag("no-such-flag", WHO),
+        flag_life.explain("no-such-flag", WHO),
         decisions.hold(UNKNOWN, "", WHO),
         decisions.hold("", "", WHO),
         decisions.hold(UNKNOWN, "案", WHO),

@@ -13,7 +13,7 @@ from sqlalchemy import delete, insert, select, text, update
 from custody.merkle import root
 from custody.signer import Ed25519Signer
 from custody.verdicts import Finding, Outcome
-from ingestd import decisions
+from ingestd import decisions, flag_life
 from ingestd.audit.rebuild import check, write
 from ingestd.enrolment.decide import Approval, Revocation
 from ingestd.errors import BusyError, RefusedError, StateError
@@ -59,7 +59,7 @@ def decided(world, first, last):
     viewed(last, "detail", "甲")
     viewed(last, "proxy", "address 10.0.0.7")
     flag = world.queries.flags("").rows[0].flag_id
-    decide(decisions.explain_flag(flag, decisions.Person("甲", "电池耗尽")))
+    decide(flag_life.explain(flag, decisions.Person("甲", "电池耗尽")))
     decide(decisions.link(last, "A2", decisions.Person("甲", "画面可辨")))
     decide(decisions.unlink(last, "A2", decisions.Person("乙", "看错了")))
     decide(decisions.link(first, "A2", decisions.Person("甲", "画面可辨")))
@@ -536,7 +536,7 @@ class History:
 
     def explained(self):
         for flag in self.world.queries.flags("").rows[:1]:
-            self.world.pipeline.decide(decisions.explain_flag(flag.flag_id, decisions.Person("甲", "电池耗尽")))
+            self.world.pipeline.decide(flag_life.explain(flag.flag_id, decisions.Person("甲", "电池耗尽")))
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])

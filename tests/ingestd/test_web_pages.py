@@ -11,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from custody.canonical import JsonValue
+from ingestd.flag_life import LISTED
 from ingestd.errors import DatabaseError
 from ingestd.index.queries import ClipFilter, FileRow
 from ingestd.link import NO_LINK
@@ -159,7 +160,7 @@ def test_every_reason_of_linking_and_of_a_gap_has_a_word():
 
 
 def test_a_bad_flag_filter_gets_a_clear_page(visitor):
-    assert "open | cleared | all" in text_of(visitor.get("/flags?state=x"), 400)
+    assert " | ".join(LISTED) in text_of(visitor.get("/flags?state=x"), 400)
     assert "full-process-gap" in text_of(visitor.get("/flags?rule=x"), 400)
 
 
