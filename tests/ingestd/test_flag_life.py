@@ -9,6 +9,7 @@ from ingestd import flag_life
 from ingestd.decisions import Person
 from ingestd.errors import RefusedError
 from ingestd.flag_life import LISTED, Status
+from ingestd.relinking import Wanted
 from ingestd.web.app import create_app
 from tests.fakes.audited import audited_world, ingestd, rows
 from tests.fakes.centre_station import FakeStation
@@ -125,9 +126,8 @@ def test_facts_withdraw_what_is_closed_and_what_comes_back_is_open_with_its_hist
 def test_the_same_facts_found_again_leave_a_flag_closed(world, flag):
     closed(world, flag)
     before = only(world)
-    for _ in range(2):
-        world.pipeline.sweep()
-        load(world)
+    world.pipeline.sweep()
+    assert world.pipeline.relink(Wanted()).nothing
     world.restart()
 
     assert only(world) == before

@@ -11,8 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from custody.canonical import JsonValue
-from ingestd.flag_life import LISTED
 from ingestd.errors import DatabaseError
+from ingestd.flag_life import LISTED
 from ingestd.index.queries import ClipFilter, FileRow
 from ingestd.link import NO_LINK
 from ingestd.rules.wording import REASONS
