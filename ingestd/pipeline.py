@@ -77,6 +77,7 @@ from ingestd.rules.set_aside import RULE as ASIDE
 from ingestd.rules.silent_station import RULE as SILENT
 from ingestd.running import MOST_KEYS, Running, changed_keys
 from ingestd.verify import Follower, Station, open_message
+from ingestd.watch import Watched, backlogs, clocks
 
 ENTRY_EVENTS_BYTES: Final = 20_000
 """A ``station.entries`` entry names at most this many bytes of leaf hashes; an entry is at most 65,535 bytes."""
@@ -1035,6 +1036,7 @@ class Unit:
         known = [f"{SILENT.rule_id}:{one.log}" for one in heard]
         known += [f"{CALENDAR.rule_id}:{past}" for past in (year - 1, year)]
         compare_flags(self.flags, self.repository.open_flags(known).values(), found)
+        self._settle(backlogs(self.repository, self.now_ms, policy))
 
     def record(self, facts: Iterable[tuple[str, JsonObject]]) -> None:
         """Entries that somebody outside this file has decided upon."""
@@ -1113,8 +1115,12 @@ class Unit:
         torn = [set_aside(log, "mirror-mismatch", str(error)) for log, error in self.damaged.items()]
         mirrors = [f"{ASIDE.rule_id}:{log}" for log in self.books.by_log]
         compare_flags(self.flags, self.repository.open_flags(mirrors).values(), torn)
+        self._settle(clocks(self.repository, (row["recorder"] for row in self.touched.values()), self._policy()))
         if self.arrived:
             compare_flags(self.flags, self.repository.arrived_flags(self.arrived, NOT_ARRIVED.rule_id), [])
+
+    def _settle(self, watched: Watched) -> None:
+        compare_flags(self.flags, watched.standing, watched.found)
 
     def _flag_reviewed(self) -> None:
         """A flag that stands already keeps the entry it began with."""

@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, delete, exists, func, select, text, update
 
 from custody.canonical import JsonObject
 from custody.chain import Entry
 from ingestd.index import tables as t
 from ingestd.index.rows import Row, dumps, integer_in, key_in, list_in, object_in, text_in
-from ingestd.model import case_key
+from ingestd.model import MediaKind, case_key
 
 PutNew = Callable[[Table, Iterable[Mapping[str, Any]]], None]
 """Inserts what is not there."""
 _AT_ONCE: Final = 500
+MEDIA: Final = (MediaKind.VIDEO.value, MediaKind.AUDIO.value, MediaKind.IMAGE.value)
+"""Kinds of clips that can belong to an act."""
 MANUAL: Final = "manual"
 """Method of a link that a person made or undid; no machine touches it."""
 _PARTED: Final = select(t.parting.c.object_id, t.parting.c.action_id).where(
@@ -77,6 +79,24 @@ class People:
         return self._any(t.viewing, t.viewing.c.object_id == object_id) or self._any(
             t.parting, t.parting.c.object_id == object_id
         )
+
+    def backlogs(self, before_ms: int) -> list[tuple[str, int, int]]:
+        """Unit, how many, and when the oldest came in (ms), of media copied before ``before_ms`` that belong to no act.
+
+        Those that a person has looked at, or has parted from an act, are dealt with. The unit is that of who wore the
+        recorder, and empty where nobody knows.
+        """
+        c, unit = t.clip.c, func.coalesce(t.officer.c.unit, "")
+        untouched = (~exists().where(table.c.object_id == c.object_id) for table in (t.viewing, t.parting))
+        found = (
+            select(unit, func.count(), func.min(c.copied_ms))
+            .select_from(t.clip.outerjoin(t.officer, t.officer.c.number == c.officer))
+            .where(
+                text("clip.links = 0"), c.status == "indexed", c.kind.in_(MEDIA), c.copied_ms < before_ms, *untouched
+            )
+            .group_by(unit)
+        )
+        return [(row[0], row[1], row[2]) for row in self.connection.execute(found)]
 
     def hold(self, hold_id: str) -> Row | None:
         """A hold, set or released."""

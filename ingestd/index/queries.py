@@ -29,6 +29,7 @@ from custody.identifiers import station_of
 from ingestd.errors import DatabaseError
 from ingestd.index import tables as t
 from ingestd.index.database import snapshot_reads
+from ingestd.index.people import MEDIA
 from ingestd.index.rows import AnyRow, action_value, coverage_value, loads, place_of
 from ingestd.model import Case, Coverage, EnforcementAction, MediaKind, Position
 
@@ -459,7 +460,6 @@ class Queries:
 
 _UNLINKED: Final[ColumnElement[bool]] = literal_column("clip.links = 0", Boolean)
 """Literal, so that SQLite uses the partial index."""
-_MEDIA: Final = (MediaKind.VIDEO.value, MediaKind.AUDIO.value, MediaKind.IMAGE.value)
 _CLIPS: Final = select(t.clip, t.officer.c.name.label("officer_name")).outerjoin(
     t.officer, t.officer.c.number == t.clip.c.officer
 )
@@ -502,7 +502,7 @@ def _summary(db: Connection) -> Summary:
     }
     state = db.execute(select(t.state)).one_or_none()
     c = t.clip.c
-    media = and_(c.status == "indexed", c.kind.in_(_MEDIA))
+    media = and_(c.status == "indexed", c.kind.in_(MEDIA))
     counts = ClipCounts(
         found=sum(files.values()),
         offloaded=files.get("copied", 0),
@@ -540,7 +540,7 @@ def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
         (c.kind, wanted.kind),
     )
     if wanted.linked is not None:
-        conditions += [c.status == "indexed", c.kind.in_(_MEDIA), c.links > 0 if wanted.linked else _UNLINKED]
+        conditions += [c.status == "indexed", c.kind.in_(MEDIA), c.links > 0 if wanted.linked else _UNLINKED]
     if wanted.case:
         of_case = (
             select(t.link.c.object_id)

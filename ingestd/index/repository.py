@@ -66,6 +66,8 @@ V = TypeVar("V")
 
 CHUNK: Final = 500
 """Most values in one IN list (SQLite allows 32,766 variables, PostgreSQL 65,535)."""
+_READINGS: Final = 500
+"""Clips among which the readings of a recorder's clock are looked for: more than a card brings at one docking."""
 STANDING: Final = ("open", "closed")
 """States of a flag that facts have not withdrawn."""
 
@@ -267,10 +269,20 @@ class Repository:
         """Such flags about these actions, by id."""
         return self._flags(t.flag.c.action_id, action_ids)
 
+    def open_flags_of_rule(self, rule: str) -> list[Row]:
+        """Such flags of one rule."""
+        found = select(t.flag).where(t.flag.c.rule == rule, t.flag.c.state.in_(STANDING))
+        return [dict(row) for row in self._db.execute(found).mappings()]
+
+    def measured_clips(self, recorder: str) -> Iterator[Row]:
+        """Described clips of a recorder, latest first, read as they are asked for."""
+        c = t.clip.c
+        described = select(t.clip).where(c.recorder == recorder, c.media != "").order_by(c.object_id.desc())
+        yield from (dict(row) for row in self._db.execute(described.limit(_READINGS)).mappings())
+
     def arrived_flags(self, places: Iterable[str], rule: str) -> list[Row]:
         """Open flags of ``rule`` about files at these places (``seen_file.place_id``) that have arrived."""
-        flagged = select(t.flag).where(t.flag.c.rule == rule, t.flag.c.state.in_(STANDING))
-        rows = {row["key"]: dict(row) for row in self._db.execute(flagged).mappings()}
+        rows = {row["key"]: row for row in self.open_flags_of_rule(rule)}
         if not rows:
             return []
         c = t.seen_file.c

@@ -317,6 +317,7 @@ Index("ix_flag_action_id_state", flag.c.action_id, flag.c.state)
 Index("ix_flag_case_number_state", flag.c.case_number, flag.c.state)
 Index("ix_flag_changed_ms", flag.c.changed_ms)
 Index("ix_flag_state_changed_ms", flag.c.state, flag.c.changed_ms)
+Index("ix_flag_rule_state_changed_ms", flag.c.rule, flag.c.state, flag.c.changed_ms)
 Index("ix_flag_state_stage_changed_ms", flag.c.state, flag.c.stage, flag.c.changed_ms)
 
 flag_act = Table(

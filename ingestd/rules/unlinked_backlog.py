@@ -9,7 +9,7 @@ from ingestd.rules.wording import Both
 
 RULE: Final = Rule(
     rule_id="unlinked-backlog",
-    version="1",
+    version="2",
     title=Both("未关联片段积压", "A backlog of unlinked clips"),
     asks=Both(
         "音像记录应当与文字记录衔接，归入案卷；未关联的片段不能证明任何执法行为。",
@@ -37,10 +37,13 @@ def unlinked_backlog(backlog: Backlog, now_ms: int, policy: Policy) -> list[Flag
     since_ms = backlog.oldest_ms + policy.backlog_ms
     if backlog.count == 0 or now_ms <= since_ms:
         return []
+    unit = backlog.unit[:MAX_SHOWN]
     inputs = {
-        "unit": backlog.unit[:MAX_SHOWN],
+        "unit": unit,
+        "unit_zh": unit or "（佩戴人未登记单位）",
+        "unit_en": unit or "(none registered)",
         "oldest_ms": backlog.oldest_ms,
         "allowed_s": policy.backlog_ms // 1000,
         **asked(since_ms, policy.answer_by(since_ms), policy),
     }
-    return [RULE.flag(backlog.unit[:MAX_SHOWN], inputs)]
+    return [RULE.flag(unit, inputs)]

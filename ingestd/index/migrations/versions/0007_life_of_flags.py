@@ -13,6 +13,7 @@ def upgrade() -> None:
     """Apply; what was explained before awaits review."""
     op.add_column("flag", sa.Column("stage", sa.Text(), nullable=False, server_default=""))
     op.execute("UPDATE flag SET stage = 'explained' WHERE explained_ms IS NOT NULL")
+    op.create_index("ix_flag_rule_state_changed_ms", "flag", ["rule", "state", "changed_ms"])
     op.create_index("ix_flag_state_stage_changed_ms", "flag", ["state", "stage", "changed_ms"])
     op.create_table(
         "flag_act",
@@ -32,5 +33,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Undo."""
     op.drop_table("flag_act")
+    op.drop_index("ix_flag_rule_state_changed_ms", "flag")
     op.drop_index("ix_flag_state_stage_changed_ms", "flag")
     op.drop_column("flag", "stage")
