@@ -40,6 +40,7 @@ COMMANDS: Final = Group(
                 "run": "ingestd.link_commands:run_links",
             },
         ),
+        "stats": "ingestd.stats.commands:stats",
         "coverage": Group(
             "Coverage (音像覆盖): what of an act is on video.", {"show": "ingestd.link_commands:show_coverage"}
         ),

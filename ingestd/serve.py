@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 import uvicorn
 
+from ingestd import service
 from ingestd.anchors import setup as anchors
 from ingestd.anchors.decide import CAVEAT
 from ingestd.audit.history import History
@@ -25,6 +26,7 @@ from ingestd.receive import Receiver
 from ingestd.recheck import Rechecker
 from ingestd.schedule import Schedule
 from ingestd.service import Centre, build
+from ingestd.stats.make import make
 from ingestd.store import EvidenceReader
 from ingestd.web.app import create_app
 
@@ -145,7 +147,7 @@ def audit_history(centre: Centre) -> History:
 
 
 def _pages(centre: Centre, store: EvidenceReader, receiver: Receiver) -> uvicorn.Server:
-    config = centre.config
+    config, policy = centre.config, service.policy(centre.config, centre.catalogue)
     app = create_app(
         centre.queries,
         store,
@@ -153,6 +155,8 @@ def _pages(centre: Centre, store: EvidenceReader, receiver: Receiver) -> uvicorn
         types=centre.catalogue.spoken(),
         published=anchors.published(config),
         history=audit_history(centre),
+        counted=lambda by, bounds, now_ms: make(centre.queries, by, bounds, now_ms, policy),
+        policy=policy,
         hindrance=lambda: receiver.problem,
         viewed=centre.pipeline.viewed,
         user_header=config.web.user_header,

@@ -27,7 +27,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from custody.canonical import JsonObject, JsonValue
 from custody.identifiers import station_of
 from ingestd.errors import DatabaseError
+from ingestd.index import acts
 from ingestd.index import tables as t
+from ingestd.index.acts import NONE, ActionFilter
 from ingestd.index.database import snapshot_reads
 from ingestd.index.people import MEDIA
 from ingestd.index.rows import AnyRow, action_value, coverage_value, loads, place_of
@@ -70,6 +72,10 @@ class ClipFilter:
     """Part of the path on the recorder or of the object id."""
     from_ms: int | None = None
     until_ms: int | None = None
+    unit: str = ""
+    """Unit of who wore the recorder, ``acts.NONE`` where none is registered."""
+    late_ms: int | None = None
+    """Media that were copied more than this after they ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +370,7 @@ class Queries:
 
     def summary(self) -> Summary:
         """Counts of clips, flags and quarantined messages, and where the log stands."""
-        return self._read(_summary)
+        return self.read(_summary)
 
     def clips(
         self, wanted: ClipFilter | None = None, after: str | None = None, limit: int = PAGE_ROWS
@@ -373,11 +379,11 @@ class Queries:
         statement = _CLIPS.where(*_conditions(wanted or ClipFilter())).order_by(t.clip.c.object_id.desc())
         if after:
             statement = statement.where(t.clip.c.object_id < after)
-        return self._read(lambda db: _page(db, statement, limit, _clip_row, lambda row: row.object_id))
+        return self.read(lambda db: _page(db, statement, limit, _clip_row, lambda row: row.object_id))
 
     def clip(self, object_id: str) -> ClipDetail | None:
         """One clip, or None when there is none of that id."""
-        return self._read(lambda db: _clip_detail(db, object_id))
+        return self.read(lambda db: _clip_detail(db, object_id))
 
     def flags(
         self, state: str = "open", rule: str = "", action_id: str = "", after: str | None = None, limit: int = PAGE_ROWS
@@ -391,26 +397,28 @@ class Queries:
         narrowed = _equal((c.state, state), (c.rule, rule), (c.action_id, action_id))
         narrowed += [] if stage is None else [c.stage == stage]
         statement = select(t.flag).where(*narrowed).order_by(c.changed_ms.desc(), c.flag_id)
-        return self._read(lambda db: _flag_page(db, statement, after, limit))
+        return self.read(lambda db: _flag_page(db, statement, after, limit))
 
     def flag(self, flag_id: str) -> FlagRow | None:
         """One flag, or None when there never was one of that id."""
         statement = select(t.flag).where(t.flag.c.flag_id == flag_id)
-        return self._read(lambda db: next(iter(_flag_rows(db, statement)), None))
+        return self.read(lambda db: next(iter(_flag_rows(db, statement)), None))
 
     def files(self, state: str, after: str | None = None, limit: int = PAGE_ROWS) -> Page[FileRow]:
         """Files of one state that were seen on recorders, latest first."""
         c = t.seen_file.c
         statement = select(t.seen_file).where(c.state == state).order_by(c.seen_ms.desc(), c.file_id)
-        return self._read(
+        return self.read(
             lambda db: _page(db, _after_file(db, statement, after), limit, _file_row, lambda row: row.file_id)
         )
 
-    def actions(self, case: str = "", after: str | None = None, limit: int = PAGE_ROWS) -> Page[ActionRow]:
+    def actions(
+        self, wanted: ActionFilter | None = None, after: str | None = None, limit: int = PAGE_ROWS
+    ) -> Page[ActionRow]:
         """Actions, latest start first."""
         c = t.action.c
-        statement = _ACTIONS.where(*_equal((c.case_number, case))).order_by(c.start_ms.desc(), c.action_id)
-        return self._read(
+        statement = _ACTIONS.where(*acts.conditions(wanted or ActionFilter())).order_by(c.start_ms.desc(), c.action_id)
+        return self.read(
             lambda db: _page(
                 db, _after_action(db, statement, after), limit, _action_row, lambda row: row.action.action_id
             )
@@ -418,39 +426,40 @@ class Queries:
 
     def action(self, action_id: str) -> ActionDetail | None:
         """One action, or None when there is none of that id."""
-        return self._read(lambda db: _action_detail(db, action_id))
+        return self.read(lambda db: _action_detail(db, action_id))
 
     def audits(self, limit: int) -> list[int]:
         """Numbers of the newest entries of the centre log that say what an audit found, newest first."""
         c = t.entry.c
         ours = select(t.state.c.origin).scalar_subquery()
         statement = select(c.seq).where(c.log == ours, literal_column("entry.event = 'audit.done'", Boolean))
-        return self._read(lambda db: list(db.scalars(statement.order_by(c.seq.desc()).limit(limit))))
+        return self.read(lambda db: list(db.scalars(statement.order_by(c.seq.desc()).limit(limit))))
 
     def mirrors(self) -> list[MirrorRow]:
         """The stations' logs as far as they are held, by station."""
         statement = select(t.mirror.c.log, t.mirror.c.station, t.mirror.c.size).order_by(t.mirror.c.station)
-        return self._read(lambda db: [MirrorRow(*row) for row in db.execute(statement)])
+        return self.read(lambda db: [MirrorRow(*row) for row in db.execute(statement)])
 
     def cases(self, after: str | None = None, limit: int = PAGE_ROWS) -> Page[CaseRow]:
         """Cases by number."""
         statement = _CASES.order_by(t.case_file.c.number)
         if after:
             statement = statement.where(t.case_file.c.number > after)
-        return self._read(lambda db: _page(db, statement, limit, _case_row, lambda row: row.case.number))
+        return self.read(lambda db: _page(db, statement, limit, _case_row, lambda row: row.case.number))
 
     def holds(self, *, every: bool = False) -> list[HoldRow]:
         """Holds in force, oldest first; ``every`` one when asked."""
         c = t.hold.c
         statement = select(t.hold).order_by(c.set_ms, c.hold_id)
         wanted = statement if every else statement.where(c.released_ms.is_(None))
-        return self._read(lambda db: [_hold_row(row) for row in db.execute(wanted).mappings()])
+        return self.read(lambda db: [_hold_row(row) for row in db.execute(wanted).mappings()])
 
     def disposals(self) -> list[DisposalRow]:
         """What was approved, and what is recorded as gone, in the order of the first approval."""
-        return self._read(_disposals)
+        return self.read(_disposals)
 
-    def _read(self, reading: Callable[[Connection], T]) -> T:
+    def read(self, reading: Callable[[Connection], T]) -> T:
+        """What ``reading`` makes of one snapshot of the tables."""
         try:
             with self._engine.connect() as connection:
                 return reading(connection)
@@ -536,7 +545,6 @@ def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
         (c.verdict, wanted.verdict),
         (c.station, wanted.station),
         (c.recorder, wanted.recorder),
-        (c.officer, wanted.officer),
         (c.kind, wanted.kind),
     )
     if wanted.linked is not None:
@@ -548,6 +556,15 @@ def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
             .where(t.link.c.object_id == c.object_id, t.action.c.case_number == wanted.case)
         )
         conditions.append(exists(of_case))
+    if wanted.officer:
+        conditions.append(c.officer == ("" if wanted.officer == NONE else wanted.officer))
+    if wanted.unit:
+        wearer = t.officer.alias()
+        known = exists().where(wearer.c.number == c.officer)
+        of_unit = known.where(wearer.c.unit == wanted.unit)
+        conditions.append(~known.where(wearer.c.unit != "") if wanted.unit == NONE else of_unit)
+    if wanted.late_ms is not None:
+        conditions += [c.status == "indexed", c.kind.in_(MEDIA), c.copied_ms - c.end_ms > wanted.late_ms]
     if wanted.text:
         conditions.append(or_(c.path.contains(wanted.text, autoescape=True), c.object_id == wanted.text))
     if wanted.from_ms is not None:

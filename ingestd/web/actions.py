@@ -1,11 +1,22 @@
 """Enforcement actions: which of them are on video, how far, and where the holes are."""
 
+from collections.abc import Mapping
+from typing import Any, Final
+
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
+from ingestd.index.acts import ActionFilter, Outcome
+from ingestd.model import Level
+from ingestd.web.asked import one_of, text_of, time_of
 from ingestd.web.language import phrase
 from ingestd.web.site import PageError, Site
 from ingestd.web.timeline import timeline
+
+OUTCOMES: Final = tuple(one.value for one in Outcome)
+LEVELS: Final = tuple(one.value for one in Level)
+_TEXTS: Final = ("case", "unit", "officer", "type")
+FIELDS: Final = (*_TEXTS, "level", "outcome", "explained", "from", "to")
 
 
 def add_pages(app: FastAPI, site: Site) -> None:
@@ -14,10 +25,16 @@ def add_pages(app: FastAPI, site: Site) -> None:
     @app.get("/actions", include_in_schema=False)
     def actions(request: Request) -> Response:
         asked = request.query_params
-        case = asked.get("case", "").strip()
-        page = site.reads.actions(case, asked.get("after") or None)
-        later = bool(asked.get("after"))
-        return site.page(request, "actions.html", rows=page.rows, next=page.next, later=later, case=case)
+        page = site.reads.actions(wanted(asked, site), asked.get("after") or None)
+        return site.page(
+            request,
+            "actions.html",
+            rows=page.rows,
+            next=page.next,
+            later=bool(asked.get("after")),
+            asked={name: asked.get(name, "") for name in FIELDS},
+            narrowed=any(asked.get(name) for name in FIELDS),
+        )
 
     @app.get("/actions/{action_id:path}", include_in_schema=False)
     def action(request: Request, action_id: str) -> Response:
@@ -25,3 +42,17 @@ def add_pages(app: FastAPI, site: Site) -> None:
         if detail is None:
             raise PageError(404, phrase("There is no action %(id)s."), id=action_id)
         return site.page(request, "action.html", detail=detail, action=detail.action, line=timeline(detail, site.zone))
+
+
+def wanted(asked: Mapping[str, str], site: Site) -> ActionFilter:
+    """The filter that a query string asks for. Raises ``PageError`` 400 naming the field and what is allowed."""
+    texts: dict[str, Any] = {name: text_of(asked, name) for name in _TEXTS}
+    return ActionFilter(
+        level=one_of(asked, "level", LEVELS),
+        outcome=one_of(asked, "outcome", OUTCOMES),
+        explained=bool(one_of(asked, "explained", ("yes",))),
+        from_ms=time_of(asked, "from", site.zone),
+        until_ms=time_of(asked, "to", site.zone, end=True),
+        grace_over_ms=int(site.now().timestamp() * 1000) - site.policy.grace_ms,
+        **texts,
+    )

@@ -27,7 +27,7 @@ def add_pages(app: FastAPI, site: Site) -> None:
     def clips(request: Request, limit: Limit = 50) -> JSONResponse:
         """Clips by the filters of the page ``/clips``; ``next`` is the ``after`` of the following page, or null."""
         asked = request.query_params
-        page = site.reads.clips(wanted(asked, site.zone), asked.get("after") or None, limit)
+        page = site.reads.clips(wanted(asked, site), asked.get("after") or None, limit)
         return JSONResponse({"clips": plain(page.rows), "next": page.next})
 
     @app.get("/api/v1/flags")

@@ -10,13 +10,14 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from ingestd.errors import CentreError, ObjectMissingError
-from ingestd.rules import TypeName
-from ingestd.web import actions, api, audits, clips, files, flags, home, log, media
+from ingestd.rules import Policy, TypeName
+from ingestd.web import actions, api, audits, clips, files, flags, home, log, media, statistics
 from ingestd.web.assets import assets
 from ingestd.web.headers import SecurityHeaders
 from ingestd.web.language import phrase
 from ingestd.web.ports import AuditReads, LogReads, Media, Reads, Viewed
 from ingestd.web.site import PageError, Site
+from ingestd.web.statistics import Counted
 
 FOR_EVER = "public, max-age=31536000, immutable"
 """An asset's address changes with its bytes."""
@@ -31,6 +32,8 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     now: Callable[[], datetime] | None = None,
     published: LogReads | None = None,
     history: AuditReads | None = None,
+    counted: Counted | None = None,
+    policy: Policy | None = None,
     hindrance: Callable[[], str] = str,
     viewed: Viewed = lambda _object_id, _what, _actor: None,
     user_header: str = "",
@@ -38,7 +41,8 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     """The pages over ``reads`` and ``store``; times are shown in ``zone``, action types by their names in ``types``.
 
     ``published`` is the centre log for witnesses; without it there is no ``/api/v1/log``.
-    ``history`` are the audits; without it there is no ``/audits``.
+    ``history`` are the audits; without it there is no ``/audits``. ``counted`` makes statistics; without it there is no
+    ``/stats``. ``policy`` says how long footage may be on its way, and when it is late.
     ``hindrance`` says why no message arrives from the broker, or an empty string. ``viewed`` records who looks at a
     clip before it is shown; ``user_header`` is the header in which a login in front of the pages names the user.
     """
@@ -49,6 +53,8 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
         types=types or {},
         now=now or (lambda: datetime.now(tz=ZoneInfo("UTC"))),
         has_audits=history is not None,
+        has_stats=counted is not None,
+        policy=policy or Policy(),
         viewed=viewed,
         user_header=user_header,
     )
@@ -60,6 +66,8 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
         family.add_pages(app, site)
     if history is not None:
         audits.add_pages(app, site, history)
+    if counted is not None:
+        statistics.add_pages(app, site, counted)
     if published is not None:
         log.add_pages(app, published)
     _add_assets(app)

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from custody.identifiers import is_uuid7
 from ingestd.index.queries import ClipDetail, ClipFilter
+from ingestd.web.asked import one_of, text_of, time_of
 from ingestd.web.language import phrase
 from ingestd.web.site import PageError, Site
 
@@ -18,11 +17,8 @@ LINKED: Final = {"yes": True, "no": False}
 STATUSES: Final = ("received", "indexed", "quarantined")
 VERDICTS: Final = ("unchecked", "verified", "failed", "missing", "disposed")
 KINDS: Final = ("video", "audio", "image", "sidecar", "other", "empty")
-_TEXTS: Final = ("station", "recorder", "officer", "case", "text")
-FIELDS: Final = ("linked", "status", "verdict", "kind", *_TEXTS, "from", "to")
-_LONGEST: Final = 200
-"""Characters of a text filter; longer than any path worth typing."""
-_DAY: Final = timedelta(days=1)
+_TEXTS: Final = ("station", "recorder", "officer", "unit", "case", "text")
+FIELDS: Final = ("linked", "status", "verdict", "kind", "late", *_TEXTS, "from", "to")
 
 
 def add_pages(app: FastAPI, site: Site) -> None:
@@ -31,7 +27,7 @@ def add_pages(app: FastAPI, site: Site) -> None:
     @app.get("/clips", include_in_schema=False)
     def clips(request: Request) -> Response:
         asked = request.query_params
-        page = site.reads.clips(wanted(asked, site.zone), asked.get("after") or None)
+        page = site.reads.clips(wanted(asked, site), asked.get("after") or None)
         return site.page(
             request,
             "clips.html",
@@ -57,20 +53,21 @@ def existing_clip(site: Site, object_id: str) -> ClipDetail:
     return found
 
 
-def wanted(asked: Mapping[str, str], zone: ZoneInfo) -> ClipFilter:
+def wanted(asked: Mapping[str, str], site: Site) -> ClipFilter:
     """The filter that a query string asks for; times without an offset are the site's.
 
     Raises ``PageError`` 400 naming the field and what is allowed.
     """
-    linked = _one_of(asked, "linked", tuple(LINKED))
-    texts = {name: _text(asked, name) for name in _TEXTS}
+    linked = one_of(asked, "linked", tuple(LINKED))
+    texts: dict[str, Any] = {name: text_of(asked, name) for name in _TEXTS}
     return ClipFilter(
+        late_ms=site.policy.offload_ms if one_of(asked, "late", ("yes",)) else None,
         linked=LINKED[linked] if linked else None,
-        status=_one_of(asked, "status", STATUSES),
-        verdict=_one_of(asked, "verdict", VERDICTS),
-        kind=_one_of(asked, "kind", KINDS),
-        from_ms=_time(asked, "from", zone),
-        until_ms=_time(asked, "to", zone, end=True),
+        status=one_of(asked, "status", STATUSES),
+        verdict=one_of(asked, "verdict", VERDICTS),
+        kind=one_of(asked, "kind", KINDS),
+        from_ms=time_of(asked, "from", site.zone),
+        until_ms=time_of(asked, "to", site.zone, end=True),
         **texts,
     )
 
@@ -124,37 +121,3 @@ def _part(media: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _whole(value: object) -> int | None:
     return value if isinstance(value, int) else None
-
-
-def _one_of(asked: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
-    value = asked.get(name, "")
-    if value and value not in allowed:
-        raise _bad(name, " | ".join(allowed))
-    return value
-
-
-def _text(asked: Mapping[str, str], name: str) -> str:
-    value = asked.get(name, "").strip()
-    if len(value) > _LONGEST:
-        raise _bad(name, f"≤ {_LONGEST}")
-    return value
-
-
-def _time(asked: Mapping[str, str], name: str, zone: ZoneInfo, *, end: bool = False) -> int | None:
-    value = asked.get(name, "").strip()
-    if not value:
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
-        whole_day = end and len(value) == len("2026-11-22")
-        utc = (moment + _DAY if whole_day else moment).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise _bad(name, "2026-11-22 | 2026-11-22T08:00") from None
-    return int(utc.timestamp() * 1000)
-
-
-def _bad(name: str, allowed: str) -> PageError:
-    return PageError(
-        400, phrase("The filter “%(name)s” is not usable. Allowed: %(allowed)s"), name=name, allowed=allowed
-    )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from custody.checkpoint import Checkpoint
+from ingestd.index.acts import ActionFilter
 from ingestd.index.queries import (
     PAGE_ROWS,
     ActionDetail,
@@ -49,7 +50,9 @@ class Reads(Protocol):
         """Files of one state that were seen on recorders, latest first."""
         ...
 
-    def actions(self, case: str = "", after: str | None = None, limit: int = PAGE_ROWS) -> Page[ActionRow]:
+    def actions(
+        self, wanted: ActionFilter | None = None, after: str | None = None, limit: int = PAGE_ROWS
+    ) -> Page[ActionRow]:
         """Actions, latest start first."""
         ...
 

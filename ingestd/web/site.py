@@ -12,7 +12,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ingestd.rules import RULES_BY_ID, TypeName
+from ingestd.rules import RULES_BY_ID, Policy, TypeName
 from ingestd.rules.exemption import GROUNDS
 from ingestd.web import assets, language, show, words
 from ingestd.web.language import phrase
@@ -48,6 +48,9 @@ class Site:
     now: Callable[[], datetime] = lambda: datetime.now(tz=ZoneInfo("UTC"))
     has_audits: bool = False
     """Whether there is an audit page to lead to."""
+    has_stats: bool = False
+    policy: Policy = field(default_factory=Policy)
+    """What the agency has settled: how long footage may be on its way, and when it is late."""
     viewed: Viewed = lambda _object_id, _what, _actor: None
     user_header: str = ""
 
@@ -73,6 +76,7 @@ class Site:
                 themes=THEMES,
                 path=request.url.path,
                 has_audits=self.has_audits,
+                has_stats=self.has_stats,
                 query=_kept(request),
                 zone_name=f"{self.zone.key} (UTC{show.offset_text(here)})",
                 made_at=show.local(int(here.timestamp() * 1000), self.zone),

@@ -14,6 +14,7 @@ from custody.canonical import JsonObject
 from custody.identifiers import uuid7
 from custody.layout import original_name, proxy_name
 from ingestd.errors import ObjectMissingError
+from ingestd.index.acts import ActionFilter
 from ingestd.index.queries import (
     PAGE_ROWS,
     ActionDetail,
@@ -77,6 +78,7 @@ class FakeQueries:
     raised: list[FlagRow] = field(default_factory=list)
     fails_with: Exception | None = None
     asked: list[ClipFilter] = field(default_factory=list)
+    acts_asked: list[ActionFilter] = field(default_factory=list)
     messages_quarantined: int = 0
     found_more: int = 0
     seen: list[FileRow] = field(default_factory=list)
@@ -128,9 +130,12 @@ class FakeQueries:
         self._check()
         return page_of([row for row in self.seen if row.state == state], lambda row: row.file_id, after, limit)
 
-    def actions(self, case: str = "", after: str | None = None, limit: int = PAGE_ROWS) -> Page[ActionRow]:
+    def actions(
+        self, wanted: ActionFilter | None = None, after: str | None = None, limit: int = PAGE_ROWS
+    ) -> Page[ActionRow]:
         self._check()
-        rows = [_row(act) for act in self.acts if case in {"", act.action.case}]
+        self.acts_asked.append(wanted or ActionFilter())
+        rows = [_row(act) for act in self.acts if self.acts_asked[-1].case in {"", act.action.case}]
         return page_of(rows, lambda row: row.action.action_id, after, limit)
 
     def action(self, action_id: str) -> ActionDetail | None:

@@ -10,6 +10,7 @@ import re
 import pytest
 from sqlalchemy import event
 
+from ingestd.index.acts import ActionFilter
 from ingestd.index.database import open_engine
 from ingestd.index.queries import ClipFilter, Queries
 from ingestd.index.repository import Repository
@@ -40,7 +41,7 @@ LISTS = {
     "flags of an action": lambda q: q.flags("", action_id="A1"),
     "files": lambda q: q.files("pending"),
     "actions": lambda q: q.actions(),
-    "actions of a case": lambda q: q.actions("C"),
+    "actions of a case": lambda q: q.actions(ActionFilter(case="C")),
     "an action": lambda q: q.action("A1"),
     "cases": lambda q: q.cases(),
     "cases, next page": lambda q: q.cases("C"),

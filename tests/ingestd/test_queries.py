@@ -1,6 +1,7 @@
 import pytest
 
 from ingestd.errors import DatabaseError
+from ingestd.index.acts import ActionFilter
 from ingestd.index.queries import ClipFilter, Queries
 from tests.fakes.centre_station import FakeStation
 from tests.fakes.centre_world import World
@@ -134,7 +135,7 @@ def test_lists_of_actions_cases_and_flags(world, clips):
     assert (flag.rule, flag.action_id, flag.case) == ("full-process-gap", "A1", "案〔2026〕1号")
     assert world.queries.flags(rule="other").rows == ()
     assert world.queries.flags(action_id="A1").rows == (flag,)
-    assert world.queries.actions(case="other").rows == ()
+    assert world.queries.actions(ActionFilter(case="other")).rows == ()
 
 
 def test_flags_and_actions_are_paged(world, clips):
