@@ -44,6 +44,32 @@ COMMANDS: Final = Group(
         "coverage": Group(
             "Coverage (音像覆盖): what of an act is on video.", {"show": "ingestd.link_commands:show_coverage"}
         ),
+        "review": Group(
+            "Legal review of major decisions (法制审核).",
+            {
+                "submit": "ingestd.review.commands:submit_case",
+                "extend": "ingestd.review.commands:extend_review",
+                "conclude": "ingestd.review.commands:conclude_review",
+                "list": "ingestd.review.commands:list_reviews",
+                "show": "ingestd.review.commands:show_review",
+            },
+        ),
+        "decisions": Group(
+            "Decisions of cases (行政执法决定).",
+            {
+                "record": "ingestd.disclosure.commands:record_decision",
+                "withdraw": "ingestd.disclosure.commands:withdraw_decision",
+                "list": "ingestd.disclosure.commands:list_decisions",
+            },
+        ),
+        "disclosure": Group(
+            "Publication of enforcement (行政执法公示).",
+            {
+                "build": "ingestd.disclosure.commands:build_site",
+                "due": "ingestd.disclosure.commands:list_due",
+                "annual": "ingestd.disclosure.commands:annual",
+            },
+        ),
         "holds": Group(
             "Holds (封存): clips and cases of which nothing may go.",
             {

@@ -374,6 +374,25 @@ class Retention(_Section):
     """No disposal is approved before. At least six months (公安机关现场执法视音频记录工作规定 13)."""
 
 
+class Disclosure(_Section):
+    """``[disclosure]``: what is published of decisions (行政执法公示); nothing is without the agency's name."""
+
+    agency: str = ""
+    """Name over the site."""
+    fields: list[Literal["case", "agency", "unit", "party", "kind", "title", "conclusion", "made"]] = Field(
+        default=["case", "agency", "party", "kind", "title", "conclusion", "made"], min_length=1
+    )
+    """Fields that are let out; ``made`` is always needed to find a decision by its month."""
+    steps: list[Text] = []
+    """The procedure, a step each (行政执法流程)."""
+
+    @model_validator(mode="after")
+    def _can_be_found(self) -> Self:
+        if not {"case", "made"} <= set(self.fields):
+            raise ValueError("fields: case and made are needed, by which a decision is looked up")
+        return self
+
+
 class CalendarFiles(_Section):
     """``[calendar]``: the agency's own working days over the published notices."""
 
@@ -398,6 +417,7 @@ class Config(_Section):
     web: Web = Web()
     retention: Retention = Retention()
     calendar: CalendarFiles = CalendarFiles()
+    disclosure: Disclosure = Disclosure()
 
     @property
     def origin(self) -> str:

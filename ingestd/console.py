@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
 from ingestd import config as configuration
 from ingestd.config import Config
-from ingestd.errors import ConfigError
+from ingestd.errors import ConfigError, RefusedError
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Configuration file.")]
 DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Folder that holds ingestd.toml.")]
@@ -31,6 +33,17 @@ def show(facts: dict[str, Any], as_json: bool, lines: Callable[[], Sequence[str]
         return
     for line in lines():
         print(printable(line))  # noqa: T201  # facts go to standard output
+
+
+def moment_of(option: str, text: str, zone: ZoneInfo) -> int:
+    """A day or a moment of the command line in ms, by ``zone`` where it states no offset. Raises ``RefusedError``."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() * 1000)
+    except (ValueError, OverflowError) as error:
+        raise RefusedError(
+            f"{option} {text}: a day such as 2026-11-22 or a time such as 2026-11-22T08:00 is allowed"
+        ) from error
 
 
 def printable(line: str) -> str:

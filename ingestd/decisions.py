@@ -84,11 +84,8 @@ def hold(object_id: str, case: str, who: Person) -> Decision:
             raise RefusedError("a hold is on --object or on --case, one of them")
         if object_id:
             _clip(repository, object_id)
-        elif not repository.people.case_is_known(case):
-            raise RefusedError(
-                f"there is no case {case!r}: no register names it and no clip states it; import it first, or hold its"
-                " clips with --object"
-            )
+        else:
+            known_case(repository, case)
         on: JsonObject = {"object": object_id} if object_id else {"case": case, "case_key": case_key(case)}
         return [("hold.set", {"hold": {"id": uuid7(now_ms, os.urandom(10)), **on}, **who.blocks})]
 
@@ -169,6 +166,12 @@ def record_disposal(object_id: str, who: Person, is_stored: Callable[[str], bool
         return [("disposal.done", {"disposal": gone, **who.blocks})]
 
     return decide
+
+
+def known_case(repository: Repository, case: str) -> None:
+    """Raises ``RefusedError`` for a case that neither a register names nor a clip states, however it is spelt."""
+    if not repository.people.case_is_known(case):
+        raise RefusedError(f"there is no case {case!r}: no register names it and no clip states it; import it first")
 
 
 def _clip(repository: Repository, object_id: str) -> Row:

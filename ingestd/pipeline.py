@@ -77,7 +77,7 @@ from ingestd.rules.set_aside import RULE as ASIDE
 from ingestd.rules.silent_station import RULE as SILENT
 from ingestd.running import MOST_KEYS, Running, changed_keys
 from ingestd.verify import Follower, Station, open_message
-from ingestd.watch import Watched, backlogs, clocks
+from ingestd.watch import Watched, backlogs, clocks, decided
 
 ENTRY_EVENTS_BYTES: Final = 20_000
 """A ``station.entries`` entry names at most this many bytes of leaf hashes; an entry is at most 65,535 bytes."""
@@ -1037,6 +1037,7 @@ class Unit:
         known += [f"{CALENDAR.rule_id}:{past}" for past in (year - 1, year)]
         compare_flags(self.flags, self.repository.open_flags(known).values(), found)
         self._settle(backlogs(self.repository, self.now_ms, policy))
+        self._settle(decided(self.repository, self.now_ms, policy))
 
     def record(self, facts: Iterable[tuple[str, JsonObject]]) -> None:
         """Entries that somebody outside this file has decided upon."""

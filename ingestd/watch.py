@@ -8,12 +8,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ingestd.disclosure import due
 from ingestd.index.repository import Repository
 from ingestd.index.rows import Row, integer_in, loads, object_in
 from ingestd.model import Flag
 from ingestd.rules.clock_drift import RULE as CLOCK
 from ingestd.rules.clock_drift import clock_drift
+from ingestd.rules.decision_unreviewed import RULE as UNREVIEWED
+from ingestd.rules.decision_unreviewed import decision_unreviewed
+from ingestd.rules.disclosure_overdue import RULE as DISCLOSURE
+from ingestd.rules.disclosure_overdue import disclosure_overdue
 from ingestd.rules.facts import Backlog, ClockReading
+from ingestd.rules.review_overdue import RULE as OVERDUE
+from ingestd.rules.review_overdue import review_overdue
 from ingestd.rules.rule import HOUR_MS, Policy
 from ingestd.rules.unlinked_backlog import RULE as BACKLOG
 from ingestd.rules.unlinked_backlog import unlinked_backlog
@@ -42,6 +49,16 @@ def backlogs(repository: Repository, now_ms: int, policy: Policy) -> Watched:
     waiting = [Backlog(*one) for one in repository.people.backlogs(now_ms - policy.backlog_ms)]
     found = [flag for one in waiting for flag in unlinked_backlog(one, now_ms, policy)]
     return Watched(found, repository.open_flags_of_rule(BACKLOG.rule_id))
+
+
+def decided(repository: Repository, now_ms: int, policy: Policy) -> Watched:
+    """Legal reviews, major decisions and publications that are late or lacking."""
+    reviews, made = repository.decided.reviews(), repository.decided.decisions()
+    found = [flag for one in due.reviews(reviews) for flag in review_overdue(one, now_ms, policy)]
+    found += [flag for one in due.major_decisions(made, reviews) for flag in decision_unreviewed(one, policy)]
+    found += [flag for one in due.publications(made) for flag in disclosure_overdue(one, now_ms, policy)]
+    rules = (OVERDUE, UNREVIEWED, DISCLOSURE)
+    return Watched(found, [row for rule in rules for row in repository.open_flags_of_rule(rule.rule_id)])
 
 
 def _clock(repository: Repository, recorder: str, policy: Policy) -> list[Flag]:

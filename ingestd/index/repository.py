@@ -33,6 +33,7 @@ from custody.chain import Entry
 from custody.identifiers import first_origin, station_of
 from custody.keyring import keys_in, profile_of, successor_in
 from ingestd.index import tables as t
+from ingestd.index.decided import Decided
 from ingestd.index.people import People
 from ingestd.index.rows import (
     Row,
@@ -81,6 +82,7 @@ class Repository:
             sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
         )
         self.people = People(connection, self._put_new)
+        self.decided = Decided(connection, self._put)
 
     # How far the tables follow the logs.
 
@@ -425,6 +427,7 @@ class Repository:
             ("flag.changed", self._flag_changed),
             ("flag.cleared", self._flag_cleared),
             *self.people.projectors(),
+            *self.decided.projectors(),
         ]
 
     def _enrolled(self, entries: list[Entry]) -> None:

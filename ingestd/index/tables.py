@@ -442,3 +442,49 @@ catalogue_version = Table(
     Column("entered_ms", BigInteger, nullable=False),
     comment="Versions of the catalogue of acts; each act is judged by the one in force when it began.",
 )
+
+legal_review = Table(
+    "legal_review",
+    metadata,
+    Column("review_id", Text, primary_key=True),
+    Column("case_number", Text, nullable=False),
+    Column("case_key", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("complete_ms", BigInteger, nullable=False),
+    Column("extended", Integer, nullable=False),
+    Column("concluded_ms", BigInteger),
+    Column("opinion", Text, nullable=False),
+    Column("submitted_by", Text, nullable=False),
+    Column("reviewer", Text, nullable=False),
+    Column("log_seq", BigInteger, nullable=False),
+    comment="Legal reviews in their latest round; state: submitted, agreed, problems.",
+)
+Index("ix_legal_review_case_key", legal_review.c.case_key)
+
+decision = Table(
+    "decision",
+    metadata,
+    Column("decision_id", Text, primary_key=True),
+    Column("case_number", Text, nullable=False),
+    Column("case_key", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("major", Integer, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("party", Text, nullable=False),
+    Column("party_kind", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("conclusion", Text, nullable=False),
+    Column("withheld", Text, nullable=False),
+    Column("review_id", Text, nullable=False),
+    Column("recorded_by", Text, nullable=False),
+    Column("withdrawn_ms", BigInteger),
+    Column("withdrawn_reason", Text, nullable=False),
+    Column("published_ms", BigInteger),
+    Column("removed_ms", BigInteger),
+    Column("log_seq", BigInteger, nullable=False),
+    comment="Decisions of cases; withheld: why one is not published, or empty.",
+)
+Index("ix_decision_case_key", decision.c.case_key)
+Index("ix_decision_made_ms", decision.c.made_ms)

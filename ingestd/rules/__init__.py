@@ -117,9 +117,6 @@ WAITING: Final[Mapping[str, Both]] = {
     _identity.RULE.rule_id: Both("台账与设备所载人员并列保存", "register and device statement side by side"),
     _late.RULE.rule_id: Both("采集时间的定期核对", "a pass over the times of copying"),
     _retention.RULE.rule_id: Both("目录与案卷的保存期限", "terms of catalogue and case file"),
-    _disclosure.RULE.rule_id: Both("决定与公示登记", "a register of decisions and publications"),
-    _overdue.RULE.rule_id: Both("法制审核登记", "a register of legal reviews"),
-    _unreviewed.RULE.rule_id: Both("重大决定与法制审核登记", "a register of major decisions and reviews"),
     _unready.RULE.rule_id: Both("计划行为与记录仪状态", "planned acts and the state of recorders"),
 }
 """Rules that decide already and are never asked yet, by the facts that the database does not hold yet."""

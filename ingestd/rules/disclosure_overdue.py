@@ -40,7 +40,7 @@ _KINDS: Final = {
 
 def disclosure_overdue(subject: Disclosure, now_ms: int, policy: Policy) -> list[Flag]:
     """One flag for one publication; the last working day itself is in time."""
-    days = _days(subject.kind, policy)
+    days = days_of(subject.kind, policy)
     by = policy.calendar.working_day_after(policy.day(subject.made_ms), days)
     known_ms = now_ms if subject.published_ms is None else subject.published_ms
     if not policy.is_over(by, known_ms):
@@ -58,7 +58,8 @@ def disclosure_overdue(subject: Disclosure, now_ms: int, policy: Policy) -> list
     return [RULE.flag(f"{subject.kind.value}:{subject.subject}", inputs, case=subject.case)]
 
 
-def _days(kind: Publication, policy: Policy) -> int:
+def days_of(kind: Publication, policy: Policy) -> int:
+    """Working days within which it is published, or taken down."""
     if kind is Publication.WITHDRAWAL:
         return policy.withdrawal_working_days
     if kind in {Publication.LICENCE, Publication.PENALTY}:

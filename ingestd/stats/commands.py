@@ -1,6 +1,6 @@
 """``ingestd stats``."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +8,7 @@ import typer
 
 from ingestd import service
 from ingestd.config import Config
-from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, show
+from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, moment_of, show
 from ingestd.errors import RefusedError
 from ingestd.premises import SystemClock
 from ingestd.stats.make import make
@@ -51,9 +51,9 @@ def _moment(config: Config, option: str, day: str, days: int = 0) -> int | None:
         return None
     try:
         asked = date.fromisoformat(day) + timedelta(days=days)
-        return int(datetime(asked.year, asked.month, asked.day, tzinfo=config.zone).timestamp() * 1000)
     except (ValueError, OverflowError) as error:
         raise RefusedError(f"{option} {day}: a day such as 2026-11-22 is allowed") from error
+    return moment_of(option, asked.isoformat(), config.zone)
 
 
 def _lines(report: Report) -> list[str]:

@@ -15,6 +15,7 @@ from custody.signer import Ed25519Signer
 from custody.verdicts import Finding, Outcome
 from ingestd import decisions, flag_life
 from ingestd.audit.rebuild import check, write
+from ingestd.disclosure.decide import Kind, Made, PartyKind, record
 from ingestd.enrolment.decide import Approval, Revocation
 from ingestd.errors import BusyError, RefusedError, StateError
 from ingestd.index import tables as t
@@ -22,6 +23,7 @@ from ingestd.index.compare import PROGRESS, compared_columns
 from ingestd.index.database import open_engine
 from ingestd.logfiles import exclusive
 from ingestd.pipeline import ReadBack, Received
+from ingestd.review.decide import submit
 from ingestd.running import Running
 from tests.fakes.centre_station import FakeStation
 from tests.fakes.centre_world import World
@@ -70,6 +72,9 @@ def decided(world, first, last):
     for who in ("甲", "乙"):
         decide(decisions.approve_disposal(last, decisions.Person(who, "已过保存期"), 183))
     decide(decisions.record_disposal(last, decisions.Person("丙", "已移除"), lambda _name: False))
+    decide(submit("案〔2026〕1号", "查封", world.clock.ms - HOUR, decisions.Person("甲", "卷宗")))
+    told = Made("案〔2026〕1号", Kind.PENALTY, world.clock.ms, "张三", PartyKind.PERSON, "占道", "罚款500元")
+    decide(record(told, decisions.Person("甲", "结案")))
 
 
 @pytest.fixture
@@ -315,6 +320,7 @@ def test_lost_database_is_made_again_and_the_centre_goes_on(world, another_url):
     assert world.compared().outcome is Outcome.OK
     [answer] = world.pipeline.handle([world.stations[0].message()])
     assert answer.receipts.entries
+    world.stations[0].utc_ms = world.clock.ms
     world.stations[0].clip(START + HOUR)
     world.pipeline.handle([world.stations[0].message(5)])
     world.pipeline.record_checks(world.read_back())
