@@ -78,9 +78,11 @@ COMMANDS: Final = Group(
                 "list": "ingestd.people_commands:list_holds",
             },
         ),
+        "retention": Group("Retention (保存期限).", {"show": "ingestd.retention_commands:show_retention"}),
         "disposals": Group(
             "Disposals (销毁): two people approve, nothing is deleted here.",
             {
+                "propose": "ingestd.retention_commands:propose",
                 "approve": "ingestd.people_commands:approve_disposal",
                 "done": "ingestd.people_commands:record_disposal",
                 "list": "ingestd.people_commands:list_disposals",

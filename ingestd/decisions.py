@@ -51,7 +51,7 @@ def link(object_id: str, action_id: str, who: Person) -> Decision:
     """A person says that a clip belongs to an action; no machine undoes it."""
 
     def decide(repository: Repository, _now_ms: int) -> list[Fact]:
-        _clip(repository, object_id)
+        clip_of(repository, object_id)
         action = repository.actions([action_id]).get(action_id)
         if action is None:
             raise RefusedError(f"there is no action {action_id}")
@@ -68,7 +68,7 @@ def unlink(object_id: str, action_id: str, who: Person) -> Decision:
     """A person says that a clip does not belong to an action; no machine links it again."""
 
     def decide(repository: Repository, _now_ms: int) -> list[Fact]:
-        _clip(repository, object_id)
+        clip_of(repository, object_id)
         if not repository.people.link(object_id, action_id):
             raise RefusedError(f"clip {object_id} is not linked to action {action_id}")
         return [("case.unlinked", {"link": _link(object_id, action_id, who, ""), **who.blocks})]
@@ -83,7 +83,7 @@ def hold(object_id: str, case: str, who: Person) -> Decision:
         if bool(object_id) is bool(case):
             raise RefusedError("a hold is on --object or on --case, one of them")
         if object_id:
-            _clip(repository, object_id)
+            clip_of(repository, object_id)
         else:
             known_case(repository, case)
         on: JsonObject = {"object": object_id} if object_id else {"case": case, "case_key": case_key(case)}
@@ -111,17 +111,7 @@ def approve_disposal(object_id: str, who: Person, keep_days: int) -> Decision:
     """
 
     def decide(repository: Repository, now_ms: int) -> list[Fact]:
-        clip = _clip(repository, object_id)
-        if repository.people.is_disposed(object_id):
-            raise RefusedError(f"clip {object_id} was disposed of already")
-        if clip["links"]:
-            raise RefusedError(f"clip {object_id} is linked to an action: it is kept as long as the file of its case")
-        _not_held(repository, object_id)
-        age_ms = now_ms - _verified_ms(repository, clip)
-        if age_ms < keep_days * _DAY_MS:
-            raise RefusedError(f"clip {object_id} is {age_ms // _DAY_MS} days old here; it is kept for {keep_days}")
-        if not repository.people.reviewed(object_id):
-            raise RefusedError(f"clip {object_id} belongs to no action, and nobody has looked at it: look at it first")
+        may_go(repository, object_id, now_ms, keep_days)
         approvers = repository.people.approvers(object_id)
         if person_key(who.name) in map(person_key, approvers):
             raise RefusedError(f"{who.name} has approved this already; a second person is needed")
@@ -132,6 +122,21 @@ def approve_disposal(object_id: str, who: Person, keep_days: int) -> Decision:
     return decide
 
 
+def may_go(repository: Repository, object_id: str, now_ms: int, keep_days: int) -> None:
+    """Raises ``RefusedError`` for an original that nobody may approve the disposal of."""
+    clip = clip_of(repository, object_id)
+    if repository.people.is_disposed(object_id):
+        raise RefusedError(f"clip {object_id} was disposed of already")
+    if clip["links"]:
+        raise RefusedError(f"clip {object_id} is linked to an action: it is kept as long as the file of its case")
+    _not_held(repository, object_id)
+    age_ms = now_ms - _verified_ms(repository, clip)
+    if age_ms < keep_days * _DAY_MS:
+        raise RefusedError(f"clip {object_id} is {age_ms // _DAY_MS} days old here; it is kept for {keep_days}")
+    if not repository.people.reviewed(object_id):
+        raise RefusedError(f"clip {object_id} belongs to no action, and nobody has looked at it: look at it first")
+
+
 def record_disposal(object_id: str, who: Person, is_stored: Callable[[str], bool]) -> Decision:
     """Record that an original whose disposal two people approved is gone, with all that was derived from it.
 
@@ -139,7 +144,7 @@ def record_disposal(object_id: str, who: Person, is_stored: Callable[[str], bool
     """
 
     def decide(repository: Repository, _now_ms: int) -> list[Fact]:
-        clip = _clip(repository, object_id)
+        clip = clip_of(repository, object_id)
         if repository.people.is_disposed(object_id):
             raise RefusedError(f"clip {object_id} was disposed of already")
         approvers = repository.people.approvers(object_id)
@@ -174,7 +179,8 @@ def known_case(repository: Repository, case: str) -> None:
         raise RefusedError(f"there is no case {case!r}: no register names it and no clip states it; import it first")
 
 
-def _clip(repository: Repository, object_id: str) -> Row:
+def clip_of(repository: Repository, object_id: str) -> Row:
+    """Raises ``RefusedError`` for a clip that is not there."""
     found = repository.clips([object_id]).get(object_id) if is_uuid7(object_id) else None
     if found is None:
         raise RefusedError(f"there is no clip {object_id}")

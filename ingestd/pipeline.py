@@ -44,7 +44,7 @@ from ingestd import cases
 from ingestd import catalogue as catalogue_file
 from ingestd.cases import resolved
 from ingestd.catalogue import Catalogue, Catalogues, Version, in_force_ms
-from ingestd.decisions import Decision, Fact
+from ingestd.decisions import Decision, Fact, clip_of
 from ingestd.enrolment.decide import Approval, Issue, Revocation, actors_of, approval_of, revocation_of
 from ingestd.enrolment.standing import centre_row, enrolled
 from ingestd.errors import ConfigError, DatabaseError, MessageError, MirrorError, StateError
@@ -58,6 +58,7 @@ from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.logfiles import exclusive, make_dirs, replace_file
 from ingestd.model import Assignment, Flag, Import, Link
 from ingestd.relinking import Look, Relinked, Wanted, differences, wanted_ids
+from ingestd.retention import Kept, kept, proposable
 from ingestd.rules import (
     Policy,
     SeenFile,
@@ -343,6 +344,16 @@ class Pipeline:
         with self._unit() as unit:
             return unit.enter(decision(unit.repository, unit.now_ms))
 
+    def kept(self, object_id: str) -> Kept:
+        """Until when an original is kept, and why. Raises ``RefusedError`` for a clip that is not there."""
+        with self._unit() as unit:
+            return unit.kept(object_id)
+
+    def proposable(self, limit: int) -> list[str]:
+        """Originals that may be proposed for disposal, oldest first."""
+        with self._unit() as unit:
+            return proposable(unit.repository, unit.now_ms, self._settings.policy.keep_days, limit)
+
     def viewed(self, object_id: str, what: str, actor: str) -> None:
         """Record that somebody is about to look at a clip, before he does; soon again is no new entry.
 
@@ -572,6 +583,11 @@ class Unit:
         entries = self._append()
         self._look_again(entries)
         return entries
+
+    def kept(self, object_id: str) -> Kept:
+        """Until when an original is kept."""
+        clip = clip_of(self.repository, object_id)
+        return kept(self.repository, clip, self._catalogues(), self.now_ms, self.settings.policy.keep_days)
 
     def view(self, object_id: str, what: str, actor: str) -> None:
         """Somebody is about to look at a clip."""

@@ -138,6 +138,12 @@ class People:
         found = said.where(t.entry.c.log == ours, t.receipt.c.object_id == object_id)
         return self.connection.execute(found).scalar_one_or_none()
 
+    def unlinked_verified(self, before_ms: int) -> list[str]:
+        """Originals that belong to no action and were copied before ``before_ms``, oldest first, as far as verified."""
+        c = t.clip.c
+        found = select(c.object_id).where(text("clip.links = 0"), c.verdict == "verified", c.copied_ms < before_ms)
+        return list(self.connection.execute(found.order_by(c.object_id)).scalars())
+
     def approvers(self, object_id: str) -> list[str]:
         """Who approved that this clip may be disposed of, in order."""
         c = t.approval.c
