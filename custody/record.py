@@ -57,6 +57,8 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "decision.made": ("decision", "actors", "reason"),
     "decision.withdrawn": ("decision", "actors", "reason"),
     "disclosure.published": ("disclosure", "actors"),
+    "token.created": ("token", "actors", "reason"),
+    "token.revoked": ("token", "actors", "reason"),
     "hold.set": ("hold", "actors", "reason"),
     "hold.released": ("hold", "actors", "reason"),
     "disposal.approved": ("disposal", "actors", "reason"),

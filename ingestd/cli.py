@@ -78,6 +78,14 @@ COMMANDS: Final = Group(
                 "list": "ingestd.people_commands:list_holds",
             },
         ),
+        "tokens": Group(
+            "Tokens of other systems (接口令牌).",
+            {
+                "create": "ingestd.web.api.commands:create_token",
+                "list": "ingestd.web.api.commands:list_tokens",
+                "revoke": "ingestd.web.api.commands:revoke_token",
+            },
+        ),
         "retention": Group("Retention (保存期限).", {"show": "ingestd.retention_commands:show_retention"}),
         "disposals": Group(
             "Disposals (销毁): two people approve, nothing is deleted here.",

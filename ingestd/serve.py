@@ -28,6 +28,7 @@ from ingestd.schedule import Schedule
 from ingestd.service import Centre, build
 from ingestd.stats.make import make
 from ingestd.store import EvidenceReader
+from ingestd.web.api.tokens import Known
 from ingestd.web.app import create_app
 
 _JOIN_S: Final = 20.0
@@ -157,6 +158,8 @@ def _pages(centre: Centre, store: EvidenceReader, receiver: Receiver) -> uvicorn
         history=audit_history(centre),
         counted=lambda by, bounds, now_ms: make(centre.queries, by, bounds, now_ms, policy),
         policy=policy,
+        tokens=Known(centre.queries.token, SystemClock().now_ms),
+        importer=lambda data, name, dry_run: centre.pipeline.import_cases(data, name, dry_run=dry_run),
         hindrance=lambda: receiver.problem,
         viewed=centre.pipeline.viewed,
         user_header=config.web.user_header,

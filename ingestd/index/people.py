@@ -43,6 +43,8 @@ class People:
             ("flag.reviewed", self._reviewed),
             ("flag.closed", self._closed),
             ("access.viewed", self._viewed),
+            ("token.created", self._token_made),
+            ("token.revoked", self._token_revoked),
             ("hold.set", self._held),
             ("hold.released", self._released),
             ("disposal.approved", self._approved),
@@ -97,6 +99,11 @@ class People:
             .group_by(unit)
         )
         return [(row[0], row[1], row[2]) for row in self.connection.execute(found)]
+
+    def tokens(self) -> list[Row]:
+        """Tokens of other systems, in the order in which they were made."""
+        found = select(t.api_token).order_by(t.api_token.c.created_ms, t.api_token.c.token_id)
+        return [dict(row) for row in self.connection.execute(found).mappings()]
 
     def hold(self, hold_id: str) -> Row | None:
         """A hold, set or released."""
@@ -286,6 +293,35 @@ class People:
             for entry in entries
         ]
         self.put_new(t.viewing, rows)
+
+    def _token_made(self, entries: list[Entry]) -> None:
+        rows = [
+            {
+                "token_id": key_in(token, "id"),
+                "name": text_in(token, "name"),
+                "scopes": " ".join(str(scope) for scope in list_in(token, "scopes")),
+                "sha256": key_in(token, "sha256"),
+                "created_by": actor_in(entry.record.payload),
+                "created_ms": entry.record.utc_ms,
+                "expires_ms": integer_in(token, "expires_ms") or 0,
+                "revoked_ms": None,
+                "revoked_by": "",
+                "log_seq": entry.seq,
+            }
+            for entry in entries
+            for token in [entry.record.block("token")]
+        ]
+        self.put_new(t.api_token, rows)
+
+    def _token_revoked(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            values = {
+                "revoked_ms": entry.record.utc_ms,
+                "revoked_by": actor_in(entry.record.payload),
+                "log_seq": entry.seq,
+            }
+            token = t.api_token.c.token_id == key_in(entry.record.block("token"), "id")
+            self.connection.execute(update(t.api_token).where(token).values(values))
 
     def _held(self, entries: list[Entry]) -> None:
         rows = [

@@ -454,6 +454,15 @@ class Queries:
         wanted = statement if every else statement.where(c.released_ms.is_(None))
         return self.read(lambda db: [_hold_row(row) for row in db.execute(wanted).mappings()])
 
+    def token(self, token_id: str) -> Mapping[str, Any] | None:
+        """A token of another system by its id, or None."""
+        return next((row for row in self.tokens() if row["token_id"] == token_id), None)
+
+    def tokens(self) -> list[dict[str, Any]]:
+        """Tokens of other systems, in the order in which they were made."""
+        found = select(t.api_token).order_by(t.api_token.c.created_ms, t.api_token.c.token_id)
+        return self.read(lambda db: [dict(row) for row in db.execute(found).mappings()])
+
     def disposals(self) -> list[DisposalRow]:
         """What was approved, and what is recorded as gone, in the order of the first approval."""
         return self.read(_disposals)

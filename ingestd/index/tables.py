@@ -488,3 +488,19 @@ decision = Table(
 )
 Index("ix_decision_case_key", decision.c.case_key)
 Index("ix_decision_made_ms", decision.c.made_ms)
+
+api_token = Table(
+    "api_token",
+    metadata,
+    Column("token_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("revoked_ms", BigInteger),
+    Column("revoked_by", Text, nullable=False),
+    Column("log_seq", BigInteger, nullable=False),
+    comment="Tokens of other systems; sha256: of the secret, which stands nowhere.",
+)

@@ -6,12 +6,15 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from ingestd.errors import CentreError, ObjectMissingError
 from ingestd.rules import Policy, TypeName
-from ingestd.web import actions, api, audits, clips, files, flags, home, log, media, statistics
+from ingestd.web import actions, audits, clips, files, flags, home, language, log, media, statistics
+from ingestd.web.api.resources import Importer, add_resources
+from ingestd.web.api.shapes import problem
+from ingestd.web.api.tokens import Nobody, Tokens
 from ingestd.web.assets import assets
 from ingestd.web.headers import SecurityHeaders
 from ingestd.web.language import phrase
@@ -34,6 +37,8 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     history: AuditReads | None = None,
     counted: Counted | None = None,
     policy: Policy | None = None,
+    tokens: Tokens | None = None,
+    importer: Importer | None = None,
     hindrance: Callable[[], str] = str,
     viewed: Viewed = lambda _object_id, _what, _actor: None,
     user_header: str = "",
@@ -42,7 +47,8 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
 
     ``published`` is the centre log for witnesses; without it there is no ``/api/v1/log``.
     ``history`` are the audits; without it there is no ``/audits``. ``counted`` makes statistics; without it there is no
-    ``/stats``. ``policy`` says how long footage may be on its way, and when it is late.
+    ``/stats``. ``policy`` says how long footage may be on its way, and when it is late. ``tokens`` knows those of other
+    systems; without ``importer`` nothing is imported here.
     ``hindrance`` says why no message arrives from the broker, or an empty string. ``viewed`` records who looks at a
     clip before it is shown; ``user_header`` is the header in which a login in front of the pages names the user.
     """
@@ -62,8 +68,9 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     app = FastAPI(title="ingestd", docs_url=None, redoc_url=None, dependencies=[Depends(_without_nul)])
     app.state.hindrance = hindrance
     app.add_middleware(SecurityHeaders)
-    for family in (home, clips, files, flags, actions, media, api):
+    for family in (home, clips, files, flags, actions, media):
         family.add_pages(app, site)
+    add_resources(app, site, tokens or Nobody(), counted, importer)
     if history is not None:
         audits.add_pages(app, site, history)
     if counted is not None:
@@ -93,8 +100,9 @@ def _add_assets(app: FastAPI) -> None:
 
 def _add_errors(app: FastAPI, site: Site) -> None:
     def answer(request: Request, status: int, message: str, **values: str) -> Response:
-        if request.url.path.startswith("/api/"):
-            return JSONResponse({"error": message % values if values else message}, status)
+        if request.url.path.startswith(("/api/", "/healthz")):
+            told = language.translations(language.asked_for(request)).gettext(message)
+            return problem(status, told % values if values else told)
         return site.page(request, "error.html", status, message=message, values=values, code=status)
 
     @app.exception_handler(PageError)
@@ -105,7 +113,9 @@ def _add_errors(app: FastAPI, site: Site) -> None:
     def on_http_error(request: Request, error: HTTPException) -> Response:
         if error.status_code == 404:  # noqa: PLR2004  # HTTP: not found
             return answer(request, 404, phrase("There is no such page."))
-        return answer(request, error.status_code, phrase("This cannot be done here."))
+        answered = answer(request, error.status_code, phrase("This cannot be done here."))
+        answered.headers.update(error.headers or {})
+        return answered
 
     @app.exception_handler(RequestValidationError)
     def on_bad_request(request: Request, error: RequestValidationError) -> Response:

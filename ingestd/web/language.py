@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
+from fastapi import Request
 
 DEFAULT: Final = "zh-CN"
 LANGUAGES: Final = {"zh-CN": "中文", "en": "English"}
@@ -44,6 +45,15 @@ def chosen(request: Wishes) -> str:
         if wish in LANGUAGES:
             return str(wish)
     return DEFAULT
+
+
+def asked_for(request: Request) -> str:
+    """The language of an answer to a program: the URL's, else English where ``Accept-Language`` puts that first."""
+    first = request.headers.get("accept-language", "").split(",")[0].strip().lower()
+    wish = request.query_params.get("lang")
+    if wish in LANGUAGES:
+        return str(wish)
+    return "en" if first.startswith("en") else DEFAULT
 
 
 @cache

@@ -9,6 +9,7 @@ from ingestd.index.queries import (
     PAGE_ROWS,
     ActionDetail,
     ActionRow,
+    CaseRow,
     ClipDetail,
     ClipFilter,
     ClipRow,
@@ -44,6 +45,14 @@ class Reads(Protocol):
         self, state: str = "open", rule: str = "", action_id: str = "", after: str | None = None, limit: int = PAGE_ROWS
     ) -> Page[FlagRow]:
         """Flags, newest first."""
+        ...
+
+    def flag(self, flag_id: str) -> FlagRow | None:
+        """One flag, or None."""
+        ...
+
+    def cases(self, after: str | None = None, limit: int = PAGE_ROWS) -> Page[CaseRow]:
+        """Cases by number."""
         ...
 
     def files(self, state: str, after: str | None = None, limit: int = PAGE_ROWS) -> Page[FileRow]:

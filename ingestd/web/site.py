@@ -59,7 +59,9 @@ class Site:
         self.viewed(object_id, what, self.visitor(request))
 
     def visitor(self, request: Request) -> str:
-        """The user whom the login in front of the pages names; else the address that asks."""
+        """Whose token asks; else the user whom the login in front of the pages names; else the address that asks."""
+        if known := getattr(request.state, "visitor", ""):
+            return str(known)
         named = _as_sent(request.headers.get(self.user_header, "")) if self.user_header else ""
         plain = "".join(char if char.isprintable() else "\ufffd" for char in named.strip())[:_LONGEST_NAME]
         return plain or f"address {request.client.host if request.client else 'unknown'}"

@@ -191,6 +191,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "decision.made": phrase("Decision recorded"),
     "decision.withdrawn": phrase("Decision withdrawn"),
     "disclosure.published": phrase("Published"),
+    "token.created": phrase("Token made"),
+    "token.revoked": phrase("Token revoked"),
     "hold.set": phrase("Put on hold"),
     "hold.released": phrase("Hold released"),
     "disposal.approved": phrase("Disposal approved"),

@@ -19,6 +19,7 @@ from ingestd.index.queries import (
     PAGE_ROWS,
     ActionDetail,
     ActionRow,
+    CaseRow,
     ClipCounts,
     ClipDetail,
     ClipFilter,
@@ -125,6 +126,15 @@ class FakeQueries:
             if state in {"", flag.state} and rule in {"", flag.rule} and action_id in {"", flag.action_id}
         ]
         return page_of(rows, lambda row: row.flag_id, after, limit)
+
+    def flag(self, flag_id: str) -> FlagRow | None:
+        self._check()
+        return next((flag for flag in self.raised if flag.flag_id == flag_id), None)
+
+    def cases(self, after: str | None = None, limit: int = PAGE_ROWS) -> Page[CaseRow]:
+        self._check()
+        cases = {act.action.case: act.case for act in self.acts if act.case}
+        return page_of([CaseRow(case, 1, 0) for case in cases.values()], lambda row: row.case.number, after, limit)
 
     def files(self, state: str, after: str | None = None, limit: int = PAGE_ROWS) -> Page[FileRow]:
         self._check()

@@ -25,6 +25,7 @@ from ingestd.logfiles import exclusive
 from ingestd.pipeline import ReadBack, Received
 from ingestd.review.decide import submit
 from ingestd.running import Running
+from ingestd.web.api.tokens import Scope, create, fresh
 from tests.fakes.centre_station import FakeStation
 from tests.fakes.centre_world import World
 from tests.ingestd.test_pipeline import HOUR, START, load, registers
@@ -75,6 +76,7 @@ def decided(world, first, last):
     decide(submit("案〔2026〕1号", "查封", world.clock.ms - HOUR, decisions.Person("甲", "卷宗")))
     told = Made("案〔2026〕1号", Kind.PENALTY, world.clock.ms, "张三", PartyKind.PERSON, "占道", "罚款500元")
     decide(record(told, decisions.Person("甲", "结案")))
+    decide(create(fresh(world.clock.ms), "oa", [Scope.READ], 30, decisions.Person("甲", "对接")))
 
 
 @pytest.fixture

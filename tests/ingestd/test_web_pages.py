@@ -143,7 +143,8 @@ def test_a_bad_filter_gets_a_clear_page(visitor, query, allowed):
     assert allowed in text
     problem = visitor.get(f"/api/v1/clips?{query}")
     assert problem.status_code == 400
-    assert allowed in problem.json()["error"]
+    assert problem.json()["status"] == 400
+    assert problem.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize(
@@ -175,7 +176,7 @@ def test_an_index_that_fails_is_said_and_not_shown_as_empty(visitor, index):
     index.fails_with = DatabaseError("gone")
     assert "索引或证据库没有响应" in text_of(visitor.get("/"), 503)
     assert visitor.get("/healthz").status_code == 503
-    assert "error" in visitor.get("/api/v1/summary").json()
+    assert visitor.get("/api/v1/summary").json()["title"] == "Service Unavailable"
 
 
 def test_pages_go_on_after_the_last_row(visitor, index):
@@ -295,12 +296,17 @@ def test_json_has_the_agreed_shape(visitor, index):
     flags = visitor.get("/api/v1/flags?rule=missing-full-process-video").json()["flags"]
     assert [(flag["rule"], flag["action_id"]) for flag in flags] == [("missing-full-process-video", "XZ-2026-0121-01")]
     assert visitor.get("/api/v1/clips?limit=0").status_code == 400
-    assert visitor.get("/api/v1/nothing").json() == {"error": "There is no such page."}
+    missing = {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "没有这个页面。"}
+    assert visitor.get("/api/v1/nothing").json() == missing
+    english = visitor.get("/api/v1/nothing", headers={"accept-language": "en-GB,zh;q=0.5"}).json()
+    assert english["detail"] == "There is no such page."
 
 
 def test_the_schema_lists_only_json_and_no_page_loads_from_outside(visitor):
     paths = set(visitor.get("/openapi.json").json()["paths"])
-    assert paths == {"/api/v1/summary", "/api/v1/clips", "/api/v1/flags", "/healthz"}
+    lists = {f"/api/v1/{name}" for name in ("summary", "clips", "actions", "flags", "cases")}
+    single = {"/api/v1/clips/{object_id}", "/api/v1/actions/{action_id}", "/api/v1/flags/{flag_id}"}
+    assert paths == {*lists, *single, "/healthz"}
     assert [visitor.get(path).status_code for path in ("/docs", "/redoc")] == [404, 404]
 
 
