@@ -78,7 +78,7 @@ from ingestd.rules.set_aside import RULE as ASIDE
 from ingestd.rules.silent_station import RULE as SILENT
 from ingestd.running import MOST_KEYS, Running, changed_keys
 from ingestd.verify import Follower, Station, open_message
-from ingestd.watch import Watched, backlogs, clocks, decided
+from ingestd.watch import Watched, backlogs, clocks, decided, offset_of
 
 ENTRY_EVENTS_BYTES: Final = 20_000
 """A ``station.entries`` entry names at most this many bytes of leaf hashes; an entry is at most 65,535 bytes."""
@@ -440,6 +440,8 @@ class Unit:
     flags: FlagChanges = field(default_factory=FlagChanges)
     followers: dict[str, Follower] = field(default_factory=dict)
     offences: dict[str, tuple[str, MessageError, bytes]] = field(default_factory=dict)
+    clocked: set[str] = field(default_factory=set)
+    """Recorders whose clock was measured."""
     arrived: set[str] = field(default_factory=set)
     """Places (``seen_file.place_id``) of files that were copied or failed."""
     aside: dict[str, Flag] = field(default_factory=dict)
@@ -625,7 +627,7 @@ class Unit:
 
     def forget(self) -> None:
         """Let go of what was replayed: who rebuilds the tables decides once, at the end (``decide_again``)."""
-        for pending in (self.touched, self.fresh, self.actions, self.arrived, self.aside):
+        for pending in (self.touched, self.fresh, self.actions, self.clocked, self.arrived, self.aside):
             pending.clear()
 
     def decide_again(self) -> None:
@@ -855,6 +857,7 @@ class Unit:
             self._set_aside(f"{log}:{seq}", finding)
         self._review(station, [entry.seq for entry in entries], received_ms)
         self.touched.update(told)
+        self.clocked.update(row["recorder"] for key, row in told.items() if offset_of(arrivals.media[key]))
         self.fresh.update(() if replayed else arrivals.clips.keys() - known.keys())
         self.arrived.update(row["place_id"] for row in arrivals.files if row["state"] != "pending")
 
@@ -1132,7 +1135,8 @@ class Unit:
         torn = [set_aside(log, "mirror-mismatch", str(error)) for log, error in self.damaged.items()]
         mirrors = [f"{ASIDE.rule_id}:{log}" for log in self.books.by_log]
         compare_flags(self.flags, self.repository.open_flags(mirrors).values(), torn)
-        self._settle(clocks(self.repository, (row["recorder"] for row in self.touched.values()), self._policy()))
+        if self.clocked:
+            self._settle(clocks(self.repository, self.clocked, self._policy()))
         if self.arrived:
             compare_flags(self.flags, self.repository.arrived_flags(self.arrived, NOT_ARRIVED.rule_id), [])
 

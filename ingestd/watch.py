@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from custody.canonical import JsonObject
 from ingestd.disclosure import due
 from ingestd.index.repository import Repository
 from ingestd.index.rows import Row, integer_in, loads, object_in
@@ -78,8 +79,14 @@ def _was_set(now: ClockReading, before: ClockReading) -> bool:
 def _readings(rows: Iterable[Row]) -> Iterator[ClockReading]:
     """The clock readings that stand with a recorder's clips, latest first."""
     for row in rows:
-        clock = object_in(loads(row["media"]), "clock")
-        offset_ms, uncertainty_ms = integer_in(clock, "offset_ms"), integer_in(clock, "uncertainty_ms")
-        if offset_ms is not None and uncertainty_ms is not None:
+        measured = offset_of(loads(row["media"]))
+        if measured:
             entry = f"{row['log']}:{row['seq']}"
-            yield ClockReading(row["recorder"], row["station"], row["copied_ms"], offset_ms, uncertainty_ms, entry)
+            yield ClockReading(row["recorder"], row["station"], row["copied_ms"], *measured, entry)
+
+
+def offset_of(media: JsonObject) -> tuple[int, int] | None:
+    """A clock's offset and how far it may be wrong, ms, as measured at the dock; None when it was not."""
+    clock = object_in(media, "clock")
+    offset_ms, uncertainty_ms = integer_in(clock, "offset_ms"), integer_in(clock, "uncertainty_ms")
+    return None if offset_ms is None or uncertainty_ms is None else (offset_ms, uncertainty_ms)

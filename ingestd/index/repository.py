@@ -277,9 +277,10 @@ class Repository:
         return [dict(row) for row in self._db.execute(found).mappings()]
 
     def measured_clips(self, recorder: str) -> Iterator[Row]:
-        """Described clips of a recorder, latest first, read as they are asked for."""
+        """What described clips of a recorder say of its clock, latest first, read as they are asked for."""
         c = t.clip.c
-        described = select(t.clip).where(c.recorder == recorder, c.media != "").order_by(c.object_id.desc())
+        columns = (c.log, c.seq, c.recorder, c.station, c.copied_ms, c.media)
+        described = select(*columns).where(c.recorder == recorder, c.media != "").order_by(c.object_id.desc())
         yield from (dict(row) for row in self._db.execute(described.limit(_READINGS)).mappings())
 
     def arrived_flags(self, places: Iterable[str], rule: str) -> list[Row]:
