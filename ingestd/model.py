@@ -5,7 +5,7 @@ Decisions (``link``, ``coverage``, ``rules``) take and return only these values 
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Final
 
@@ -151,6 +151,36 @@ def is_one_line(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class ActFacts:
+    """What the register says of an act beside who and when; None: it says nothing, and never replaces what is known."""
+
+    emergency: bool | None = None
+    """It could not wait: for its approval (行政强制法 第十九条), nor for day or working day (第四十三条)."""
+    approved_ms: int | None = None
+    """When it was approved."""
+    written: bool | None = None
+    """Whether the written record (文字记录) is complete."""
+    extended: bool | None = None
+    """Whether the term of a seizure was extended (行政强制法 第二十五条)."""
+    excluded_days: int | None = None
+    """Days of inspection, testing, quarantine or appraisal, which do not count."""
+    decided_ms: int | None = None
+    """When it was decided upon what was seized or registered."""
+    pending: bool | None = None
+    """That nothing is decided yet; a moment of decision outweighs it."""
+
+    @property
+    def awaited(self) -> bool:
+        """Whether something is still to happen by a certain day, so that time must ask."""
+        return bool(self.pending and self.decided_ms is None) or bool(self.emergency and self.approved_ms is None)
+
+    def over(self, known: "ActFacts") -> "ActFacts":
+        """These facts, and where they say nothing what was known."""
+        mine = {part.name: getattr(self, part.name) for part in fields(self)}
+        return replace(known, **{name: value for name, value in mine.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True)
 class EnforcementAction:
     """One act of a case (执法行为) with the time in which it took place."""
 
@@ -164,6 +194,7 @@ class EnforcementAction:
     radius_m: int = 0
     tolerated_gap_ms: int = 1000
     margin_ms: int = 30 * 60 * 1000
+    facts: ActFacts = ActFacts()
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,8 @@ REPLAY_ROWS: Final = 500
 """Most entries of the centre log that are replayed in one go."""
 SWEEP_ROWS: Final = 500
 """Most actions or files one sweep looks at; the next sweep goes on."""
+ASKED_AGAIN_MS: Final = 60 * 60 * 1000
+"""How often an act is judged of which something is still to happen by a certain day."""
 DATA_FAULTS: Final = (DataError, ValueError, KeyError, TypeError, ArithmeticError, CustodyError)
 """What a signed fact that nobody can work with makes of our code: never a reason to wait, never to stop the others."""
 KEY_EVENTS: Final = frozenset({STATION, ENROLLED, REVOKED})
@@ -1035,6 +1037,7 @@ class Unit:
         grace_ms = self.settings.policy.grace_ms
         due = self.repository.actions_due(self.now_ms - grace_ms, grace_ms, SWEEP_ROWS)
         self.actions.update(due)
+        self.actions.update(self.repository.actions_awaiting(self.now_ms - ASKED_AGAIN_MS, SWEEP_ROWS))
         before_ms = self.now_ms - self.settings.arrival_ms
         overdue = self.repository.overdue_files(before_ms, NOT_ARRIVED.rule_id, SWEEP_ROWS)
         for row in overdue:

@@ -11,6 +11,7 @@ from ingestd.cases.columns import Column
 from ingestd.cases.rows import Cell, Findings, Row, Sheet
 from ingestd.catalogue import ActionType, Catalogues
 from ingestd.model import (
+    ActFacts,
     Assignment,
     Case,
     EnforcementAction,
@@ -129,6 +130,16 @@ class _Reader:
 
     def metres(self, name: str) -> int | None:
         return self._parsed(name, fields.metres, None)
+
+    def days(self, name: str) -> int | None:
+        return self._parsed(name, fields.days, None)
+
+    def yes(self, name: str) -> bool | None:
+        return self._parsed(name, fields.yes, None)
+
+    def decision(self, name: str, zone: tzinfo) -> int | bool | None:
+        """When it was decided, or True for not yet."""
+        return self._parsed(name, lambda raw: fields.is_pending(raw) or fields.time_ms(raw, zone), None)
 
     def cell(self, name: str) -> Cell:
         return self.row.cells.get(name) or Cell(self._column(name).name, "")
@@ -344,6 +355,21 @@ def _action(reader: _Reader, roster: _Roster, cases: _Cases, around: Surrounding
         radius_m=action_type.radius_m if radius_m is None else radius_m,
         tolerated_gap_ms=action_type.tolerated_gap_ms,
         margin_ms=action_type.margin_ms,
+        facts=_facts(reader, around.zone),
+    )
+
+
+def _facts(reader: _Reader, zone: tzinfo) -> ActFacts:
+    """What the row says beside who and when; nothing where a cell is empty or there is no such column."""
+    decided = reader.decision("decided", zone)
+    return ActFacts(
+        emergency=reader.yes("emergency"),
+        approved_ms=reader.time_ms("approved", zone),
+        written=reader.yes("written_record"),
+        extended=reader.yes("extended"),
+        excluded_days=reader.days("excluded_days"),
+        decided_ms=decided if isinstance(decided, int) and decided is not True else None,
+        pending=True if decided is True else None,
     )
 
 

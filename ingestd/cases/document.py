@@ -59,6 +59,11 @@ not matter.
   Certificate numbers, separated by `;` or `,`; a name will do where only one officer on the roster has it.
 * **案件 · Cases.** 执法行为表中写明的案号若尚不存在，即据此建立案件。
   A case number that an action names is entered as a case if it is new.
+* **登记的事实 · What the register adds.** 紧急、批准、文字记录、延长、处理决定等列可以不填；未填的不改变此前已知的，\
+系统也不据此提示。
+  Emergency, approval, written record, extension and decision may be left empty: what is empty takes nothing back that
+  was known, and nothing is concluded from it.
+* **接口 · Over HTTP.** 其他系统可经接口导入。 · Other systems may import over HTTP: [api.md](api.md).
 """
 
 

@@ -14,6 +14,7 @@ FIRST_YEAR: Final = 1990
 LAST_YEAR: Final = 2100
 """Years outside are slips of the keyboard: no footage is older, no action is planned further ahead."""
 MAX_RADIUS_M: Final = 100_000
+MAX_DAYS: Final = 3_660
 
 _TIME: Final = re.compile(
     r"(?P<year>\d{4})[-/.年](?P<month>\d{1,2})[-/.月](?P<day>\d{1,2})日?(?:[Tt]|\s)\s*"
@@ -106,6 +107,30 @@ def metres(raw: str) -> int:
     return int(plain)
 
 
+def days(raw: str) -> int:
+    """Whole days from 0 to ``MAX_DAYS``. Raises ``FieldError``."""
+    plain = _plain_width(text(raw)).removesuffix("天").removesuffix("日").strip()
+    if not re.fullmatch(r"[0-9]{1,4}", plain) or int(plain) > MAX_DAYS:
+        raise FieldError(Both(f"应为 0 到 {MAX_DAYS} 的整数（日）。", f"It should be whole days from 0 to {MAX_DAYS}."))
+    return int(plain)
+
+
+def yes(raw: str) -> bool:
+    """Yes or no, in either language. Raises ``FieldError``."""
+    plain = _plain_width(text(raw)).casefold()
+    if plain not in _YES | _NO:
+        raise FieldError(Both("应为“是”或“否”。", "It should be yes or no."))
+    return plain in _YES
+
+
+def is_pending(raw: str) -> bool:
+    """Whether a field says that something has not happened yet."""
+    return _plain_width(text(raw)).casefold() in _PENDING
+
+
+_YES: Final = frozenset({"是", "有", "完整", "已", "yes", "y", "true", "1", "√"})
+_NO: Final = frozenset({"否", "无", "不完整", "未", "no", "n", "false", "0", "×"})
+_PENDING: Final = frozenset({"未决定", "未处理", "待定", "pending", "open", "not yet"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_FORMAT: Final = Both(
     "不是可识别的时间，应写作 2026-11-22 09:30 或 2026-11-22T09:30:00+08:00。",

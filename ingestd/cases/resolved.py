@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ingestd.model import (
+    ActFacts,
     Assignment,
     Case,
     EnforcementAction,
@@ -65,5 +66,6 @@ def _action(found: dict[str, Any]) -> EnforcementAction:
             "interval": Interval(**found["interval"]),
             "officers": tuple(found["officers"]),
             "place": None if place is None else Position(**place),
+            "facts": ActFacts(**found.get("facts", {})),
         }
     )

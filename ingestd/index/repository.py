@@ -6,6 +6,7 @@ indexes are written as literal SQL: SQLite uses such an index only when the cond
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from functools import cache
 from itertools import groupby, islice
 from typing import Any, Final, TypeVar
@@ -309,6 +310,12 @@ class Repository:
         due = select(c.action_id).where(c.end_ms <= ended_before_ms, c.judged_ms < c.end_ms + grace_ms)
         return list(self._db.execute(due.order_by(c.end_ms).limit(limit)).scalars())
 
+    def actions_awaiting(self, judged_before_ms: int, limit: int) -> list[str]:
+        """Actions of which something is still to happen by a certain day, and that were not judged since."""
+        c = t.action.c
+        open_ones = select(c.action_id).where(text("awaited = 1"), c.judged_ms < judged_before_ms)
+        return list(self._db.execute(open_ones.order_by(c.judged_ms).limit(limit)).scalars())
+
     def checks_due(self, now_ms: int, limit: int) -> list[Row]:
         """Clips whose stored object should be read back now, longest waiting first."""
         c = t.clip.c
@@ -363,8 +370,15 @@ class Repository:
             recorders=tuple(self._changed(imported.recorders, self._recorders)),
             assignments=tuple(self._changed(imported.assignments, self._same_assignments)),
             cases=tuple(self._changed_cases(imported.cases)),
-            actions=tuple(self._changed(imported.actions, self._same_actions)),
+            actions=tuple(self._changed(list(self._with_known_facts(imported.actions)), self._same_actions)),
         )
+
+    def _with_known_facts(self, actions: Sequence[EnforcementAction]) -> Iterator[EnforcementAction]:
+        for part in _chunks(actions):
+            known = self.actions(action.action_id for action in part)
+            for action in part:
+                before = known.get(action.action_id)
+                yield action if before is None else replace(action, facts=action.facts.over(before.facts))
 
     def officers(self) -> list[Officer]:
         """Every known officer."""
@@ -785,6 +799,8 @@ def _action_row(action: EnforcementAction) -> Row:
         "radius_m": action.radius_m,
         "tolerated_gap_ms": action.tolerated_gap_ms,
         "margin_ms": action.margin_ms,
+        "facts": dumps({name: value for name, value in asdict(action.facts).items() if value is not None}),
+        "awaited": int(action.facts.awaited),
         "judged_ms": 0,
     }
 

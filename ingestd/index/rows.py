@@ -5,12 +5,13 @@ Whatever a station signed, however odd, becomes a row: a missing or mistyped fie
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import RowMapping
 
 from custody.canonical import JsonObject, JsonValue
 from ingestd.model import (
+    ActFacts,
     Clip,
     Coverage,
     EnforcementAction,
@@ -110,6 +111,9 @@ def place_of(row: AnyRow) -> Position | None:
     return None if row["lat_e7"] is None else Position(row["lat_e7"], row["lon_e7"], row["accuracy_m"])
 
 
+_NO_FACTS: Final = ActFacts()
+
+
 def action_value(row: AnyRow) -> EnforcementAction:
     """An action as decisions take it."""
     return EnforcementAction(
@@ -123,6 +127,7 @@ def action_value(row: AnyRow) -> EnforcementAction:
         radius_m=row["radius_m"],
         tolerated_gap_ms=row["tolerated_gap_ms"],
         margin_ms=row["margin_ms"],
+        facts=_NO_FACTS if row["facts"] == "{}" else ActFacts(**loads(row["facts"])),
     )
 
 

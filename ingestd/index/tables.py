@@ -238,12 +238,20 @@ action = Table(
     Column("radius_m", BigInteger, nullable=False),
     Column("tolerated_gap_ms", BigInteger, nullable=False),
     Column("margin_ms", BigInteger, nullable=False),
+    Column("facts", Text, nullable=False, server_default="{}"),
+    Column("awaited", Integer, nullable=False, server_default="0"),
     Column("judged_ms", BigInteger, nullable=False),
     comment="Enforcement actions. judged_ms: when the rules last looked at it.",
 )
 Index("ix_action_case_number", action.c.case_number)
 Index("ix_action_case_key", action.c.case_key)
 Index("ix_action_end_ms", action.c.end_ms)
+Index(
+    "ix_action_awaited",
+    action.c.judged_ms,
+    postgresql_where=text("awaited = 1"),
+    sqlite_where=text("awaited = 1"),
+)
 Index("ix_action_start_ms", action.c.start_ms)
 
 action_officer = Table(

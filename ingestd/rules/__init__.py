@@ -42,6 +42,7 @@ from ingestd.rules import written_record as _written
 from ingestd.rules.anchor_missing import anchor_missing
 from ingestd.rules.calendar_missing import calendar_missing
 from ingestd.rules.clip_not_arrived import SeenFile, clip_not_arrived
+from ingestd.rules.facts import EmergencyMeasure, Registration, Seizure, WrittenRecord
 from ingestd.rules.key_review import key_review
 from ingestd.rules.message_unverifiable import message_unverifiable
 from ingestd.rules.original_changed import original_changed
@@ -106,12 +107,8 @@ RULES: Final[tuple[Rule, ...]] = (
 RULES_BY_ID: Final = {rule.rule_id: rule for rule in RULES}
 
 WAITING: Final[Mapping[str, Both]] = {
-    _written.RULE.rule_id: Both("文字记录是否完整", "whether an act's written record is complete"),
     _interruption.RULE.rule_id: Both("每处中断的说明与审核签字", "what was said and signed of each break"),
     _checkpoints.RULE.rule_id: Both("各环节的证明", "evidence by step"),
-    _emergency.RULE.rule_id: Both("紧急标记与批准时间", "the emergency mark and the time of approval"),
-    _seizure.RULE.rule_id: Both("延长、扣除期间与处理决定", "extensions, excluded days and decisions"),
-    _registration.RULE.rule_id: Both("处理决定的时间", "the time of the decision"),
     _empty.RULE.rule_id: Both("索引中逐次入坞的新文件数", "new files by docking, in the index"),
     _repeated.RULE.rule_id: Both("审核认定的环节缺失", "reviewed findings by officer"),
     _identity.RULE.rule_id: Both("台账与设备所载人员并列保存", "register and device statement side by side"),
@@ -120,6 +117,10 @@ WAITING: Final[Mapping[str, Both]] = {
     _unready.RULE.rule_id: Both("计划行为与记录仪状态", "planned acts and the state of recorders"),
 }
 """Rules that decide already and are never asked yet, by the facts that the database does not hold yet."""
+
+SEIZURE: Final = "seizure"
+REGISTRATION: Final = "registration-preservation"
+"""Types of the catalogue whose terms run by law."""
 
 
 def evaluate(
@@ -138,9 +139,27 @@ def evaluate(
         *_gap.video_gap(action, coverage, now_ms, policy),
         *_should.should_record(action, coverage, now_ms, policy),
         *_officers.two_officers(action, recorders, now_ms, policy),
-        *_forbidden.night_enforcement(action, now_ms, policy),
+        *_forbidden.night_enforcement(action, now_ms, policy, emergency=bool(action.facts.emergency)),
         *_unusual.night_measure(action, now_ms, policy),
+        *_by_register(action, coverage, now_ms, policy),
     ]
+
+
+def _by_register(action: EnforcementAction, coverage: Coverage, now_ms: int, policy: Policy) -> list[Flag]:
+    """What follows from what the register says of an act; where it says nothing, nothing does."""
+    facts, start_ms = action.facts, action.interval.start_ms
+    found: list[Flag] = []
+    if facts.written is not None:
+        found += _written.written_record(WrittenRecord(action, facts.written), coverage, now_ms, policy)
+    if facts.emergency and action.type in policy.measure_types:
+        found += _emergency.emergency_approval(EmergencyMeasure(action, start_ms, facts.approved_ms), now_ms, policy)
+    followed = facts.pending or facts.decided_ms is not None
+    if followed and action.type == SEIZURE:
+        seizure = Seizure(action, start_ms, bool(facts.extended), facts.excluded_days or 0, facts.decided_ms)
+        found += _seizure.seizure_term(seizure, now_ms, policy)
+    if followed and action.type == REGISTRATION:
+        found += _registration.registration_term(Registration(action, start_ms, facts.decided_ms), now_ms, policy)
+    return found
 
 
 def explain(rule_id: str, inputs: Inputs, language: Language) -> str:
