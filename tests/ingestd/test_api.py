@@ -115,7 +115,7 @@ def test_nothing_is_found_that_the_description_does_not_promise(described, metho
 
 
 def test_description_is_the_one_that_is_published(visitor):
-    """``docs/api/openapi.json`` is what other systems build on; make it again when the API changes on purpose."""
+    """``docs/api/openapi.json`` is what other systems build on; ``python -m ingestd.web.api`` makes it again."""
     assert json.loads(DESCRIPTION.read_text()) == visitor.get("/openapi.json").json()
 
 
