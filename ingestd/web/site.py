@@ -140,9 +140,17 @@ def _environment(tongue: str, zone: ZoneInfo) -> Environment:
         said=lambda code, table=words.CODES: catalogue.gettext(table[code]) if code in table else code,
         said_word=lambda code, table: catalogue.gettext(table[code].text) if code in table else code,
         told=lambda flag: _sentence(flag, tongue),
+        whoever=partial(_whoever, catalogue.gettext),
     )
     made.globals["until"] = partial(show.until, zone=zone)
     return made
+
+
+def _whoever(translated: Callable[[str], str], actor: str) -> str:
+    """Who looked, in the reader's language where nobody was named; the entry itself keeps its own words."""
+    kind, _, what = actor.partition(" ")
+    words = {"address": phrase("address %(what)s"), "token": phrase("token %(what)s")}
+    return translated(words[kind]) % {"what": what} if kind in words and what else actor
 
 
 def _sentence(flag: Any, tongue: str) -> str:

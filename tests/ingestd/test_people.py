@@ -475,6 +475,21 @@ def test_what_cannot_be_recorded_is_not_shown(world, clip, path):
     assert film.seen == []
 
 
+def test_whoever_looked_unnamed_is_told_in_the_language_of_the_page(world, clip):
+    for actor in ("address 10.0.0.7", "token oa", "address", "甲"):
+        world.pipeline.viewed(clip, "detail", actor)
+    pages = TestClient(create_app(world.queries, None))
+    zh, en = (pages.get(f"/clips/{clip}?lang={tag}").text for tag in ("zh-CN", "en"))
+    assert [f"<td>{told}</td>" in zh for told in ("地址 10.0.0.7", "令牌 oa", "address", "甲")] == [True] * 4
+    assert "<td>address 10.0.0.7</td>" in en
+    assert {entry["actors"][0]["id"] for entry in entries(world, "access.viewed")} == {
+        "address 10.0.0.7",
+        "token oa",
+        "address",
+        "甲",
+    }
+
+
 def test_unknown_clip_is_no_view(world, visitor):
     assert visitor.get(f"/clips/{UNKNOWN}").status_code == 404
     assert "access.viewed" not in world.events()
