@@ -27,12 +27,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from custody.canonical import JsonObject, JsonValue
 from custody.identifiers import station_of
 from ingestd.errors import DatabaseError
-from ingestd.index import acts
+from ingestd.index import acts, decided
 from ingestd.index import tables as t
 from ingestd.index.acts import NONE, ActionFilter
 from ingestd.index.database import snapshot_reads
 from ingestd.index.people import MEDIA
-from ingestd.index.rows import AnyRow, action_value, coverage_value, loads, place_of
+from ingestd.index.rows import AnyRow, Row, action_value, coverage_value, loads, place_of
 from ingestd.model import Case, Coverage, EnforcementAction, MediaKind, Position
 
 T = TypeVar("T")
@@ -453,6 +453,14 @@ class Queries:
         statement = select(t.hold).order_by(c.set_ms, c.hold_id)
         wanted = statement if every else statement.where(c.released_ms.is_(None))
         return self.read(lambda db: [_hold_row(row) for row in db.execute(wanted).mappings()])
+
+    def reviews(self) -> list[Row]:
+        """Every legal review, the one whose material was complete last first."""
+        return self.read(decided.reviews)
+
+    def decisions(self) -> list[Row]:
+        """Every decision, newest first."""
+        return self.read(decided.decisions)
 
     def token(self, token_id: str) -> Mapping[str, Any] | None:
         """A token of another system by its id, or None."""

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from ingestd.errors import CentreError, ObjectMissingError
 from ingestd.rules import Policy, TypeName
-from ingestd.web import actions, audits, clips, files, flags, home, language, log, media, statistics
+from ingestd.web import actions, audits, clips, files, flags, home, language, log, media, reviews, statistics
 from ingestd.web.api.resources import Importer, add_resources
 from ingestd.web.api.shapes import problem
 from ingestd.web.api.tokens import Nobody, Tokens
@@ -68,7 +68,7 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     app = FastAPI(title="ingestd", docs_url=None, redoc_url=None, dependencies=[Depends(_without_nul)])
     app.state.hindrance = hindrance
     app.add_middleware(SecurityHeaders)
-    for family in (home, clips, files, flags, actions, media):
+    for family in (home, clips, files, flags, actions, media, reviews):
         family.add_pages(app, site)
     add_resources(app, site, tokens or Nobody(), counted, importer)
     if history is not None:

@@ -19,6 +19,7 @@ from ingestd.index.queries import (
     Page,
     Summary,
 )
+from ingestd.index.rows import Row
 
 Viewed = Callable[[str, str, str], None]
 """Records that somebody is about to look: clip, ``detail`` or ``proxy``, and who (``Pipeline.viewed``)."""
@@ -53,6 +54,14 @@ class Reads(Protocol):
 
     def cases(self, after: str | None = None, limit: int = PAGE_ROWS) -> Page[CaseRow]:
         """Cases by number."""
+        ...
+
+    def reviews(self) -> list[Row]:
+        """Every legal review, the one whose material was complete last first."""
+        ...
+
+    def decisions(self) -> list[Row]:
+        """Every decision, newest first."""
         ...
 
     def files(self, state: str, after: str | None = None, limit: int = PAGE_ROWS) -> Page[FileRow]:

@@ -43,6 +43,17 @@ FLAG_ACT: Final[Mapping[tuple[str, str], str]] = {
     ("flag.reviewed", "returned"): phrase("reviewed, explanation returned"),
     ("flag.closed", ""): phrase("closed"),
 }
+REVIEW: Final[Mapping[str, Word]] = {
+    "submitted": Word(phrase("Under review"), "dots", "warn"),
+    "agreed": Word(phrase("Agreed to"), "tick", "good"),
+    "problems": Word(phrase("To be mended"), "flag", "bad"),
+}
+PUBLICATION: Final[Mapping[str, Word]] = {
+    "decision": Word(phrase("publish the decision")),
+    "licence": Word(phrase("publish the licence")),
+    "penalty": Word(phrase("publish the penalty")),
+    "withdrawal": Word(phrase("take it down")),
+}
 KIND: Final[Mapping[str, Word]] = {
     "video": Word(phrase("Video"), "video"),
     "audio": Word(phrase("Audio"), "audio"),

@@ -136,6 +136,14 @@ class FakeQueries:
         cases = {act.action.case: act.case for act in self.acts if act.case}
         return page_of([CaseRow(case, 1, 0) for case in cases.values()], lambda row: row.case.number, after, limit)
 
+    def reviews(self) -> list[dict[str, Any]]:
+        self._check()
+        return []
+
+    def decisions(self) -> list[dict[str, Any]]:
+        self._check()
+        return []
+
     def files(self, state: str, after: str | None = None, limit: int = PAGE_ROWS) -> Page[FileRow]:
         self._check()
         return page_of([row for row in self.seen if row.state == state], lambda row: row.file_id, after, limit)

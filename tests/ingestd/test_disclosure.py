@@ -6,10 +6,12 @@ import json
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +25,7 @@ from ingestd.errors import RefusedError
 from ingestd.index.decided import decisions
 from ingestd.review.decide import Result, conclude, extend, submit
 from ingestd.rules import Policy
+from ingestd.web.app import create_app
 from tests.fakes.audited import CASE, audited_world, ingestd
 from tests.fakes.centre_station import NOW_MS, FakeStation
 from tests.fakes.centre_world import World
@@ -192,6 +195,21 @@ def test_wrong_decisions_are_refused(world, changes, why):
     with pytest.raises(RefusedError, match=why):
         decided(world, **changes)
     assert rows(world) == []
+
+
+def test_page_shows_reviews_and_what_is_due_with_their_last_days(world):
+    visitor = TestClient(
+        create_app(world.queries, None, now=lambda: datetime.fromtimestamp(world.clock.ms / 1000, UTC))
+    )
+    assert "尚无报送审核的案件" in visitor.get("/reviews").text
+    reviewed(world, complete_ms=NOW_MS - 30 * DAY, result=None)
+    reviewed(world, result=Result.PROBLEMS)
+    decided(world, made_ms=NOW_MS - 30 * DAY)
+    zh, en = (visitor.get(f"/reviews?lang={tag}").text for tag in ("zh-CN", "en"))
+    for told in ("吊销许可证", "审核中", "存在问题", "公示处罚", "占道经营", "同意"):
+        assert told in zh
+    assert zh.count("逾期") == en.count("overdue") == 2
+    assert "take it down" not in en
 
 
 # What never leaves the house.
