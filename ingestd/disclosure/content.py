@@ -5,6 +5,7 @@ identity card, a telephone or an account (个人信息保护法 第四条、第�
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +31,10 @@ MASK: Final = "＊＊＊"
 UNSAID: Final = "（不予公开）"
 """Stands for a text that could not be made fit to be published."""
 _NUMBERS: Final = re.compile(r"\d(?:[\s\-‐-―－]?\d){6,}[Xx]?")
+_BETWEEN: Final = re.compile(r"[\s·•・‧.]")
+"""What may stand between the characters of a name."""
+_WIDE: Final = 0xFEE0
+"""From an ASCII character to its full-width form (Unicode, block FF00)."""
 _MOST_ROUNDS: Final = 8
 
 
@@ -67,7 +72,7 @@ def masked(name: str) -> str:
     """A person's name as it may be published: the first character and 某; another word where that would tell it."""
     plain = name.strip()
     words = (f"{plain[:1]}某" if len(plain) > 1 else "某", "当事人", MASK)
-    return next((word for word in words if plain and plain not in word), MASK)
+    return next((word for word in words if plain and not _tells(word, plain)), MASK)
 
 
 def clean(text: str, person: str) -> str:
@@ -85,8 +90,15 @@ def _tells(text: str, person: str) -> bool:
 
 
 def _loosely(person: str) -> str:
-    """A name however it is spaced: 张 三 is 张三."""
-    return r"\s*".join(re.escape(char) for char in "".join(person.split()))
+    """A name however it is spaced, dotted, cased or wide: 张 三 is 张三, ＬＩ ｍｉｎｇ is Li Ming."""
+    plain = (char for char in unicodedata.normalize("NFKC", person) if not _BETWEEN.match(char))
+    return f"{_BETWEEN.pattern}*".join(f"[{''.join(map(re.escape, _spellings(char)))}]" for char in plain)
+
+
+def _spellings(char: str) -> list[str]:
+    """One character in either case and width."""
+    cased = {char, *(one for one in (char.lower(), char.upper()) if len(one) == 1)}
+    return sorted(cased | {chr(ord(one) + _WIDE) for one in cased if "!" <= one <= "~"})
 
 
 def _without_numbers(text: str) -> str:
