@@ -17,6 +17,9 @@ from ingestd.errors import RefusedError
 from ingestd.index.repository import Repository
 from ingestd.index.rows import Row
 from ingestd.rules.exemption import Exemption, objections
+from ingestd.rules.key_review import RULE as REVIEW
+from ingestd.rules.original_changed import RULE as CHANGED
+from ingestd.rules.set_aside import RULE as ASIDE
 
 
 class Status(StrEnum):
@@ -36,6 +39,8 @@ class Status(StrEnum):
 
 LISTED: Final = ("open", "unexplained", "explained", "returned", "reviewed", "closed", "cleared", "all")
 """What lists of flags may be asked for: ``open`` are all that neither facts nor people have ended."""
+INTEGRITY: Final = frozenset({CHANGED.rule_id, ASIDE.rule_id, REVIEW.rule_id})
+"""Rules about evidence not as recorded: a ground excuses a recording that is missing, never one that differs."""
 EXPLAINABLE: Final = frozenset({Status.OPEN, Status.EXPLAINED, Status.RETURNED, Status.REVIEWED, Status.CLEARED})
 
 
@@ -79,6 +84,10 @@ def close(flag_id: str, who: Person, ground: str) -> Decision:
         if status_of(flag) is not Status.REVIEWED:
             raise RefusedError(
                 f"flag {flag_id} is {status_of(flag)}: only a flag whose explanation was accepted is closed"
+            )
+        if flag["rule"] in INTEGRITY:
+            raise RefusedError(
+                f"flag {flag_id} tells of evidence that is not as recorded: no ground ends it, facts alone do"
             )
         against = objections(Exemption(ground, who.reason, flag["explained_by"], who.name))
         if against:

@@ -9,6 +9,7 @@ from ingestd import flag_life
 from ingestd.decisions import Person
 from ingestd.errors import RefusedError
 from ingestd.flag_life import LISTED, Status
+from ingestd.pipeline import ReadBack
 from ingestd.relinking import Wanted
 from ingestd.web.app import create_app
 from tests.fakes.audited import audited_world, ingestd, rows
@@ -109,6 +110,21 @@ def test_what_is_out_of_order_is_refused_and_leaves_nothing(world, flag, before,
         world.pipeline.decide(decision(flag))
 
     assert only(world) == was
+
+
+def test_an_original_that_differs_is_explained_and_reviewed_but_never_closed_away(world):
+    world.stations[0].clip(START, officer_as_stated="000001")
+    world.pipeline.handle([world.stations[0].message()])
+    [clip] = [row.object_id for row in world.queries.clips().rows]
+    world.pipeline.record_checks([ReadBack(clip, 1, "00" * 32)])
+    flag = only(world).flag_id
+    world.pipeline.decide(flag_life.explain(flag, OFFICER))
+    world.pipeline.decide(flag_life.review(flag, HEAD, accepted=True))
+
+    with pytest.raises(RefusedError, match="facts alone do"):
+        world.pipeline.decide(flag_life.close(flag, CHIEF, "impossibility"))
+
+    assert (only(world).rule, only(world).status) == ("original-not-as-recorded", Status.REVIEWED)
 
 
 def test_facts_withdraw_what_is_closed_and_what_comes_back_is_open_with_its_history(world, flag):
