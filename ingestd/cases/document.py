@@ -11,6 +11,7 @@ _HEAD: Final = """# 导入案件、执法行为、人员与台账 · Importing c
 not edit. -->
 
     ingestd cases import 文件 --dry-run      只检查，不写入 · check only, write nothing
+    ingestd cases import 文件 --findings F.csv   全部问题写入新文件 · everything found, into a new file
     ingestd cases import 文件
     ingestd cases import 文件 --source oa    按 [imports.oa] 的列名对照 · with the headings of [imports.oa]
 

@@ -47,19 +47,22 @@ def write_xlsx(report: Report, path: Path) -> None:
 def _rows(report: Report) -> Iterator[list[Any]]:
     yield [_NAMES[report.by], *(f"{words.zh} {words.en}" for words in COLUMNS.values())]
     for line in (*report.lines, report.total):
-        yield [_text(_name(line)), *("" if value is None else value for value in line.figures(report.made_ms).values())]
+        yield [
+            as_text(_name(line)),
+            *("" if value is None else value for value in line.figures(report.made_ms).values()),
+        ]
 
 
 def _recorders(report: Report) -> Iterator[list[Any]]:
     yield list(RECORDERS)
     for one in report.recorders:
-        yield [_text(one.recorder), _text(one.unit), one.clips, one.failed, "是 yes" if one.clock_wrong else ""]
+        yield [as_text(one.recorder), as_text(one.unit), one.clips, one.failed, "是 yes" if one.clock_wrong else ""]
 
 
 def _name(line: Line) -> str:
     return line.label.zh if line.label.zh == line.label.en else f"{line.label.zh} {line.label.en}"
 
 
-def _text(value: str) -> str:
+def as_text(value: str) -> str:
     """What starts like a formula starts with an apostrophe, as the OWASP guide on CSV injection asks."""
     return f"'{value}" if value.startswith(_FORMULA) else value

@@ -1,5 +1,6 @@
 """The commands as a user runs them, each in a process of its own, on a data folder that another centre left behind."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -85,6 +86,27 @@ def test_import_names_line_column_value_and_what_is_right(folder, tmp_path):
     assert (error["value"], error["line"]) == ("dancing", 1)
     assert f"{wrong}:1: type='dancing':" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_import_tells_a_hundred_findings_and_writes_all_of_them(folder, tmp_path):
+    roster, findings = tmp_path / "actions.csv", tmp_path / "findings.csv"
+    lines = [f"W-{number},C-1,=dancing,2026-11-20 10:00,2026-11-20 11:00,000009" for number in range(130)]
+    roster.write_text("\n".join(("action id,case,type,start,end,officers", *lines)))
+    command = ("cases", "import", roster, "--data-dir", folder)
+
+    done = ingestd(*command, "--findings", findings)
+
+    assert done.returncode == 65
+    assert done.stderr.count(f"{roster}:") == 100 + 1, "the hundred and the refusal"
+    assert " more 另有" in done.stderr
+    with findings.open(encoding="utf-8-sig", newline="") as file:
+        heading, *rows = csv.reader(file)
+    errors = [row for row in rows if row[0] == "错误 error"]
+    assert [int(row[2]) for row in errors] == list(range(2, 132))
+    assert (heading[4], {row[4] for row in errors}) == ("原值 value", {"'=dancing"})
+
+    again = ingestd(*command, "--findings", roster)
+    assert (again.returncode, roster.read_text().count("W-")) == (64, 130), "an export is never written over"
 
 
 def test_import_with_the_headings_of_a_source(folder, tmp_path):
