@@ -15,9 +15,9 @@ from ingestd.cases.said import counts, refusal, sentence, summary
 from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, printable, show
 from ingestd.errors import ImportFileError, RefusedError
 from ingestd.model import Import
+from ingestd.progress import Meter, line
 from ingestd.stats.sheet import as_text
 
-_PROGRESS_ROWS: Final = 10_000
 _MAX_SHOWN: Final = 100
 """Most findings told on standard error; a file with one mistake in each of its rows is one mistake."""
 _HEADING: Final = (
@@ -51,7 +51,7 @@ def import_cases(  # noqa: PLR0913  # options of one command
         raise ImportFileError(f"{file}: cannot be read: {error.strerror}") from error
     with _new_file(findings) as out:
         imported, changes = service.build(loaded).pipeline.import_cases(
-            data, file.name, dry_run=dry_run, source=headings, progress=_say_progress
+            data, file.name, dry_run=dry_run, source=headings, progress=Meter(sys.stderr, line)
         )
         if out is not None:
             csv.writer(out).writerows(_finding_rows(imported))
@@ -92,11 +92,6 @@ def _complain(file: Path, imported: Import) -> None:
         print(printable(sentence(file, finding)), file=sys.stderr)  # noqa: T201  # complaints go to standard error
     if (more := len(found) - _MAX_SHOWN) > 0:
         print(f"{more} more 另有, all of them with --findings FILE 可全部写出", file=sys.stderr)  # noqa: T201  # the same
-
-
-def _say_progress(rows: int) -> None:
-    if rows % _PROGRESS_ROWS == 0:
-        print(f"{rows} rows read 行已读取", file=sys.stderr)  # noqa: T201  # progress goes to standard error
 
 
 def _import_facts(imported: Import, changes: Import, *, dry_run: bool) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from datetime import datetime
 from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
@@ -56,8 +56,9 @@ from ingestd.index.stations import UNDECIDABLE, about, described, disputed, gath
 from ingestd.judge import FlagChanges, Verdicts, assess, compare_flags, relink, settle_officers
 from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.logfiles import exclusive, make_dirs, replace_file
-from ingestd.model import Assignment, Flag, Import, Link
-from ingestd.relinking import Look, Relinked, Wanted, differences, wanted_ids
+from ingestd.model import Assignment, EnforcementAction, Flag, Import, Link
+from ingestd.progress import Progress, Step, unwatched
+from ingestd.relinking import PART, Look, Relinked, Wanted, differences, in_parts, wanted_ids
 from ingestd.retention import Kept, kept, proposable
 from ingestd.rules import (
     Policy,
@@ -80,6 +81,7 @@ from ingestd.running import MOST_KEYS, Running, changed_keys
 from ingestd.verify import Follower, Station, open_message
 from ingestd.watch import Watched, backlogs, clocks, decided, offset_of
 
+V = TypeVar("V")
 ENTRY_EVENTS_BYTES: Final = 20_000
 """A ``station.entries`` entry names at most this many bytes of leaf hashes; an entry is at most 65,535 bytes."""
 LEAVES_PER_ENTRY: Final = ENTRY_EVENTS_BYTES // 67
@@ -92,8 +94,12 @@ ASKED_AGAIN_MS: Final = 60 * 60 * 1000
 """How often an act is judged of which something is still to happen by a certain day."""
 DATA_FAULTS: Final = (DataError, ValueError, KeyError, TypeError, ArithmeticError, CustodyError)
 """What a signed fact that nobody can work with makes of our code: never a reason to wait, never to stop the others."""
+VERDICTS: Final = frozenset({"case.linked", "case.unlinked", "flag.set", "flag.changed", "flag.cleared"})
+"""Entries that say what the rules make of facts."""
 KEY_EVENTS: Final = frozenset({STATION, ENROLLED, REVOKED})
 """Entries of the centre log after which other keys may sign."""
+NO_LINES: Final = b"PK"
+"""How an xlsx file begins, which is no text."""
 _RECHECK_MIN_MS: Final = 2_000
 _RECHECK_MAX_MS: Final = 600_000
 _FAILED_RECHECK_MS: Final = 3_600_000
@@ -141,7 +147,13 @@ class ImportFile:
     data: bytes
     name: str
     source: cases.Source
-    progress: Callable[[int], None]
+    progress: Progress
+
+    @property
+    def lines(self) -> int:
+        """How many lines a file of lines has; 0 for one whose rows are counted only while they are read."""
+        is_text = not self.data.startswith(NO_LINES) and not self.name.casefold().endswith(".json")
+        return self.data.count(b"\n") if is_text else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,12 +262,13 @@ class Pipeline:
         *,
         dry_run: bool = False,
         source: cases.Source = cases.Source(),  # noqa: B008  # frozen
-        progress: Callable[[int], None] = lambda _rows: None,
+        progress: Progress = unwatched,
     ) -> tuple[Import, Import]:
         """Import a file as a whole: what it says, and what of that was new.
 
         With a wrong row nothing is imported and ``errors`` of the first value say why. Importing twice changes nothing.
-        ``source`` says how headings are to be understood; ``progress`` is told how many rows have been read.
+        One entry of the log decides: whatever a crash cuts short after it is completed by the next unit of work.
+        ``source`` says how headings are to be understood; ``progress`` is told what is being done, and how far it is.
         """
         with self._unit() as unit:
             return unit.import_cases(ImportFile(data, name, source, progress), dry_run=dry_run)
@@ -434,7 +447,9 @@ class Unit:
     now_ms: int
     drafts: list[Draft] = field(default_factory=list)
     touched: dict[str, Row] = field(default_factory=dict)
-    """Clips to link anew."""
+    """Clips to link anew, in hand."""
+    concerned: set[str] = field(default_factory=set)
+    """Further clips to link anew: more, maybe, than can be held."""
     fresh: set[str] = field(default_factory=set)
     """Clips that this unit brought."""
     actions: set[str] = field(default_factory=set)
@@ -453,10 +468,11 @@ class Unit:
     reviewed: dict[tuple[str, LogKeys], int] = field(default_factory=dict)
     """Keys under which entries came after they were revoked, by log, and the first such entry."""
     appended: list[Entry] = field(default_factory=list)
-    """Entries that this unit wrote into the centre log."""
+    """Entries that this unit wrote into the centre log, but for its verdicts, which may be more than can be held."""
     receipts: dict[str, list[bytes]] = field(default_factory=dict)
     """Receipts to send, by station log."""
     ready: list[Answer] = field(default_factory=list)
+    progress: Progress = unwatched
     unmeasured_clock_ms: int = field(init=False)
     """Of the settings in force where the log is being replayed; else ours."""
 
@@ -613,7 +629,7 @@ class Unit:
         drafts, self.drafts = self.drafts, []
         entries = self.books.append(drafts) if drafts else []
         self.repository.project(entries, self.books.keyid_of)
-        self.appended += entries
+        self.appended += [entry for entry in entries if entry.record.event not in VERDICTS]
         self._collect_receipts(entries)
         return entries
 
@@ -629,8 +645,9 @@ class Unit:
 
     def forget(self) -> None:
         """Let go of what was replayed: who rebuilds the tables decides once, at the end (``decide_again``)."""
-        for pending in (self.touched, self.fresh, self.actions, self.clocked, self.arrived, self.aside):
-            pending.clear()
+        pending = (self.touched, self.concerned, self.fresh, self.actions, self.clocked, self.arrived, self.aside)
+        for one in pending:
+            one.clear()
 
     def decide_again(self) -> None:
         """Suggestions of all clips and coverage of all actions, from the tables as they are. Nothing is recorded.
@@ -961,8 +978,9 @@ class Unit:
 
     def import_cases(self, file: ImportFile, *, dry_run: bool) -> tuple[Import, Import]:
         """Parse, compare, and unless it is a rehearsal, record and apply."""
-        data, name = file.data, file.name
+        data, name, self.progress = file.data, file.name, file.progress
         imported = self._parse(file)
+        self.progress(Step(_READ, imported.rows, imported.rows))
         changes = self.repository.changed(imported)
         if imported.errors or dry_run or not _any(changes):
             return imported, changes
@@ -985,28 +1003,45 @@ class Unit:
             zone=self.settings.zone,
             known_officers=self.repository.officers(),
             source=file.source,
-            progress=file.progress,
+            progress=self._told(_READ, file.lines),
         )
 
     def _apply_import(self, changes: Import) -> None:
-        """Write it, and have every clip and action that it concerns looked at again."""
-        before = self.repository.actions(action.action_id for action in changes.actions)
+        """Write it, a part at a time, and have every clip and action that it concerns looked at again."""
         issued = self._replaced(changes.assignments)
         first_ledger = bool(changes.assignments) and self.repository.issued_to(()) is None
-        self.repository.put_import(changes)
-        acts = (*before.values(), *changes.actions)
-        clips = {clip for action in acts for clip in self.repository.clips_near(action)}
+        self.repository.put_import(replace(changes, actions=()))
+        parts = self._parts("enter 写入", changes.actions)
+        clips = {clip for actions in parts for clip in self._enter_actions(actions)}
         for one in (*changes.assignments, *issued):
             clips |= self.repository.clips_of_recorder(one.recorder, one.start_ms, one.end_ms)
         clips |= self.repository.clips_stating(officer.number for officer in changes.officers)
-        rows = self.repository.clips(clips - self.touched.keys())
-        self.touched.update(rows)
         self._settle_wearers(self.touched)
+        for part in self._parts("wearers 佩戴人", sorted(clips - self.touched.keys())):
+            self._settle_wearers(self.repository.clips(part))
+        self.concerned |= clips
         self.actions.update(action.action_id for action in changes.actions)
         holders = {one.officer for one in (*issued, *changes.assignments)}
         self.actions.update(
             self.repository.every_action() if first_ledger else self.repository.actions_of_officers(holders)
         )
+
+    def _enter_actions(self, actions: Sequence[EnforcementAction]) -> set[str]:
+        """Write acts; returns the clips that they concern as they are now, or as they were before."""
+        before = self.repository.actions(action.action_id for action in actions)
+        self.repository.put_import(Import(actions=tuple(actions)))
+        return {clip for action in (*before.values(), *actions) for clip in self.repository.clips_near(action)}
+
+    def _parts(self, what: str, values: Sequence[V]) -> Iterator[list[V]]:
+        """``values`` a part at a time; says after each how far that is."""
+        told, done = self._told(what, len(values)), 0
+        for part in in_parts(values):
+            yield part
+            done += len(part)
+            told(done)
+
+    def _told(self, what: str, of: int) -> Callable[[int], None]:
+        return lambda done: self.progress(Step(what, done, of))
 
     def _replaced(self, changed: Sequence[Assignment]) -> list[Assignment]:
         """What the ledger said in place of ``changed`` so far: the same recorder, taken at the same moment."""
@@ -1076,17 +1111,38 @@ class Unit:
     # Conclusion.
 
     def conclude(self) -> None:
-        """Decide what follows, record it in the centre log, and make the tables follow."""
-        verdicts = self._verdicts()
-        verdicts.actions |= self.actions
-        self._write_verdicts(verdicts)
-        changes = self._changes(verdicts)
-        self.repository.put_coverage(changes.coverages, self.now_ms)
+        """Decide what follows, record it in the centre log, and make the tables follow.
+
+        What concerns more clips or actions than can be held is recorded a part at a time, all of it before the commit;
+        when a crash comes between two parts, the log has the first of them, and the next unit decides the others.
+        """
+        self._judge(self._link())
         self._settle_notices()
-        self._draft_flags(changes)
         self._draft_flags(self.flags)
         self._append()
         self._applied_to(self.books.centre.size)
+
+    def _link(self) -> Verdicts:
+        """Where clips belong; returns what of it is not in the tables yet, and ``actions`` that have to be judged."""
+        actions = self.actions
+        for part in self._parts("link 关联", sorted(self.concerned - self.touched.keys())):
+            if self.touched and len(self.touched) + len(part) > PART:
+                actions |= self._write_verdicts(self._verdicts()).actions
+                self._append()
+                self.touched.clear()
+            self.touched.update(self.repository.clips(part))
+        verdicts = self._write_verdicts(self._verdicts())
+        verdicts.actions |= actions
+        return verdicts
+
+    def _judge(self, verdicts: Verdicts) -> None:
+        """Coverage and flags of actions; no more than a part of them waits to be appended."""
+        for part in self._parts("judge 研判", sorted(verdicts.actions)):
+            if len(self.drafts) > PART:
+                self._append()
+            changes = self._changes(replace(verdicts, actions=set(part)))
+            self.repository.put_coverage(changes.coverages, self.now_ms)
+            self._draft_flags(changes)
 
     def _verdicts(self) -> Verdicts:
         """Where clips belong; one that cannot be judged is set aside, and the others are judged without it."""
@@ -1176,12 +1232,13 @@ class Unit:
         self.repository.put_suggestions((i for i in linked if i not in self.fresh), verdicts.suggestions)
         self.repository.update_clips([self.touched[i] for i in linked if self._suggestions_differ(i)], ["suggestions"])
 
-    def _write_verdicts(self, verdicts: Verdicts) -> None:
+    def _write_verdicts(self, verdicts: Verdicts) -> Verdicts:
         self._put_suggestions(verdicts)
         for one, reason in verdicts.unlinked:
             self._draft("case.unlinked", {"link": _link_block(one, ""), "reason": reason, "actors": _ACTORS})
         for one, case in verdicts.linked:
             self._draft("case.linked", {"link": _link_block(one, case), "actors": _ACTORS})
+        return verdicts
 
     def _suggestions_differ(self, object_id: str) -> bool:
         return object_id not in self.fresh or self.touched[object_id]["suggestions"] > 0
@@ -1228,6 +1285,7 @@ def runs(entries: Iterable[Entry]) -> Iterator[tuple[str, list[Entry]]]:
 
 
 _DESCRIBED: Final = (*described({}, 0), "officer", "officer_source")
+_READ: Final = "read 读取"
 _RESOLVED: Final = ".resolved.json"
 _IMPORTED: Final = ("officers", "recorders", "assignments", "cases", "actions")
 _SETTLED: Final = frozenset({"verified", "disposed"})

@@ -7,7 +7,7 @@ version of the rules, or somebody who wants to see that there is nothing to chan
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 from ingestd.errors import RefusedError
 from ingestd.index.repository import Repository
@@ -16,6 +16,7 @@ from ingestd.judge import Verdicts, assess, relink, settle_officers
 from ingestd.model import Coverage, Flag, Link, Suggestion
 from ingestd.rules import Policy
 
+V = TypeVar("V")
 Judge = Callable[[Sequence[str]], None]
 PART: Final = 500
 """Most clips or actions that are judged, and written, in one go."""
@@ -135,7 +136,7 @@ def differences(repository: Repository, clips: Iterable[str], actions: Iterable[
     return found
 
 
-def in_parts(values: Iterable[str]) -> Iterator[list[str]]:
+def in_parts(values: Iterable[V]) -> Iterator[list[V]]:
     """``values`` in order, a part at a time."""
     iterator = iter(values)
     while part := list(islice(iterator, PART)):

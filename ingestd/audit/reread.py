@@ -52,6 +52,11 @@ class Count:
     done_bytes: int
     of_bytes: int
 
+    @property
+    def what(self) -> str:
+        """What is counted."""
+        return "objects 个"
+
 
 Progress = Callable[[Count], None]
 Keep = Callable[[Stored, Result], None]

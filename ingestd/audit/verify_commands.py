@@ -11,10 +11,11 @@ import typer
 
 from custody.verdicts import Outcome
 from ingestd.audit.found import Report, counts
-from ingestd.audit.progress import Meter
+from ingestd.audit.progress import line
 from ingestd.audit.run import Asked, Run, run
 from ingestd.config import Config
 from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, printable, show
+from ingestd.progress import Meter
 
 ClipOption = Annotated[list[str] | None, typer.Option("--clip", help="One clip, by its id; may be repeated.")]
 CaseOption = Annotated[str, typer.Option("--case", help="Clips linked to this case, by the signed log.")]
@@ -61,7 +62,7 @@ def verify(  # noqa: PLR0913  # options of one command
 def audited(config: Config, asked: Asked) -> Run:
     """Run it with progress and remarks on standard error; SIGTERM interrupts it as Ctrl-C does."""
     with _terminable():
-        return run(config, asked, say, Meter(sys.stderr))
+        return run(config, asked, say, Meter(sys.stderr, line))
 
 
 def say(remark: str) -> None:

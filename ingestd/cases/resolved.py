@@ -37,7 +37,8 @@ def write(imported: Import) -> bytes:
             row = json.dumps(asdict(one), ensure_ascii=False, sort_keys=True)
             written += f"{', ' if number else ''}{row}".encode()
         written += b"], "
-    return bytes(written) + f'"version": {_VERSION}}}'.encode()
+    written += f'"version": {_VERSION}}}'.encode()
+    return bytes(written)
 
 
 def read(data: bytes) -> Import:

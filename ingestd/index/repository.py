@@ -370,15 +370,18 @@ class Repository:
             recorders=tuple(self._changed(imported.recorders, self._recorders)),
             assignments=tuple(self._changed(imported.assignments, self._same_assignments)),
             cases=tuple(self._changed_cases(imported.cases)),
-            actions=tuple(self._changed(list(self._with_known_facts(imported.actions)), self._same_actions)),
+            actions=tuple(self._changed_actions(imported.actions)),
         )
 
-    def _with_known_facts(self, actions: Sequence[EnforcementAction]) -> Iterator[EnforcementAction]:
+    def _changed_actions(self, actions: Sequence[EnforcementAction]) -> Iterator[EnforcementAction]:
+        """A part of the known ones is in memory at a time. A fact that is not given never replaces a known one."""
         for part in _chunks(actions):
             known = self.actions(action.action_id for action in part)
             for action in part:
                 before = known.get(action.action_id)
-                yield action if before is None else replace(action, facts=action.facts.over(before.facts))
+                after = replace(action, facts=action.facts.over(before.facts)) if before else action
+                if after != before:
+                    yield after
 
     def officers(self) -> list[Officer]:
         """Every known officer."""
@@ -403,15 +406,20 @@ class Repository:
         return {object_id for query in queries for object_id in self._db.execute(query).scalars()}
 
     def put_import(self, changes: Import) -> None:
-        """Write officers, recorders, assignments, cases and actions."""
-        officers = [{"number": o.number, "name": o.name, "unit": o.unit} for o in changes.officers]
-        self._put(t.officer, officers, ("name", "unit"))
-        recorders = [{"serial": r.serial, "name": r.name, "unit": r.unit} for r in changes.recorders]
-        self._put(t.recorder, recorders, ("name", "unit"))
-        cases = [{"number": c.number, "title": c.title, "unit": c.unit} for c in changes.cases]
-        self._put(t.case_file, cases, ("title", "unit"))
-        self._put(t.assignment, [_assignment_row(a) for a in changes.assignments], ("officer", "end_ms"))
-        self._put_actions(changes.actions)
+        """Write officers, recorders, assignments, cases and actions; rows of a part are in memory at a time."""
+        for officers in _chunks(changes.officers):
+            rows = [{"number": o.number, "name": o.name, "unit": o.unit} for o in officers]
+            self._put(t.officer, rows, ("name", "unit"))
+        for recorders in _chunks(changes.recorders):
+            rows = [{"serial": r.serial, "name": r.name, "unit": r.unit} for r in recorders]
+            self._put(t.recorder, rows, ("name", "unit"))
+        for cases in _chunks(changes.cases):
+            rows = [{"number": c.number, "title": c.title, "unit": c.unit} for c in cases]
+            self._put(t.case_file, rows, ("title", "unit"))
+        for assignments in _chunks(changes.assignments):
+            self._put(t.assignment, [_assignment_row(a) for a in assignments], ("officer", "end_ms"))
+        for actions in _chunks(changes.actions):
+            self._put_actions(actions)
 
     # The centre log.
 
@@ -619,10 +627,15 @@ class Repository:
         self._db.execute(update(t.seen_file).where(pending).values(state="failed", reason=bindparam("why")), values)
 
     def _put_actions(self, actions: Sequence[EnforcementAction]) -> None:
+        """Who no longer takes part is found by who did: to look for an act alone would read the whole table."""
+        known = self.actions(a.action_id for a in actions)
         rows = [_action_row(a) for a in actions]
-        self._put(t.action, rows, [name for name in (rows[0] if rows else ()) if name != "action_id"])
-        for ids in _chunks(a.action_id for a in actions):
-            self._db.execute(delete(t.action_officer).where(t.action_officer.c.action_id.in_(ids)))
+        self._put(t.action, rows, [name for name in rows[0] if name != "action_id"])
+        gone = [{"who": officer, "act": a.action_id} for a in known.values() for officer in a.officers]
+        if gone:
+            c = t.action_officer.c
+            took_part = and_(c.officer == bindparam("who"), c.action_id == bindparam("act"))
+            self._db.execute(delete(t.action_officer).where(took_part), gone)
         parts = [
             {
                 "officer": officer,
@@ -671,9 +684,6 @@ class Repository:
     def _same_assignments(self, given: Sequence[Assignment]) -> set[Assignment]:
         rows = self._rows(t.assignment, t.assignment.c.recorder, {a.recorder for a in given})
         return {Assignment(row["recorder"], row["officer"], row["start_ms"], row["end_ms"]) for row in rows}
-
-    def _same_actions(self, given: Sequence[EnforcementAction]) -> set[EnforcementAction]:
-        return set(self.actions(a.action_id for a in given).values())
 
     def _changed_cases(self, given: Sequence[Case]) -> Iterator[Case]:
         """An empty title or unit means «not given here» and never replaces a known one."""

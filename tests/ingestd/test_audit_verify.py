@@ -19,11 +19,12 @@ from ingestd.audit import run as running
 from ingestd.audit import state as states
 from ingestd.audit import verify_commands
 from ingestd.audit.found import ORIGINAL, Stored
-from ingestd.audit.progress import Meter, line
+from ingestd.audit.progress import line
 from ingestd.audit.reread import Count
 from ingestd.audit.selection import Sample, draw
 from ingestd.audit.state import State
 from ingestd.errors import AuditError
+from ingestd.progress import Meter
 from ingestd.store import EvidenceReader
 from tests.conftest import ROOT
 from tests.fakes.audited import CASE, audited_world, ingestd
@@ -513,7 +514,7 @@ class Screen(io.StringIO):
 def test_a_terminal_is_rewritten_and_a_journal_gets_a_line_now_and_then(terminal, lines, rewritten):
     seconds = iter(range(1000))
     screen = Screen(terminal=terminal)
-    meter = Meter(screen, clock_s=lambda: next(seconds))
+    meter = Meter(screen, line, clock_s=lambda: next(seconds))
     for done in range(101):
         meter(Count(done, 100, done, 100))
     said = screen.getvalue()
