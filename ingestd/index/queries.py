@@ -11,17 +11,18 @@ from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     ColumnElement,
     Connection,
     Engine,
     Select,
     Subquery,
+    TextClause,
     and_,
     exists,
     func,
     literal_column,
     select,
+    text,
     tuple_,
 )
 from sqlalchemy.exc import SQLAlchemyError
@@ -37,6 +38,11 @@ from ingestd.index.rows import AnyRow, Row, action_value, coverage_value, loads,
 from ingestd.model import MAX_CLIP_MS, Case, Coverage, EnforcementAction, MediaKind, Position
 
 T = TypeVar("T")
+Condition = ColumnElement[bool] | TextClause
+"""The condition of a partial index stands in the index's own words, as text: a planner compares it with the index's.
+
+SQLAlchemy would add ``= 1`` to an expression that it knows to be true or false, and SQLite use no partial index.
+"""
 Order = tuple[ColumnElement[Any], ...]
 """Columns by which a list is read, each the greatest first; the last is the key."""
 
@@ -434,7 +440,7 @@ class Queries:
         """Numbers of the newest entries of the centre log that say what an audit found, newest first."""
         c = t.entry.c
         ours = select(t.state.c.origin).scalar_subquery()
-        statement = select(c.seq).where(c.log == ours, literal_column("entry.event = 'audit.done'", Boolean))
+        statement = select(c.seq).where(c.log == ours, text("entry.event = 'audit.done'"))
         return self.read(lambda db: list(db.scalars(statement.order_by(c.seq.desc()).limit(limit))))
 
     def mirrors(self) -> list[MirrorRow]:
@@ -541,7 +547,7 @@ def _summary(db: Connection) -> Summary:
     files = _by(db, t.seen_file.c.state)
     state = db.execute(select(t.state)).one_or_none()
     c = t.clip.c
-    others = _by(db, c.status, _literal(t.NOT_INDEXED))
+    others = _by(db, c.status, text(t.NOT_INDEXED))
     any_id = c.object_id > ""
     counts = ClipCounts(
         found=sum(files.values()),
@@ -549,8 +555,8 @@ def _summary(db: Connection) -> Summary:
         failed=files.get("failed", 0),
         verified=_count(db, c.verdict == "verified"),
         indexed=db.execute(select(func.count()).select_from(t.clip)).scalar_one() - sum(others.values()),
-        linked=_count(db, and_(_literal(t.MEDIA_LINKED), any_id)),
-        unlinked=_count(db, and_(_literal(t.MEDIA_UNLINKED), any_id)),
+        linked=_count(db, and_(text(t.MEDIA_LINKED), any_id)),
+        unlinked=_count(db, and_(text(t.MEDIA_UNLINKED), any_id)),
         quarantined=others.get("quarantined", 0),
     )
     return Summary(
@@ -565,17 +571,17 @@ def _count(db: Connection, condition: ColumnElement[bool]) -> int:
     return db.execute(select(func.count()).where(condition)).scalar_one()
 
 
-def _by(db: Connection, column: ColumnElement[str], *conditions: ColumnElement[bool]) -> dict[str, int]:
+def _by(db: Connection, column: ColumnElement[str], *conditions: Condition) -> dict[str, int]:
     """How many rows there are of each value."""
     counted = select(column, func.count()).where(*conditions).group_by(column)
     return {row[0]: row[1] for row in db.execute(counted)}
 
 
-def _equal(*pairs: tuple[ColumnElement[str], str]) -> list[ColumnElement[bool]]:
+def _equal(*pairs: tuple[ColumnElement[str], str]) -> list[Condition]:
     return [column == value for column, value in pairs if value]
 
 
-def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
+def _conditions(wanted: ClipFilter) -> list[Condition]:
     c = t.clip.c
     conditions = _equal(
         (c.status, wanted.status),
@@ -585,9 +591,9 @@ def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
         (c.kind, wanted.kind),
     )
     if wanted.status and wanted.status != "indexed":
-        conditions.append(_literal(t.NOT_INDEXED))
+        conditions.append(text(t.NOT_INDEXED))
     if wanted.linked is not None:
-        conditions.append(_literal(t.MEDIA_LINKED if wanted.linked else t.MEDIA_UNLINKED))
+        conditions.append(text(t.MEDIA_LINKED if wanted.linked else t.MEDIA_UNLINKED))
     if wanted.case:
         link, action = t.link.c, t.action.c
         of_case = select(link.object_id).join(t.action, action.action_id == link.action_id)
@@ -595,7 +601,7 @@ def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
     if wanted.officer:
         conditions.append(c.officer == ("" if wanted.officer == NONE else wanted.officer))
     if wanted.late_ms is not None:
-        conditions += [_literal(t.MEDIA_LATE)] if wanted.late_ms >= t.LATE_MS else []
+        conditions += [text(t.MEDIA_LATE)] if wanted.late_ms >= t.LATE_MS else []
         conditions.append(literal_column(t.MEDIA_DELAY, BigInteger) > wanted.late_ms)
     if wanted.text:
         conditions.append(_found(wanted.text))
@@ -604,11 +610,6 @@ def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
     if wanted.until_ms is not None:
         conditions.append(c.start_ms < wanted.until_ms)
     return conditions
-
-
-def _literal(condition: str) -> ColumnElement[bool]:
-    """The condition of a partial index in its own words: that is how a planner knows that the index serves."""
-    return literal_column(condition, Boolean)
 
 
 def _found(words: str) -> ColumnElement[bool]:
@@ -641,7 +642,7 @@ def _wearers(unit: str) -> Subquery:
 
 
 def _newest_of_each(
-    wearers: Subquery, conditions: Sequence[ColumnElement[bool]], column: ColumnElement[Any], limit: int
+    wearers: Subquery, conditions: Sequence[Condition], column: ColumnElement[Any], limit: int
 ) -> ColumnElement[bool]:
     """Whether a clip is among the first ``limit`` + 1 of its wearer in the order of ``column``: no page shows another.
 
@@ -664,14 +665,14 @@ def _page(
     return Page(tuple(rows[:limit]), key(rows[limit - 1]) if len(rows) > limit else None)
 
 
-def _flag_conditions(state: str, rule: str, action_id: str) -> list[ColumnElement[bool]]:
+def _flag_conditions(state: str, rule: str, action_id: str) -> list[Condition]:
     c = t.flag.c
     state, stage = (state, None) if state in _ENDS else ("open", "" if state == "unexplained" else state)
     narrowed = _equal((c.state, state), (c.rule, rule), (c.action_id, action_id))
     return narrowed if stage is None else [*narrowed, c.stage == stage]
 
 
-def _flag_page(db: Connection, wanted: list[ColumnElement[bool]], after: str | None, limit: int) -> Page[FlagRow]:
+def _flag_page(db: Connection, wanted: list[Condition], after: str | None, limit: int) -> Page[FlagRow]:
     statement = _from(db, select(t.flag).where(*wanted), (t.flag.c.changed_ms, t.flag.c.flag_id), after)
     page = _page(db, statement, limit, _flag_row, lambda flag: flag.flag_id)
     return replace(page, rows=tuple(_with_acts(db, page.rows)))
@@ -696,7 +697,7 @@ def _from(db: Connection, statement: Select[Any], order: Order, after: str | Non
     return statement.where(*_after(db, order, after)).order_by(*(column.desc() for column in order))
 
 
-def _after(db: Connection, order: Order, after: str | None) -> list[ColumnElement[bool]]:
+def _after(db: Connection, order: Order, after: str | None) -> list[Condition]:
     """Rows after the one whose key is ``after``; one that is gone narrows nothing.
 
     They are compared as rows (SQL:2016 8.2, row value constructors), so that an index finds the place.
@@ -746,9 +747,11 @@ def _action_page(db: Connection, wanted: ActionFilter, after: str | None, limit:
     c, asked = t.action.c, acts.conditions(wanted)
     order: Order = (c.start_ms, c.action_id)
     if wanted.officer or wanted.unit not in ("", NONE):
-        # No index holds these in order: their keys are sorted, and what a row shows is read of one page alone.
-        keys = _from(db, _ACTIONS.with_only_columns(c.action_id).where(*asked), order, after).limit(limit + 1)
-        asked, after = [c.action_id.in_(keys.correlate(None))], None
+        # No index holds these in order. Their keys are sorted, by what no index is ordered by lest all others' be read
+        # in order instead; and what a row shows is read of one page alone.
+        keys = _ACTIONS.with_only_columns(c.action_id).where(*asked, *_after(db, order, after))
+        latest = keys.order_by((c.start_ms + 0).desc(), c.action_id.desc()).limit(limit + 1)
+        asked, after = [c.action_id.in_(latest.correlate(None))], None
     statement = _from(db, _ACTIONS.where(*asked), order, after)
     return _page(db, statement, limit, _action_row, lambda row: row.action.action_id)
 
