@@ -1,19 +1,19 @@
 """``ingestd clips list`` and ``ingestd flags list``."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Annotated, Final
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from ingestd import service
-from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, printable, show
+from ingestd.console import ConfigOption, DataOption, JsonOption, load_config, printable
 from ingestd.errors import RefusedError
 from ingestd.flag_life import LISTED
 from ingestd.index.queries import ClipFilter, ClipRow, FlagRow
 
-_EVERY: Final = 10**9
-"""Rows of a list: all in one read, so that what changes meanwhile is neither left out nor listed twice."""
+Row = TypeVar("Row", ClipRow, FlagRow)
 
 
 def list_clips(  # noqa: PLR0913  # options of one command
@@ -36,10 +36,8 @@ def list_clips(  # noqa: PLR0913  # options of one command
         case=case,
     )
     queries = service.index(load_config(config, data_dir)).queries
-    rows = queries.clips(wanted, limit=_EVERY).rows
-    facts = {"clips": [asdict(row) for row in rows], "count": len(rows)}
     columns = ("object_id", "recorder", "path", "kind", "status", "reason", "officer", "verdict", "links")
-    show(facts, as_json, lambda: _table(columns, rows))
+    _show("clips", columns, queries.every_clip(wanted), asdict, as_json)
 
 
 def list_flags(  # noqa: PLR0913  # options of one command
@@ -54,15 +52,38 @@ def list_flags(  # noqa: PLR0913  # options of one command
     queries = service.index(load_config(config, data_dir)).queries
     if state not in LISTED:
         raise RefusedError(f"--state {state}: one of {', '.join(LISTED)} is allowed")
-    rows = queries.flags("" if every or state == "all" else state, rule, limit=_EVERY).rows
-    facts = {"flags": [{**asdict(row), "action": row.action_id} for row in rows], "count": len(rows)}
-    show(facts, as_json, lambda: _table(("rule", "status", "case", "action_id", "detail"), rows))
+    rows = queries.every_flag("" if every or state == "all" else state, rule)
+    columns = ("rule", "status", "case", "action_id", "detail")
+    _show("flags", columns, rows, lambda row: {**asdict(row), "action": row.action_id}, as_json)
 
 
-def _table(columns: Sequence[str], rows: Sequence[ClipRow | FlagRow]) -> list[str]:
+def _show(
+    name: str,
+    columns: Sequence[str],
+    rows: Iterable[Row],
+    facts: Callable[[Row], dict[str, Any]],
+    as_json: bool,  # noqa: FBT001  # typer's form of a switch
+) -> None:
+    """Each row as it comes: a list of ten million takes no more memory than one of ten."""
+    pieces = _json(name, rows, facts) if as_json else _table(columns, rows)
+    for piece in pieces:
+        print(piece, end="" if as_json else "\n")  # noqa: T201  # facts go to standard output
+
+
+def _json(name: str, rows: Iterable[Row], facts: Callable[[Row], dict[str, Any]]) -> Iterator[str]:
+    """One JSON object in pieces; where reading fails midway it is never closed, so that nobody takes it for all."""
+    count = 0
+    yield f'{{"{name}": ['
+    for count, row in enumerate(rows, 1):
+        yield (", " if count > 1 else "") + json.dumps(facts(row), ensure_ascii=False, default=dict)
+    yield f'], "count": {count}}}\n'
+
+
+def _table(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
     """Tab-separated, to be cut and searched; no name from a recorder reaches the terminal as control characters."""
-    lines = ["\t".join(_cell(getattr(row, column)) for column in columns) for row in rows]
-    return ["\t".join(columns), *lines]
+    yield "\t".join(columns)
+    for row in rows:
+        yield "\t".join(_cell(getattr(row, column)) for column in columns)
 
 
 def _cell(value: object) -> str:

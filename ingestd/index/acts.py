@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, String, and_, case, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, String, case, exists, func, literal, or_, select
 
 from ingestd.index import tables as t
 from ingestd.rules.missing_video import RULE as MISSING
@@ -73,11 +73,16 @@ def outcome(grace_over_ms: int | None) -> ColumnElement[str]:
 def conditions(wanted: ActionFilter) -> list[ColumnElement[bool]]:
     """What the filter asks, over ``action`` with its ``case_file`` and ``coverage`` joined."""
     c = t.action.c
-    pairs = [(c.case_number, wanted.case), (c.type, wanted.type), (c.level, wanted.level), (UNIT, wanted.unit)]
+    pairs = [(c.case_number, wanted.case), (c.type, wanted.type), (c.level, wanted.level)]
     asked: list[Any] = [column == value for column, value in pairs if value]
+    if wanted.unit == NONE:
+        asked.append(UNIT == NONE)
+    elif wanted.unit:
+        cases = select(t.case_file.c.number).where(t.case_file.c.unit == wanted.unit)
+        asked.append(c.case_number.in_(cases))
     if wanted.officer:
         part = t.action_officer.c
-        asked.append(exists().where(and_(part.action_id == c.action_id, part.officer == wanted.officer)))
+        asked.append(c.action_id.in_(select(part.action_id).where(part.officer == wanted.officer)))
     if wanted.outcome:
         asked.append(outcome(wanted.grace_over_ms) == wanted.outcome)
     if wanted.explained:

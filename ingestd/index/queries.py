@@ -5,44 +5,56 @@ before (keyset paging: a page never shifts while clips arrive).
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import (
-    Boolean,
+    BigInteger,
     ColumnElement,
     Connection,
     Engine,
     Select,
+    Subquery,
+    TextClause,
     and_,
     exists,
     func,
     literal_column,
-    or_,
     select,
+    text,
+    tuple_,
 )
 from sqlalchemy.exc import SQLAlchemyError
 
 from custody.canonical import JsonObject, JsonValue
-from custody.identifiers import station_of
+from custody.identifiers import is_uuid7, station_of
 from ingestd.errors import DatabaseError
 from ingestd.index import acts, decided
 from ingestd.index import tables as t
 from ingestd.index.acts import NONE, ActionFilter
 from ingestd.index.database import snapshot_reads
-from ingestd.index.people import MEDIA
 from ingestd.index.rows import AnyRow, Row, action_value, coverage_value, loads, place_of
-from ingestd.model import Case, Coverage, EnforcementAction, MediaKind, Position
+from ingestd.model import MAX_CLIP_MS, Case, Coverage, EnforcementAction, MediaKind, Position
 
 T = TypeVar("T")
+Condition = ColumnElement[bool] | TextClause
+"""The condition of a partial index stands in the index's own words, as text: a planner compares it with the index's.
+
+SQLAlchemy would add ``= 1`` to an expression that it knows to be true or false, and SQLite use no partial index.
+"""
+Order = tuple[ColumnElement[Any], ...]
+"""Columns by which a list is read, each the greatest first; the last is the key."""
 
 PAGE_ROWS: Final = 50
+"""Rows of a page unless the caller says otherwise."""
 _AT_ONCE: Final = 500
 """Most values of one ``IN``."""
 _ENDS: Final = frozenset({"", "open", "cleared", "closed"})
 """What a list of flags is asked for by state alone."""
-"""Rows of a page unless the caller says otherwise."""
+_ROWS_AT_ONCE: Final = 1000
+"""Rows in memory of a list that is read to its end."""
+_BEFORE_ALL_MS: Final = -(1 << 62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,11 +387,12 @@ class Queries:
     def clips(
         self, wanted: ClipFilter | None = None, after: str | None = None, limit: int = PAGE_ROWS
     ) -> Page[ClipRow]:
-        """Clips, newest docking first."""
-        statement = _CLIPS.where(*_conditions(wanted or ClipFilter())).order_by(t.clip.c.object_id.desc())
-        if after:
-            statement = statement.where(t.clip.c.object_id < after)
-        return self.read(lambda db: _page(db, statement, limit, _clip_row, lambda row: row.object_id))
+        """Clips, newest docking first; those of a time, the one that began last first."""
+        return self.read(lambda db: _clip_page(db, wanted or ClipFilter(), after, limit))
+
+    def every_clip(self, wanted: ClipFilter) -> Iterator[ClipRow]:
+        """All clips of a list in its order, from one snapshot, and never more than some of them in memory."""
+        return self._every(lambda db, after: _clip_page(db, wanted, after, _ROWS_AT_ONCE))
 
     def clip(self, object_id: str) -> ClipDetail | None:
         """One clip, or None when there is none of that id."""
@@ -392,12 +405,11 @@ class Queries:
 
         ``open`` are all that neither facts nor people have ended, ``unexplained`` those of which nothing was said yet.
         """
-        c = t.flag.c
-        state, stage = (state, None) if state in _ENDS else ("open", "" if state == "unexplained" else state)
-        narrowed = _equal((c.state, state), (c.rule, rule), (c.action_id, action_id))
-        narrowed += [] if stage is None else [c.stage == stage]
-        statement = select(t.flag).where(*narrowed).order_by(c.changed_ms.desc(), c.flag_id)
-        return self.read(lambda db: _flag_page(db, statement, after, limit))
+        return self.read(lambda db: _flag_page(db, _flag_conditions(state, rule, action_id), after, limit))
+
+    def every_flag(self, state: str, rule: str) -> Iterator[FlagRow]:
+        """All flags of a list in its order, from one snapshot, and never more than some of them in memory."""
+        return self._every(lambda db, after: _flag_page(db, _flag_conditions(state, rule, ""), after, _ROWS_AT_ONCE))
 
     def flag(self, flag_id: str) -> FlagRow | None:
         """One flag, or None when there never was one of that id."""
@@ -407,22 +419,18 @@ class Queries:
     def files(self, state: str, after: str | None = None, limit: int = PAGE_ROWS) -> Page[FileRow]:
         """Files of one state that were seen on recorders, latest first."""
         c = t.seen_file.c
-        statement = select(t.seen_file).where(c.state == state).order_by(c.seen_ms.desc(), c.file_id)
+        statement = select(t.seen_file).where(c.state == state)
         return self.read(
-            lambda db: _page(db, _after_file(db, statement, after), limit, _file_row, lambda row: row.file_id)
+            lambda db: _page(
+                db, _from(db, statement, (c.seen_ms, c.file_id), after), limit, _file_row, lambda row: row.file_id
+            )
         )
 
     def actions(
         self, wanted: ActionFilter | None = None, after: str | None = None, limit: int = PAGE_ROWS
     ) -> Page[ActionRow]:
         """Actions, latest start first."""
-        c = t.action.c
-        statement = _ACTIONS.where(*acts.conditions(wanted or ActionFilter())).order_by(c.start_ms.desc(), c.action_id)
-        return self.read(
-            lambda db: _page(
-                db, _after_action(db, statement, after), limit, _action_row, lambda row: row.action.action_id
-            )
-        )
+        return self.read(lambda db: _action_page(db, wanted or ActionFilter(), after, limit))
 
     def action(self, action_id: str) -> ActionDetail | None:
         """One action, or None when there is none of that id."""
@@ -432,7 +440,7 @@ class Queries:
         """Numbers of the newest entries of the centre log that say what an audit found, newest first."""
         c = t.entry.c
         ours = select(t.state.c.origin).scalar_subquery()
-        statement = select(c.seq).where(c.log == ours, literal_column("entry.event = 'audit.done'", Boolean))
+        statement = select(c.seq).where(c.log == ours, text("entry.event = 'audit.done'"))
         return self.read(lambda db: list(db.scalars(statement.order_by(c.seq.desc()).limit(limit))))
 
     def mirrors(self) -> list[MirrorRow]:
@@ -481,11 +489,24 @@ class Queries:
             with self._engine.connect() as connection:
                 return reading(connection)
         except SQLAlchemyError as error:
-            raise DatabaseError(f"database: {str(error).splitlines()[0][:300]}") from error
+            raise _unanswered(error) from error
+
+    def _every(self, page_after: Callable[[Connection, str | None], Page[T]]) -> Iterator[T]:
+        try:
+            with self._engine.connect() as connection:
+                page = page_after(connection, None)
+                yield from page.rows
+                while page.next:
+                    page = page_after(connection, page.next)
+                    yield from page.rows
+        except SQLAlchemyError as error:
+            raise _unanswered(error) from error
 
 
-_UNLINKED: Final[ColumnElement[bool]] = literal_column("clip.links = 0", Boolean)
-"""Literal, so that SQLite uses the partial index."""
+def _unanswered(error: SQLAlchemyError) -> DatabaseError:
+    return DatabaseError(f"database: {str(error).splitlines()[0][:300]}")
+
+
 _CLIPS: Final = select(t.clip, t.officer.c.name.label("officer_name")).outerjoin(
     t.officer, t.officer.c.number == t.clip.c.officer
 )
@@ -523,21 +544,20 @@ _CASES: Final = select(t.case_file, _ACTIONS_OF_CASE.label("actions"), _FLAGS_OF
 
 
 def _summary(db: Connection) -> Summary:
-    files = {
-        row.state: row.n for row in db.execute(select(t.seen_file.c.state, func.count().label("n")).group_by("state"))
-    }
+    files = _by(db, t.seen_file.c.state)
     state = db.execute(select(t.state)).one_or_none()
     c = t.clip.c
-    media = and_(c.status == "indexed", c.kind.in_(MEDIA))
+    others = _by(db, c.status, text(t.NOT_INDEXED))
+    any_id = c.object_id > ""
     counts = ClipCounts(
         found=sum(files.values()),
         offloaded=files.get("copied", 0),
         failed=files.get("failed", 0),
         verified=_count(db, c.verdict == "verified"),
-        indexed=_count(db, c.status == "indexed"),
-        linked=_count(db, and_(media, c.links > 0)),
-        unlinked=_count(db, and_(media, c.links == 0)),
-        quarantined=_count(db, c.status == "quarantined"),
+        indexed=db.execute(select(func.count()).select_from(t.clip)).scalar_one() - sum(others.values()),
+        linked=_count(db, and_(text(t.MEDIA_LINKED), any_id)),
+        unlinked=_count(db, and_(text(t.MEDIA_UNLINKED), any_id)),
+        quarantined=others.get("quarantined", 0),
     )
     return Summary(
         clips=counts,
@@ -551,11 +571,17 @@ def _count(db: Connection, condition: ColumnElement[bool]) -> int:
     return db.execute(select(func.count()).where(condition)).scalar_one()
 
 
-def _equal(*pairs: tuple[ColumnElement[str], str]) -> list[ColumnElement[bool]]:
+def _by(db: Connection, column: ColumnElement[str], *conditions: Condition) -> dict[str, int]:
+    """How many rows there are of each value."""
+    counted = select(column, func.count()).where(*conditions).group_by(column)
+    return {row[0]: row[1] for row in db.execute(counted)}
+
+
+def _equal(*pairs: tuple[ColumnElement[str], str]) -> list[Condition]:
     return [column == value for column, value in pairs if value]
 
 
-def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
+def _conditions(wanted: ClipFilter) -> list[Condition]:
     c = t.clip.c
     conditions = _equal(
         (c.status, wanted.status),
@@ -564,31 +590,72 @@ def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
         (c.recorder, wanted.recorder),
         (c.kind, wanted.kind),
     )
+    if wanted.status and wanted.status != "indexed":
+        conditions.append(text(t.NOT_INDEXED))
     if wanted.linked is not None:
-        conditions += [c.status == "indexed", c.kind.in_(MEDIA), c.links > 0 if wanted.linked else _UNLINKED]
+        conditions.append(text(t.MEDIA_LINKED if wanted.linked else t.MEDIA_UNLINKED))
     if wanted.case:
-        of_case = (
-            select(t.link.c.object_id)
-            .join(t.action, t.action.c.action_id == t.link.c.action_id)
-            .where(t.link.c.object_id == c.object_id, t.action.c.case_number == wanted.case)
-        )
-        conditions.append(exists(of_case))
+        link, action = t.link.c, t.action.c
+        of_case = select(link.object_id).join(t.action, action.action_id == link.action_id)
+        conditions.append(c.object_id.in_(of_case.where(action.case_number == wanted.case)))
     if wanted.officer:
         conditions.append(c.officer == ("" if wanted.officer == NONE else wanted.officer))
-    if wanted.unit:
-        wearer = t.officer.alias()
-        known = exists().where(wearer.c.number == c.officer)
-        of_unit = known.where(wearer.c.unit == wanted.unit)
-        conditions.append(~known.where(wearer.c.unit != "") if wanted.unit == NONE else of_unit)
     if wanted.late_ms is not None:
-        conditions += [c.status == "indexed", c.kind.in_(MEDIA), c.copied_ms - c.end_ms > wanted.late_ms]
+        conditions += [text(t.MEDIA_LATE)] if wanted.late_ms >= t.LATE_MS else []
+        conditions.append(literal_column(t.MEDIA_DELAY, BigInteger) > wanted.late_ms)
     if wanted.text:
-        conditions.append(or_(c.path.contains(wanted.text, autoescape=True), c.object_id == wanted.text))
+        conditions.append(_found(wanted.text))
     if wanted.from_ms is not None:
-        conditions.append(c.end_ms >= wanted.from_ms)
+        conditions += [c.start_ms >= wanted.from_ms - MAX_CLIP_MS, c.end_ms >= wanted.from_ms]
     if wanted.until_ms is not None:
         conditions.append(c.start_ms < wanted.until_ms)
     return conditions
+
+
+def _found(words: str) -> ColumnElement[bool]:
+    """An id is looked up; part of a path is looked for in one clip after the other, which no index spares."""
+    c = t.clip.c
+    return c.object_id == words if is_uuid7(words) else c.path.contains(words, autoescape=True)
+
+
+def _clip_page(db: Connection, wanted: ClipFilter, after: str | None, limit: int) -> Page[ClipRow]:
+    c = t.clip.c
+    timed = wanted.from_ms is not None or wanted.until_ms is not None
+    order: Order = (c.start_ms, c.object_id) if timed else (c.object_id,)
+    conditions = [*_conditions(wanted), *_after(db, order, after)]
+    if wanted.unit:
+        conditions = [_newest_of_each(_wearers(wanted.unit), conditions, order[0], limit)]
+    statement = _CLIPS.where(*conditions).order_by(*(column.desc() for column in order))
+    return _page(db, statement, limit, _clip_row, lambda row: row.object_id)
+
+
+def _wearers(unit: str) -> Subquery:
+    """Numbers of a unit's officers; of ``acts.NONE`` those that clips name and that no unit has."""
+    o = t.officer.c
+    if unit != NONE:
+        return select(o.number).where(o.unit == unit).subquery("wearer")
+    named = select(func.min(t.clip.c.officer).label("number")).cte("named", recursive=True)
+    following = select(func.min(t.clip.c.officer)).where(t.clip.c.officer > named.c.number).correlate(named)
+    named = named.union_all(select(following.scalar_subquery()).where(named.c.number.is_not(None)))
+    of_a_unit = exists().where(o.number == named.c.number, o.unit != "")
+    return select(named.c.number).where(named.c.number.is_not(None), ~of_a_unit).subquery("wearer")
+
+
+def _newest_of_each(
+    wearers: Subquery, conditions: Sequence[Condition], column: ColumnElement[Any], limit: int
+) -> ColumnElement[bool]:
+    """Whether a clip is among the first ``limit`` + 1 of its wearer in the order of ``column``: no page shows another.
+
+    Each wearer's are read from an index, instead of sorting all clips of a unit or reading those of all others.
+    """
+    c = t.clip.c
+    theirs = [c.officer == wearers.c.number, *conditions]
+    last = select(column).where(*theirs).order_by(column.desc()).limit(1).offset(limit).correlate(wearers)
+    least: Any = "" if column is c.object_id else _BEFORE_ALL_MS
+    found = select(c.object_id).select_from(wearers).join(t.clip, c.officer == wearers.c.number)
+    return c.object_id.in_(
+        found.where(*conditions, column >= func.coalesce(last.scalar_subquery(), least)).correlate(None)
+    )
 
 
 def _page(
@@ -598,8 +665,16 @@ def _page(
     return Page(tuple(rows[:limit]), key(rows[limit - 1]) if len(rows) > limit else None)
 
 
-def _flag_page(db: Connection, statement: Select[Any], after: str | None, limit: int) -> Page[FlagRow]:
-    page = _page(db, _after_flag(db, statement, after), limit, _flag_row, lambda flag: flag.flag_id)
+def _flag_conditions(state: str, rule: str, action_id: str) -> list[Condition]:
+    c = t.flag.c
+    state, stage = (state, None) if state in _ENDS else ("open", "" if state == "unexplained" else state)
+    narrowed = _equal((c.state, state), (c.rule, rule), (c.action_id, action_id))
+    return narrowed if stage is None else [*narrowed, c.stage == stage]
+
+
+def _flag_page(db: Connection, wanted: list[Condition], after: str | None, limit: int) -> Page[FlagRow]:
+    statement = _from(db, select(t.flag).where(*wanted), (t.flag.c.changed_ms, t.flag.c.flag_id), after)
+    page = _page(db, statement, limit, _flag_row, lambda flag: flag.flag_id)
     return replace(page, rows=tuple(_with_acts(db, page.rows)))
 
 
@@ -617,29 +692,23 @@ def _with_acts(db: Connection, flags: Sequence[FlagRow]) -> list[FlagRow]:
     return [replace(flag, acts=tuple(acts[flag.flag_id])) if flag.flag_id in acts else flag for flag in flags]
 
 
-def _after_flag(db: Connection, statement: Select[Any], after: str | None) -> Select[Any]:
-    """Rows after the flag ``after`` in the order of the list; a flag that is gone narrows nothing."""
-    c = t.flag.c
-    last = db.execute(select(c.changed_ms).where(c.flag_id == after)).scalar_one_or_none() if after else None
-    if last is None:
-        return statement
-    return statement.where(or_(c.changed_ms < last, and_(c.changed_ms == last, c.flag_id > after)))
+def _from(db: Connection, statement: Select[Any], order: Order, after: str | None) -> Select[Any]:
+    """The list in its order, latest first, from the row after ``after`` on."""
+    return statement.where(*_after(db, order, after)).order_by(*(column.desc() for column in order))
 
 
-def _after_action(db: Connection, statement: Select[Any], after: str | None) -> Select[Any]:
-    c = t.action.c
-    last = db.execute(select(c.start_ms).where(c.action_id == after)).scalar_one_or_none() if after else None
-    if last is None:
-        return statement
-    return statement.where(or_(c.start_ms < last, and_(c.start_ms == last, c.action_id > after)))
+def _after(db: Connection, order: Order, after: str | None) -> list[Condition]:
+    """Rows after the one whose key is ``after``; one that is gone narrows nothing.
 
-
-def _after_file(db: Connection, statement: Select[Any], after: str | None) -> Select[Any]:
-    c = t.seen_file.c
-    last = db.execute(select(c.seen_ms).where(c.file_id == after)).scalar_one_or_none() if after else None
-    if last is None:
-        return statement
-    return statement.where(or_(c.seen_ms < last, and_(c.seen_ms == last, c.file_id > after)))
+    They are compared as rows (SQL:2016 8.2, row value constructors), so that an index finds the place.
+    """
+    key = order[-1]
+    if not after:
+        return []
+    if order == (key,):
+        return [key < after]
+    last = db.execute(select(*order).where(key == after)).one_or_none()
+    return [] if last is None else [tuple_(*order) < tuple_(*last)]
 
 
 def _file_row(row: AnyRow) -> FileRow:
@@ -672,6 +741,19 @@ def _clip_detail(db: Connection, object_id: str) -> ClipDetail | None:
         events=_events(db, object_id),
         views=_views(db, object_id),
     )
+
+
+def _action_page(db: Connection, wanted: ActionFilter, after: str | None, limit: int) -> Page[ActionRow]:
+    c, asked = t.action.c, acts.conditions(wanted)
+    order: Order = (c.start_ms, c.action_id)
+    if wanted.officer or wanted.unit not in ("", NONE):
+        # No index holds these in order. Their keys are sorted, by what no index is ordered by lest all others' be read
+        # in order instead; and what a row shows is read of one page alone.
+        keys = _ACTIONS.with_only_columns(c.action_id).where(*asked, *_after(db, order, after))
+        latest = keys.order_by((c.start_ms + 0).desc(), c.action_id.desc()).limit(limit + 1)
+        asked, after = [c.action_id.in_(latest.correlate(None))], None
+    statement = _from(db, _ACTIONS.where(*asked), order, after)
+    return _page(db, statement, limit, _action_row, lambda row: row.action.action_id)
 
 
 def _action_detail(db: Connection, action_id: str) -> ActionDetail | None:

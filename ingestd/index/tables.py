@@ -4,6 +4,8 @@ Everything here is a projection: of the mirrored station logs, of the centre log
 decisions that can be made again. ``log_seq`` is the entry of the centre log that made a row.
 """
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -16,6 +18,20 @@ from sqlalchemy import (
     Text,
     text,
 )
+
+_MEDIA: Final = "status = 'indexed' AND kind IN ('video', 'audio', 'image')"
+_LINKED: Final = f"CASE WHEN {_MEDIA} THEN CASE WHEN links > 0 THEN 1 ELSE 0 END END"
+MEDIA_LINKED: Final = f"({_LINKED}) = 1"
+"""Media that belong to an action. One expression, so that no planner takes the index of a kind instead."""
+MEDIA_UNLINKED: Final = f"({_LINKED}) = 0"
+"""Media that belong to none."""
+LATE_MS: Final = 24 * 3600 * 1000
+MEDIA_DELAY: Final = f"(CASE WHEN {_MEDIA} THEN copied_ms - end_ms END)"
+"""How long after they ended media were copied, in ms."""
+MEDIA_LATE: Final = f"{MEDIA_DELAY} > {LATE_MS}"
+"""Media that came later than a day after they ended: where an agency allows less, no index knows them."""
+NOT_INDEXED: Final = "status <> 'indexed'"
+"""Clips that are not described yet, or quarantined."""
 
 metadata = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"})
 
@@ -102,7 +118,7 @@ seen_file = Table(
     comment="Files a station saw on a recorder: pending, copied or failed; place_id is log, recorder and path.",
 )
 Index("ix_seen_file_place_id", seen_file.c.place_id)
-Index("ix_seen_file_state_seen_ms", seen_file.c.state, seen_file.c.seen_ms)
+Index("ix_seen_file_state_seen_ms_file_id", seen_file.c.state, seen_file.c.seen_ms, seen_file.c.file_id)
 
 clip = Table(
     "clip",
@@ -142,8 +158,24 @@ clip = Table(
     Column("check_ms", BigInteger, nullable=False),
     comment="Originals. check_ms: when the store is next read for an object that is not verified.",
 )
-Index("ix_clip_officer_start_ms", clip.c.officer, clip.c.start_ms)
-Index("ix_clip_recorder_start_ms", clip.c.recorder, clip.c.start_ms)
+Index("ix_clip_officer_start_ms_object_id", clip.c.officer, clip.c.start_ms, clip.c.object_id)
+Index("ix_clip_recorder_start_ms_object_id", clip.c.recorder, clip.c.start_ms, clip.c.object_id)
+Index("ix_clip_start_ms_object_id", clip.c.start_ms, clip.c.object_id)
+Index("ix_clip_station_object_id", clip.c.station, clip.c.object_id)
+Index("ix_clip_verdict_object_id", clip.c.verdict, clip.c.object_id)
+Index("ix_clip_kind_object_id", clip.c.kind, clip.c.object_id)
+Index("ix_clip_media_linked", clip.c.object_id, postgresql_where=text(MEDIA_LINKED), sqlite_where=text(MEDIA_LINKED))
+Index(
+    "ix_clip_media_unlinked", clip.c.object_id, postgresql_where=text(MEDIA_UNLINKED), sqlite_where=text(MEDIA_UNLINKED)
+)
+Index("ix_clip_late", clip.c.object_id, postgresql_where=text(MEDIA_LATE), sqlite_where=text(MEDIA_LATE))
+Index(
+    "ix_clip_not_indexed",
+    clip.c.status,
+    clip.c.object_id,
+    postgresql_where=text(NOT_INDEXED),
+    sqlite_where=text(NOT_INDEXED),
+)
 Index("ix_clip_officer_object_id", clip.c.officer, clip.c.object_id)
 Index("ix_clip_recorder_object_id", clip.c.recorder, clip.c.object_id)
 Index(
@@ -194,6 +226,7 @@ officer = Table(
     Column("name", Text, nullable=False),
     Column("unit", Text, nullable=False),
 )
+Index("ix_officer_unit", officer.c.unit)
 
 recorder = Table(
     "recorder",
@@ -210,6 +243,7 @@ case_file = Table(
     Column("title", Text, nullable=False),
     Column("unit", Text, nullable=False),
 )
+Index("ix_case_file_unit", case_file.c.unit)
 
 assignment = Table(
     "assignment",
@@ -243,7 +277,9 @@ action = Table(
     Column("judged_ms", BigInteger, nullable=False),
     comment="Enforcement actions. judged_ms: when the rules last looked at it.",
 )
-Index("ix_action_case_number", action.c.case_number)
+Index("ix_action_case_number_start_ms_action_id", action.c.case_number, action.c.start_ms, action.c.action_id)
+Index("ix_action_type_start_ms_action_id", action.c.type, action.c.start_ms, action.c.action_id)
+Index("ix_action_level_start_ms_action_id", action.c.level, action.c.start_ms, action.c.action_id)
 Index("ix_action_case_key", action.c.case_key)
 Index("ix_action_end_ms", action.c.end_ms)
 Index(
@@ -252,7 +288,7 @@ Index(
     postgresql_where=text("awaited = 1"),
     sqlite_where=text("awaited = 1"),
 )
-Index("ix_action_start_ms", action.c.start_ms)
+Index("ix_action_start_ms_action_id", action.c.start_ms, action.c.action_id)
 
 action_officer = Table(
     "action_officer",
@@ -320,13 +356,14 @@ flag = Table(
     Column("explained_ms", BigInteger),
     Column("stage", Text, nullable=False, server_default=""),
 )
-Index("ix_flag_action_id", flag.c.action_id)
+Index("ix_flag_action_id_changed_ms_flag_id", flag.c.action_id, flag.c.changed_ms, flag.c.flag_id)
 Index("ix_flag_action_id_state", flag.c.action_id, flag.c.state)
 Index("ix_flag_case_number_state", flag.c.case_number, flag.c.state)
-Index("ix_flag_changed_ms", flag.c.changed_ms)
-Index("ix_flag_state_changed_ms", flag.c.state, flag.c.changed_ms)
-Index("ix_flag_rule_state_changed_ms", flag.c.rule, flag.c.state, flag.c.changed_ms)
-Index("ix_flag_state_stage_changed_ms", flag.c.state, flag.c.stage, flag.c.changed_ms)
+Index("ix_flag_changed_ms_flag_id", flag.c.changed_ms, flag.c.flag_id)
+Index("ix_flag_state_changed_ms_flag_id", flag.c.state, flag.c.changed_ms, flag.c.flag_id)
+Index("ix_flag_rule_changed_ms_flag_id", flag.c.rule, flag.c.changed_ms, flag.c.flag_id)
+Index("ix_flag_rule_state_changed_ms_flag_id", flag.c.rule, flag.c.state, flag.c.changed_ms, flag.c.flag_id)
+Index("ix_flag_state_stage_changed_ms_flag_id", flag.c.state, flag.c.stage, flag.c.changed_ms, flag.c.flag_id)
 
 flag_act = Table(
     "flag_act",
