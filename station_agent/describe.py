@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
 from custody.canonical import MAX_INTEGER, JsonObject, JsonValue
-from station_agent import content, recorders, times
+from station_agent import content, times
 from station_agent.content import Content
 from station_agent.errors import ToolError
 from station_agent.model import ClockReading, Described, SourceFile
@@ -61,6 +61,11 @@ class Claims(Protocol):
         """Start by the recorder's clock, as written."""
         ...
 
+    @property
+    def family(self) -> str:
+        """The family of recorders whose form the name has; empty when none has it."""
+        ...
+
 
 class Describer:
     """Describes one file after another. Not for two threads at once. Raises ``ToolError`` when a tool is missing."""
@@ -79,7 +84,7 @@ class Describer:
         ``docked_ms`` is the station's time when the recorder was docked: no recording is later.
         """
         findings = self._find(path, _extension(source.path))
-        findings.family = recorders.family_of([source])
+        findings.family = text(claims.family) or "generic"
         about = _times(findings, source, claims, clock, self._zone, docked_ms)
         return Described(_block(findings, about, claims, clock, self._tools))
 

@@ -16,7 +16,8 @@ from typing import Final
 
 from custody.canonical import MAX_INTEGER, JsonObject, JsonValue, canonical_bytes
 from station_agent.journal import Clip
-from station_agent.model import ClockReading, CopyResult, MountedVolume, RecorderDocked, SourceFile
+from station_agent.model import Card, ClockReading, CopyResult, MountedVolume, RecorderDocked, SourceFile
+from station_agent.recorders import Place
 
 MAX_FILES: Final = 200
 MAX_LIST_BYTES: Final = 32_000
@@ -50,6 +51,8 @@ class Docking:
     shares_key: bool = False
     """While it was in, another recorder with the same serial and volume was docked too."""
     family: str = "generic"
+    recordings: Mapping[bytes, Place] = field(default_factory=dict)
+    """Path → where the file stands in its recording; empty where no card was read as a whole."""
     clock: ClockReading = UNMEASURED
     root: Path = Path()
     no_space: bool = False
@@ -64,6 +67,11 @@ class Docking:
     def key(self) -> str:
         """What the journal remembers this recorder by."""
         return self.event.identity.key
+
+    @property
+    def card(self) -> Card:
+        """What the names on it are read by."""
+        return Card(self.family, self.event.identity.volume_label)
 
     @property
     def is_known(self) -> bool:
@@ -118,8 +126,11 @@ def copied_body(  # noqa: PLR0913  # the facts of one copy
 ) -> JsonObject:
     """Body of ``ingest.copied``."""
     beside: JsonObject = {"stated": stated} if stated else {}
+    place = docking.recordings.get(file.path)
+    placed: JsonObject = {"recording": place.block()} if place else {}
     return {
         **beside,
+        **placed,
         "camera": docking.camera(officer),
         "object": {
             "id": clip.object_id,

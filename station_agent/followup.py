@@ -21,7 +21,7 @@ from custody.layout import proxy_name
 from station_agent.durable import make_dirs, rename_file
 from station_agent.errors import DamagedCopyError, JournalError, StoreError, ToolError
 from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD, Job, Journal, source_path
-from station_agent.model import ClockReading, Described, Proxy, SourceFile
+from station_agent.model import Card, ClockReading, Described, Proxy, SourceFile
 from station_agent.ports import Clock, Store
 from station_agent.seal import Seal
 
@@ -48,8 +48,8 @@ _log = structlog.get_logger(__name__)
 class Media:
     """What is asked of the media tools; ``ready`` raises ``ToolError`` when a program is missing."""
 
-    describe: Callable[[Path, SourceFile, ClockReading, int, Mapping[str, str]], Described]
-    """Of a copy: its source, the recorder's clock, the docking time, and what was stated beside the file."""
+    describe: Callable[[Path, SourceFile, Card, ClockReading, int, Mapping[str, str]], Described]
+    """Of a copy: its source and its card, the recorder's clock, the docking time, and what was stated beside it."""
     derive: Callable[[Path, JsonObject, Path], Proxy | None]
     """Makes a playback copy at the given path, or None when the media need none. Raises ``ToolError``."""
     ready: Callable[[], None]
@@ -107,7 +107,7 @@ class FollowUp:
             self._seal.append("media.described", {"object": stored, "media": self._media_of(job)})
         except ContractError as error:
             # Whatever a file says of itself, its job comes to an end.
-            media = undescribed(_source(job.record)[1], f"the description cannot be recorded: {error}")
+            media = undescribed(_source(job.record)[2], f"the description cannot be recorded: {error}")
             self._seal.append("media.described", {"object": stored, "media": media})
 
     def _media_of(self, job: Job) -> JsonObject:
@@ -117,7 +117,7 @@ class FollowUp:
         except ToolError as error:
             if not self._hopeless(job):
                 raise
-            return undescribed(_source(job.record)[1], str(error))
+            return undescribed(_source(job.record)[2], str(error))
 
     def _transcode(self, job: Job) -> None:
         parent = _block(job.record, "object")
@@ -218,16 +218,17 @@ def undescribed(file_clock: ClockReading, reason: str) -> JsonObject:
     }
 
 
-def _source(record: JsonObject) -> tuple[SourceFile, ClockReading, int, Mapping[str, str]]:
-    """What the describer needs of the ``ingest.copied`` entry: the file as listed, the clock, the docking time."""
-    source, clock = _block(record, "source"), _block(record, "clock")
+def _source(record: JsonObject) -> tuple[SourceFile, Card, ClockReading, int, Mapping[str, str]]:
+    """What the describer needs of the ``ingest.copied`` entry, in its order: the file as listed, its card and so on."""
+    source, clock, camera = _block(record, "source"), _block(record, "clock"), _block(record, "camera")
     file = SourceFile(source_path(source), _number(source, "size") or 0, (_number(source, "mtime_ms") or 0) * 1_000_000)
     reading = ClockReading(
         _number(clock, "offset_ms"), _number(clock, "uncertainty_ms"), str(clock.get("method", "unmeasured"))
     )
     stated = record.get("stated")
     words = {key: str(value) for key, value in stated.items()} if isinstance(stated, Mapping) else {}
-    return file, reading, _number(record, "docked_ms") or 0, words
+    card = Card(str(camera.get("family", "")), str(camera.get("label", "")))
+    return file, card, reading, _number(record, "docked_ms") or 0, words
 
 
 def _block(record: JsonObject, name: str) -> Mapping[str, JsonValue]:

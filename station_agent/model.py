@@ -94,6 +94,14 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """The medium a file came from: the family of recorders it was read as, and the label of its volume."""
+
+    family: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CopyResult:
     """A finished copy: written, synced, evicted from the page cache and read back equal."""
 

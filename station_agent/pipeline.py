@@ -48,6 +48,7 @@ from station_agent.durable import fsync_dir, make_dirs
 from station_agent.errors import CopyError, DeviceGoneError, MountError, StoppingError
 from station_agent.journal import Clip, Journal
 from station_agent.model import (
+    Card,
     ClockReading,
     CopyResult,
     MountedVolume,
@@ -57,6 +58,7 @@ from station_agent.model import (
     printable,
 )
 from station_agent.ports import Clock
+from station_agent.recorders import Place
 from station_agent.seal import Fact, Seal
 from station_agent.states import BayState, ClipState
 from station_agent.status import Board
@@ -117,8 +119,10 @@ class Reader:
 
     mounted: Callable[[RecorderDocked], AbstractContextManager[MountedVolume]]
     list_files: Callable[[MountedVolume], Iterable[SourceFile]]
-    family_of: Callable[[Iterable[SourceFile]], str]
-    claims: Callable[[bytes], Claimed]
+    family_of: Callable[[Iterable[SourceFile], str], str]
+    """By the files and the volume's label."""
+    claims: Callable[[bytes, Card], Claimed]
+    recordings: Callable[[Iterable[SourceFile], Card], Mapping[bytes, Place]]
     measure_offset: Callable[[Iterable[SourceFile], int], ClockReading]
     still_unformatted: Callable[[RecorderDocked], bool]
 
@@ -271,7 +275,8 @@ class Pipeline:
         # A recorder pulled during the listing shows unreadable folders; those are no facts about its files.
         self._check(docking)
         docking.root = volume.root
-        docking.family = self._reader.family_of(files)
+        docking.family = self._reader.family_of(files, docking.event.identity.volume_label)
+        docking.recordings = self._reader.recordings(files, docking.card)
         docking.clock = self._reader.measure_offset(files, docking.event.at_ms)
         self._seal.append("device.docked", docked_body(docking, volume))
         self._announce(docking, files)
@@ -389,7 +394,7 @@ class Pipeline:
         result = self._copier.copy(docking.root, file.path, temporary, self._watch(docking, clip))
         if result.size != file.size:
             raise CopyError("source-changed", f"listed with {file.size} bytes, read {result.size}")
-        officer = stated.get("officer") or self._reader.claims(file.path).officer
+        officer = stated.get("officer") or self._reader.claims(file.path, docking.card).officer
         body = copied_body(docking, file, clip, result, officer, stated)
         self._seal.require_fit("ingest.copied", _recovered(body))  # the longer of the two bodies it may get
         clip = self._journal.copied(clip, result.sha256, body)

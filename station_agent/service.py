@@ -10,7 +10,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +38,7 @@ from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD, Journal
 from station_agent.keys import open_signers
 from station_agent.logfiles import PosixLogFiles
 from station_agent.model import (
+    Card,
     ClockReading,
     Described,
     DeviceIdentity,
@@ -299,13 +300,13 @@ def said(statement: Statement) -> dict[str, str]:
     return {name: recordable(text) for name, text in asdict(statement).items() if text}
 
 
-def claimed(path: bytes, stated: Mapping[str, str]) -> recorders.Claims:
+def claimed(path: bytes, card: Card, stated: Mapping[str, str]) -> recorders.Claims:
     """What the name of a file claims, where nobody stated otherwise beside it."""
-    named = recorders.claims(path)
-    return recorders.Claims(
+    named = recorders.claims(path, card)
+    return replace(
+        named,
         device=stated.get("recorder") or named.device,
         officer=stated.get("officer") or named.officer,
-        start_raw=named.start_raw,
         start_stated=stated.get("start", ""),
         case=stated.get("case", ""),
     )
@@ -317,6 +318,7 @@ def _reader(config: Config) -> Reader:
         list_files=recorders.list_files,
         family_of=recorders.family_of,
         claims=recorders.claims,
+        recordings=lambda files, card: recorders.recordings(files, card, config.zone),
         measure_offset=measure_offset,
         still_unformatted=still_unformatted,
     )
@@ -366,15 +368,15 @@ class _LateDescriber:
         self._stack = stack
         self._describer: Describer | None = None
 
-    def describe(
-        self, path: Path, file: SourceFile, clock: ClockReading, docked_ms: int, stated: Mapping[str, str]
+    def describe(  # noqa: PLR0913  # what is known of one copy
+        self, path: Path, file: SourceFile, card: Card, clock: ClockReading, docked_ms: int, stated: Mapping[str, str]
     ) -> Described:
         if self._describer is None:
             work = self._config.paths.data / "work"
             make_dirs(work)
             self._describer = Describer(self._config.zone, work)
             self._stack.callback(self._describer.close)
-        return self._describer.describe(path, file, claimed(file.path, stated), clock, docked_ms)
+        return self._describer.describe(path, file, claimed(file.path, card, stated), clock, docked_ms)
 
 
 def _tools_ready() -> None:

@@ -8,11 +8,58 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+from zoneinfo import ZoneInfo
 
-from station_agent.model import MountedVolume, SourceFile
-from station_agent.recorders import dsj
+from station_agent.model import Card, MountedVolume, SourceFile
+from station_agent.recorders import (
+    ambarella,
+    audio,
+    axis,
+    axon,
+    blackvue,
+    boblov,
+    cammpro,
+    dcf,
+    dsj,
+    eylog,
+    gopro,
+    grouping,
+    motorola,
+    panasonic,
+    sony,
+    tecsar,
+    transcend,
+    viofo,
+)
+from station_agent.recorders.family import GENERIC, Claims, Entry, Family
+from station_agent.recorders.grouping import Place
+
+__all__ = ["FAMILIES", "Claims", "Family", "Place", "ambiguous", "claims", "family_of", "list_files", "recordings"]
+
+UNKNOWN: Final = Card()
+"""Of a file that is seen alone."""
+FAMILIES: Final = (
+    dsj.FAMILY,
+    ambarella.FAMILY,
+    cammpro.FAMILY,
+    motorola.FAMILY,
+    axon.FAMILY,
+    axis.FAMILY,
+    tecsar.FAMILY,
+    boblov.FAMILY,
+    transcend.FAMILY,
+    blackvue.FAMILY,
+    viofo.FAMILY,
+    panasonic.FAMILY,
+    gopro.FAMILY,
+    sony.FAMILY,
+    eylog.FAMILY,
+    audio.FAMILY,
+    dcf.FAMILY,
+)
+"""Every family, the more exact before the more general: of two that account for as many files the first is taken."""
 
 MAX_DEPTH: Final = 32
 """Deeper than any layout seen; a directory loop of a damaged file system ends here."""
@@ -29,20 +76,6 @@ _REFUSED: Final = {
     stat.S_IFIFO: "fifo",
     stat.S_IFSOCK: "socket",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What a file name says; a claim, not a fact. Empty strings mean «not stated»."""
-
-    device: str = ""
-    officer: str = ""
-    start_raw: str = ""
-    """Start of the recording by the recorder's clock, as written in the name (``YYYYMMDDHHMMSS``)."""
-    start_stated: str = ""
-    """Start as a person stated it beside the file, ISO 8601."""
-    case: str = ""
-    """Case number as a person stated it beside the file."""
 
 
 def list_files(volume: MountedVolume) -> Iterator[SourceFile]:
@@ -63,15 +96,38 @@ def list_files(volume: MountedVolume) -> Iterator[SourceFile]:
         os.close(folder)
 
 
-def family_of(files: Iterable[SourceFile]) -> str:
-    """The recorder's family by its names: ``dsj`` when at least one name has that form, else ``generic``."""
-    return dsj.FAMILY if any(dsj.parse(_base(file.path)) for file in files) else "generic"
+def family_of(files: Iterable[SourceFile], label: str = "") -> str:
+    """The family that accounts for most files of a card, by names and layout; ``generic`` when none knows any."""
+    found = _recognised([Entry.of(file.path, label) for file in files])
+    return found.id if found else GENERIC
 
 
-def claims(path: bytes) -> Claims:
-    """What the name of one file claims. Default identifiers of a recorder nobody set up count as not stated."""
-    found = dsj.parse(_base(path))
-    return Claims(*found) if found else Claims()
+def claims(path: bytes, card: Card = UNKNOWN) -> Claims:
+    """What the name of one file claims: as the card's family reads it, else as any family would by path and label.
+
+    Default identifiers of a recorder nobody set up count as not stated.
+    """
+    entry = Entry.of(path, card.label)
+    own = _BY_ID.get(card.family)
+    for family in (own, _recognised([entry])):
+        found = family.claims(entry) if family else None
+        if family and found:
+            return replace(found, family=family.id)
+    return Claims(family=own.id if own else "")
+
+
+def recordings(files: Iterable[SourceFile], card: Card, zone: ZoneInfo) -> dict[bytes, Place]:
+    """Which files of a card make one recording: the place of each, by its path."""
+    return grouping.recordings(files, lambda path: claims(path, card), zone)
+
+
+def _recognised(entries: Sequence[Entry]) -> Family | None:
+    sure = [(family.recognise(entries), family) for family in FAMILIES]
+    most, first = max(sure, key=lambda pair: pair[0])
+    return first if most else None
+
+
+_BY_ID: Final = {family.id: family for family in FAMILIES}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from custody.log import LogFiles
 from custody.signer import Ed25519Signer
@@ -203,6 +204,7 @@ class Station:
             recorders.list_files,
             recorders.family_of,
             recorders.claims,
+            lambda files, card: recorders.recordings(files, card, ZoneInfo("UTC")),
             measure_offset,
             lambda _: self.unformatted,
         )

@@ -32,10 +32,11 @@ class Tools:
         self.recipe = ""
         self.times: list[str] = []
 
-    def describe(self, path, file, clock, docked_ms, stated):
+    def describe(self, path, file, card, clock, docked_ms, stated):
         self._fail()
         assert path.is_file()
         assert file.path == b"a.MP4"
+        assert card.family == "generic"
         assert docked_ms > 0
         assert stated == {}
         return Described({**undescribed(clock, ""), "kind": self.kind, "times": self.times})
