@@ -78,7 +78,10 @@ class Catalogue:
 
     def spoken(self) -> dict[str, TypeName]:
         """Names and articles by type, as ``rules.Policy`` wants them."""
-        return {t.type_id: TypeName(t.name, t.article) for t in self.types.values()}
+        return {t.type_id: TypeName(t.name, t.article, self._steps(t)) for t in self.types.values()}
+
+    def _steps(self, action_type: ActionType) -> dict[str, Both]:
+        return {step: self.checkpoints[step].name for step in action_type.checkpoints}
 
     def allowed(self) -> Both:
         """Every type, for an error message."""

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from custody.canonical import JsonValue
 
@@ -114,6 +114,27 @@ class Officer:
     number: str
     name: str
     unit: str = ""
+    qualification: str = ""
+    """For what, as the qualification record (执法资格管理档案) has it; empty: not given here."""
+    qualified_until_ms: int | None = None
+    """When the certificate ends; None: not given here."""
+
+    def over(self, known: "Officer") -> "Officer":
+        """This row, and where it does not speak of the qualification what was known of it."""
+        until_ms = known.qualified_until_ms if self.qualified_until_ms is None else self.qualified_until_ms
+        return replace(self, qualification=self.qualification or known.qualification, qualified_until_ms=until_ms)
+
+    def is_qualified(self, at_ms: int) -> bool:
+        """Whether the certificate was good then; nobody is in breach of what the register does not say."""
+        return self.qualified_until_ms is None or at_ms < self.qualified_until_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit of the agency (单位) and the one it belongs to; an empty parent stands at the top."""
+
+    name: str
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +153,26 @@ class Case:
     number: str
     title: str = ""
     unit: str = ""
+
+
+class Stage(StrEnum):
+    """Where a case stands (行政处罚法 第四十七条: 启动、调查取证、审核、决定、送达、执行)."""
+
+    OPENING = "opening"
+    INVESTIGATION = "investigation"
+    REVIEW = "review"
+    DECISION = "decision"
+    SERVICE = "service"
+    EXECUTION = "execution"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseStage:
+    """A case entered a stage."""
+
+    case: str
+    stage: Stage
+    start_ms: int
 
 
 _BRACKETS: Final = str.maketrans("〔【{<《〈(", "[[[[[[[") | str.maketrans("〕】}>》〉)", "]]]]]]]")
@@ -168,6 +209,18 @@ class ActFacts:
     """When it was decided upon what was seized or registered."""
     pending: bool | None = None
     """That nothing is decided yet; a moment of decision outweighs it."""
+    evidenced: tuple[str, ...] | None = None
+    """Steps that the law asks for and that a clip or a document shows, by ``catalogue.Checkpoint.checkpoint_id``."""
+    failed: tuple[str, ...] | None = None
+    """Officers who, as reviewed and found, did not show the certificate or did not inform the party."""
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> "ActFacts":
+        """From JSON, in which a tuple is an array."""
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in told.items()
+        }
+        return cls(**plain)
 
     @property
     def awaited(self) -> bool:
@@ -295,6 +348,10 @@ class RowFinding:
         return f"{self.reason_zh} {self.reason_en}"
 
 
+IMPORTED: Final = ("officers", "recorders", "assignments", "cases", "actions", "units", "stages", "plans")
+"""Tables of an import, in the order in which they are counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Import:
     """What a file of cases, actions and rosters says. With any error the tables are empty: nothing is half-imported."""
@@ -304,6 +361,10 @@ class Import:
     assignments: tuple[Assignment, ...] = ()
     cases: tuple[Case, ...] = ()
     actions: tuple[EnforcementAction, ...] = ()
+    units: tuple[Unit, ...] = ()
+    stages: tuple[CaseStage, ...] = ()
+    plans: tuple[EnforcementAction, ...] = ()
+    """Acts that are to take place; the interval is the one planned."""
     errors: tuple[RowFinding, ...] = ()
     warnings: tuple[RowFinding, ...] = ()
     rows: int = 0

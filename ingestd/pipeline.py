@@ -56,10 +56,10 @@ from ingestd.index.stations import UNDECIDABLE, about, described, disputed, gath
 from ingestd.judge import FlagChanges, Verdicts, assess, compare_flags, relink, settle_officers
 from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.logfiles import exclusive, make_dirs, replace_file
-from ingestd.model import Assignment, EnforcementAction, Flag, Import, Link
+from ingestd.model import IMPORTED, Assignment, EnforcementAction, Flag, Import, Link
 from ingestd.progress import Progress, Step, unwatched
 from ingestd.relinking import PART, Look, Relinked, Wanted, differences, in_parts, wanted_ids
-from ingestd.retention import Kept, kept, proposable
+from ingestd.retention import Kept, gone_too_soon, kept, proposable
 from ingestd.rules import (
     Policy,
     SeenFile,
@@ -79,7 +79,18 @@ from ingestd.rules.set_aside import RULE as ASIDE
 from ingestd.rules.silent_station import RULE as SILENT
 from ingestd.running import MOST_KEYS, Running, changed_keys
 from ingestd.verify import Follower, Station, open_message
-from ingestd.watch import Watched, backlogs, clocks, decided, offset_of
+from ingestd.watch import (
+    Watched,
+    backlogs,
+    clocks,
+    decided,
+    empty_docks,
+    failures,
+    interruptions,
+    offloads,
+    plans,
+    wearers,
+)
 
 V = TypeVar("V")
 ENTRY_EVENTS_BYTES: Final = 20_000
@@ -457,7 +468,7 @@ class Unit:
     flags: FlagChanges = field(default_factory=FlagChanges)
     followers: dict[str, Follower] = field(default_factory=dict)
     offences: dict[str, tuple[str, MessageError, bytes]] = field(default_factory=dict)
-    clocked: set[str] = field(default_factory=set)
+    recorders: set[str] = field(default_factory=set)
     """Recorders whose clock was measured."""
     arrived: set[str] = field(default_factory=set)
     """Places (``seen_file.place_id``) of files that were copied or failed."""
@@ -645,7 +656,7 @@ class Unit:
 
     def forget(self) -> None:
         """Let go of what was replayed: who rebuilds the tables decides once, at the end (``decide_again``)."""
-        pending = (self.touched, self.concerned, self.fresh, self.actions, self.clocked, self.arrived, self.aside)
+        pending = (self.touched, self.concerned, self.fresh, self.actions, self.recorders, self.arrived, self.aside)
         for one in pending:
             one.clear()
 
@@ -876,7 +887,7 @@ class Unit:
             self._set_aside(f"{log}:{seq}", finding)
         self._review(station, [entry.seq for entry in entries], received_ms)
         self.touched.update(told)
-        self.clocked.update(row["recorder"] for key, row in told.items() if offset_of(arrivals.media[key]))
+        self.recorders.update(row["recorder"] for row in told.values())
         self.fresh.update(() if replayed else arrivals.clips.keys() - known.keys())
         self.arrived.update(row["place_id"] for row in arrivals.files if row["state"] != "pending")
 
@@ -989,7 +1000,7 @@ class Unit:
         understood = resolved.write(changes)
         understood_sha256 = hashlib.sha256(understood).hexdigest()
         replace_file(self.places.imports / f"{understood_sha256}{_RESOLVED}", understood)
-        counts: JsonObject = {kind: len(getattr(changes, kind)) for kind in _IMPORTED}
+        counts: JsonObject = {kind: len(getattr(changes, kind)) for kind in IMPORTED}
         source: JsonObject = {"name": name, "sha256": sha256, "size": len(data), "resolved_sha256": understood_sha256}
         self._draft("cases.imported", {"import": {**source, **counts}})
         self._apply_import(changes)
@@ -1020,6 +1031,7 @@ class Unit:
         for part in self._parts("wearers 佩戴人", sorted(clips - self.touched.keys())):
             self._settle_wearers(self.repository.clips(part))
         self.concerned |= clips
+        self.recorders |= {one.recorder for one in changes.assignments}
         self.actions.update(action.action_id for action in changes.actions)
         holders = {one.officer for one in (*issued, *changes.assignments)}
         self.actions.update(
@@ -1095,6 +1107,10 @@ class Unit:
         compare_flags(self.flags, self.repository.open_flags(known).values(), found)
         self._settle(backlogs(self.repository, self.now_ms, policy))
         self._settle(decided(self.repository, self.now_ms, policy))
+        for asked in (empty_docks, interruptions, plans):
+            self._settle(asked(self.repository, self.now_ms, policy))
+        self._settle(failures(self.repository, policy))
+        self._settle(gone_too_soon(self.repository, self._catalogues(), policy))
 
     def record(self, facts: Iterable[tuple[str, JsonObject]]) -> None:
         """Entries that somebody outside this file has decided upon."""
@@ -1194,8 +1210,9 @@ class Unit:
         torn = [set_aside(log, "mirror-mismatch", str(error)) for log, error in self.damaged.items()]
         mirrors = [f"{ASIDE.rule_id}:{log}" for log in self.books.by_log]
         compare_flags(self.flags, self.repository.open_flags(mirrors).values(), torn)
-        if self.clocked:
-            self._settle(clocks(self.repository, self.clocked, self._policy()))
+        if self.recorders:
+            for asked in (clocks, offloads, wearers):
+                self._settle(asked(self.repository, self.recorders, self._policy()))
         if self.arrived:
             compare_flags(self.flags, self.repository.arrived_flags(self.arrived, NOT_ARRIVED.rule_id), [])
 
@@ -1287,14 +1304,13 @@ def runs(entries: Iterable[Entry]) -> Iterator[tuple[str, list[Entry]]]:
 _DESCRIBED: Final = (*described({}, 0), "officer", "officer_source")
 _READ: Final = "read 读取"
 _RESOLVED: Final = ".resolved.json"
-_IMPORTED: Final = ("officers", "recorders", "assignments", "cases", "actions")
 _SETTLED: Final = frozenset({"verified", "disposed"})
 """Verdicts that a late answer of the store does not touch."""
 _ACTORS: Final[JsonValue] = [{"role": "system", "id": "ingestd"}]
 
 
 def _any(changes: Import) -> bool:
-    return any(getattr(changes, kind) for kind in _IMPORTED)
+    return any(getattr(changes, kind) for kind in IMPORTED)
 
 
 def _stored(row: Row) -> dict[str, JsonValue]:

@@ -10,14 +10,19 @@ from enum import StrEnum
 from itertools import islice
 from typing import Final
 
-from ingestd.catalogue import Catalogues, Retention
+from ingestd.catalogue import Catalogues
+from ingestd.catalogue import Retention as Term
 from ingestd.decisions import may_go
 from ingestd.errors import RefusedError
 from ingestd.index.repository import Repository
 from ingestd.index.rows import Row
 from ingestd.model import case_key
-from ingestd.rules.rule import DAY_MS
+from ingestd.rules.facts import Retention
+from ingestd.rules.retention_conflict import RULE as CONFLICT
+from ingestd.rules.retention_conflict import retention_conflict
+from ingestd.rules.rule import DAY_MS, Policy
 from ingestd.rules.wording import Both
+from ingestd.watch import Watched
 
 
 class Why(StrEnum):
@@ -54,7 +59,7 @@ class Kept:
     """Why not, in one sentence."""
 
 
-def longest(terms: Iterable[Retention], since_ms: int, keep_days: int, *, held: bool) -> tuple[int | None, Why]:
+def longest(terms: Iterable[Term], since_ms: int, keep_days: int, *, held: bool) -> tuple[int | None, Why]:
     """The longest of what asks for an original, counted from ``since_ms``."""
     asked = list(terms)
     if held:
@@ -83,6 +88,30 @@ def kept(repository: Repository, clip: Row, catalogues: Catalogues, now_ms: int,
     return Kept(object_id, until_ms, why, proposable=True)
 
 
+def gone_too_soon(repository: Repository, catalogues: Catalogues, policy: Policy) -> Watched:
+    """Originals recorded as gone that, by what is known now, should have been kept for longer."""
+    gone = {row["object_id"]: row["done_ms"] for row in repository.gone_originals()}
+    rows = repository.clips(gone)
+    facts = (_as_gone(repository, row, gone[object_id], catalogues) for object_id, row in rows.items())
+    found = [flag for fact in facts for flag in retention_conflict(fact, policy)]
+    return Watched(found, repository.open_flags_of_rule(CONFLICT.rule_id))
+
+
+def _as_gone(repository: Repository, clip: Row, done_ms: int, catalogues: Catalogues) -> Retention:
+    actions = repository.actions(link.action_id for link in repository.links_of_clips([clip["object_id"]]))
+    terms = [term for action in actions.values() for term in _terms(catalogues, action.type, action.interval.start_ms)]
+    days = max((term for term in terms if isinstance(term, int)), default=0)
+    of_case = "case-file" in terms
+    return Retention(
+        object_id=clip["object_id"],
+        taken_ms=clip["copied_ms"],
+        kept_until_ms=done_ms,
+        case=next((action.case for action in actions.values()), ""),
+        case_until_ms=None if of_case else clip["copied_ms"] + days * DAY_MS,
+        permanent="permanent" in terms,
+    )
+
+
 def proposable(repository: Repository, now_ms: int, keep_days: int, limit: int) -> list[str]:
     """At most ``limit`` clips that may be proposed for disposal, oldest first: those that no approval would refuse."""
     candidates = repository.people.unlinked_verified(now_ms - keep_days * DAY_MS)
@@ -98,7 +127,7 @@ def _allowed(repository: Repository, candidates: Iterable[str], now_ms: int, kee
         yield object_id
 
 
-def _terms(catalogues: Catalogues, type_id: str, at_ms: int) -> Iterator[Retention]:
+def _terms(catalogues: Catalogues, type_id: str, at_ms: int) -> Iterator[Term]:
     """What the catalogue asked on the day of the act, and what it asks by now: a later version shortens nothing."""
     for found in (catalogues.named(type_id, at_ms), catalogues.versions[-1].catalogue.types.get(type_id)):
         if found is not None:

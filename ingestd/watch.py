@@ -1,33 +1,61 @@
-"""What rules ask of recorders and units rather than of one act: facts gathered from rows, flags decided by the rules.
+"""What rules ask of recorders, officers and units rather than of one act: facts gathered from rows, flags by the rules.
 
-A recorder's clock is asked after whenever something new came from it; the backlog of a unit is asked after by time, for
-it grows while nothing comes.
+A recorder's clock, when its footage was handed in and whose it is are asked after whenever something new came from it;
+the rest is asked after by time, for it grows while nothing comes.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from custody.canonical import JsonObject
 from ingestd.disclosure import due
 from ingestd.index.repository import Repository
 from ingestd.index.rows import Row, integer_in, loads, object_in
-from ingestd.model import Flag
+from ingestd.model import EnforcementAction, Flag, Interval
 from ingestd.rules.clock_drift import RULE as CLOCK
 from ingestd.rules.clock_drift import clock_drift
 from ingestd.rules.decision_unreviewed import RULE as UNREVIEWED
 from ingestd.rules.decision_unreviewed import decision_unreviewed
 from ingestd.rules.disclosure_overdue import RULE as DISCLOSURE
 from ingestd.rules.disclosure_overdue import disclosure_overdue
-from ingestd.rules.facts import Backlog, ClockReading
+from ingestd.rules.empty_dock import RULE as EMPTY
+from ingestd.rules.empty_dock import empty_dock
+from ingestd.rules.facts import (
+    Backlog,
+    CheckpointFailure,
+    ClockReading,
+    EmptyDocking,
+    Interruption,
+    Offload,
+    PlannedAct,
+    WornBy,
+)
+from ingestd.rules.identity_conflict import RULE as IDENTITY
+from ingestd.rules.identity_conflict import identity_conflict
+from ingestd.rules.interruption import RULE as INTERRUPTION
+from ingestd.rules.interruption import interruption
+from ingestd.rules.late_offload import RULE as LATE
+from ingestd.rules.late_offload import late_offload
+from ingestd.rules.no_ready_recorder import RULE as UNREADY
+from ingestd.rules.no_ready_recorder import no_ready_recorder
+from ingestd.rules.repeated_failures import RULE as REPEATED
+from ingestd.rules.repeated_failures import repeated_failures
 from ingestd.rules.review_overdue import RULE as OVERDUE
 from ingestd.rules.review_overdue import review_overdue
-from ingestd.rules.rule import HOUR_MS, Policy
+from ingestd.rules.rule import DAY_MS, HOUR_MS, Policy
 from ingestd.rules.unlinked_backlog import RULE as BACKLOG
 from ingestd.rules.unlinked_backlog import unlinked_backlog
+from ingestd.rules.video_gap import RULE as GAP
 
 OTHER_DOCKING_MS: Final = HOUR_MS
 """Copies of one recorder that lie farther apart belong to two dockings, each with its own reading of the clock."""
+EMPTY_AFTER_MS: Final = HOUR_MS
+"""A station lists what is new on a recorder within this; until then a docking is not called empty."""
+MOST_BROUGHT: Final = 500
+"""Newest clips of a recorder among which late ones are looked for: more than a card brings at one docking."""
+EMPTY_DAYS: Final = 30
+"""For so long it is asked whether a docking was empty: registers of acts come in late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +71,121 @@ def clocks(repository: Repository, recorders: Iterable[str], policy: Policy) -> 
     names = sorted(set(recorders))
     found = [flag for name in names for flag in _clock(repository, name, policy)]
     return Watched(found, list(repository.open_flags(f"{CLOCK.rule_id}:{name}" for name in names).values()))
+
+
+def offloads(repository: Repository, recorders: Iterable[str], policy: Policy) -> Watched:
+    """Footage of ``recorders`` that was handed in late, by recorder and day, as far back as their newest clips go."""
+    found: list[Flag] = []
+    asked_of: list[str] = []
+    for name in sorted(set(recorders)):
+        for day, brought in _by_day(repository, name, policy).items():
+            asked_of.append(f"{LATE.rule_id}:{name}:{day}")
+            late = [one for one in brought if late_offload(one, policy)]
+            found += late_offload(_first(late), policy) if late else []
+    return Watched(found, list(repository.open_flags(asked_of).values()))
+
+
+def _by_day(repository: Repository, recorder: str, policy: Policy) -> dict[str, list[Offload]]:
+    """What a recorder brought, by day of copying; a day of which not all is at hand is left out."""
+    rows = repository.newest_media(recorder, MOST_BROUGHT)
+    days: dict[str, list[Offload]] = {}
+    for row in rows:
+        one = Offload(row["object_id"], row["station"], recorder, row["end_ms"], row["copied_ms"])
+        days.setdefault(policy.day(one.copied_ms).isoformat(), []).append(one)
+    if len(rows) == MOST_BROUGHT and len(days) > 1:
+        del days[min(days)]
+    return days
+
+
+def _first(late: list[Offload]) -> Offload:
+    return replace(min(late, key=lambda one: (one.ended_ms, one.object_id)), clips=len(late))
+
+
+def wearers(repository: Repository, recorders: Iterable[str], policy: Policy) -> Watched:
+    """Recorders whose ledger and device name different officers."""
+    names = sorted(set(recorders))
+    pairs = [
+        WornBy(row["first"], row["recorder"], row["ledger"], row["stated"], row["start_ms"] or 0, row["clips"])
+        for row in repository.stated_otherwise(names)
+    ]
+    found = [flag for one in pairs for flag in identity_conflict(one, policy)]
+    standing = repository.open_flags_of_rule(IDENTITY.rule_id)
+    return Watched(found, [row for row in standing if loads(row["inputs"])["recorder"] in names])
+
+
+def empty_docks(repository: Repository, now_ms: int, policy: Policy) -> Watched:
+    """Recorders that came back with nothing although their holder had an act that must be on video."""
+    from_ms = now_ms - EMPTY_DAYS * DAY_MS
+    found: list[Flag] = []
+    for row in repository.empty_dockings(from_ms, now_ms - EMPTY_AFTER_MS):
+        docked_ms, before_ms = row["docked_ms"], row["before_ms"] or 0
+        for officer in _holders(repository, row["recorder"], before_ms, docked_ms):
+            docking = EmptyDocking(row["recorder"], officer, row["station"], docked_ms, f"{row['log']}:{row['seq']}")
+            acts = repository.actions_between(officer, before_ms, docked_ms)
+            found += empty_dock(docking, before_ms, acts, policy)
+    standing = repository.open_flags_of_rule(EMPTY.rule_id)
+    return Watched(found, [row for row in standing if loads(row["inputs"])["docked_ms"] >= from_ms])
+
+
+def _holders(repository: Repository, recorder: str, from_ms: int, until_ms: int) -> list[str]:
+    """Who had the recorder at any time in between, as the ledger says."""
+    ledger = repository.assignments([recorder]).get(recorder, [])
+    held = (one for one in ledger if one.start_ms < until_ms and (one.end_ms is None or one.end_ms > from_ms))
+    return sorted({one.officer for one in held})
+
+
+def failures(repository: Repository, policy: Policy) -> Watched:
+    """Officers who, as reviewed and found, failed again to show the certificate or to inform the party."""
+    known = [CheckpointFailure(officer, act, "", at_ms) for officer, act, at_ms in repository.failures()]
+    return Watched(repeated_failures(known, policy), repository.open_flags_of_rule(REPEATED.rule_id))
+
+
+def plans(repository: Repository, now_ms: int, policy: Policy) -> Watched:
+    """Planned acts that must be recorded in full and for which nobody holds a ready recorder."""
+    coming = repository.plans(now_ms, now_ms + policy.ready_ms)
+    officers = {officer for plan in coming for officer in plan.officers}
+    ledger = repository.issued_to(officers) or {}
+    ready = _ready(repository, {one.recorder for held in ledger.values() for one in held}, policy)
+    found = []
+    for plan in coming:
+        start_ms = plan.interval.start_ms
+        equipped = {
+            one.officer
+            for officer in plan.officers
+            for one in ledger.get(officer, ())
+            if one.recorder in ready and one.start_ms <= start_ms and (one.end_ms is None or one.end_ms > now_ms)
+        }
+        found += no_ready_recorder(PlannedAct(plan, frozenset(equipped)), now_ms, policy)
+    return Watched(found, repository.open_flags_of_rule(UNREADY.rule_id))
+
+
+def _ready(repository: Repository, recorders: set[str], policy: Policy) -> set[str]:
+    """Recorders that hold nothing that was not copied, and whose clock, where it was measured, was right."""
+    full = repository.with_files_left(recorders)
+    return {name for name in recorders - full if _keeps_time(repository, name, policy)}
+
+
+def _keeps_time(repository: Repository, recorder: str, policy: Policy) -> bool:
+    latest = next(_readings(repository.measured_clips(recorder)), None)
+    return latest is None or abs(latest.offset_ms) <= policy.offset_ms
+
+
+def interruptions(repository: Repository, now_ms: int, policy: Policy) -> Watched:
+    """Breaks in recordings whose flag nobody answered, or whose answer nobody reviewed, within the agency's days."""
+    gaps = repository.open_flags_of_rule(GAP.rule_id)
+    acts = repository.actions(row["action_id"] for row in gaps)
+    broken = [one for row in gaps if row["state"] == "open" and (one := _break(row, acts.get(row["action_id"])))]
+    found = [flag for one in broken for flag in interruption(one, now_ms, policy)]
+    return Watched(found, repository.open_flags_of_rule(INTERRUPTION.rule_id))
+
+
+def _break(row: Row, action: EnforcementAction | None) -> Interruption | None:
+    gaps = loads(row["inputs"])["gaps"]
+    if action is None or not gaps:
+        return None
+    longest = max((Interval(gap["start_ms"], gap["end_ms"]) for gap in gaps), key=lambda span: span.length_ms)
+    reviewer = "reviewed" if row["stage"] == "reviewed" else ""
+    return Interruption(action, longest, row["explanation"], reviewer)
 
 
 def backlogs(repository: Repository, now_ms: int, policy: Policy) -> Watched:

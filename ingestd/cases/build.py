@@ -14,6 +14,7 @@ from ingestd.model import (
     ActFacts,
     Assignment,
     Case,
+    CaseStage,
     EnforcementAction,
     Import,
     Interval,
@@ -21,6 +22,8 @@ from ingestd.model import (
     Officer,
     Position,
     Recorder,
+    Stage,
+    Unit,
     case_key,
 )
 from ingestd.rules.wording import Both
@@ -32,6 +35,16 @@ MAX_OFFICERS: Final = 50
 """Officers of one act; more is a column that slipped, or several acts in one row."""
 
 _Value = TypeVar("_Value")
+
+STAGES: Final = {
+    Stage.OPENING: Both("启动", "opening"),
+    Stage.INVESTIGATION: Both("调查取证", "investigation"),
+    Stage.REVIEW: Both("审核", "review"),
+    Stage.DECISION: Both("决定", "decision"),
+    Stage.SERVICE: Both("送达", "service"),
+    Stage.EXECUTION: Both("执行", "execution"),
+}
+"""Stages of a case as people write them (行政处罚法 第四十七条)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +83,10 @@ class _Counted:
 def build(sheets: Sequence[Sheet], around: Surroundings, findings: Findings) -> Import:
     """The values of all rows. Errors and warnings go to ``findings``; with an error the values mean nothing."""
     rows = _Counted(sheets, around.progress)
-    officers = _values(_unique(_Table("officers", _officer, lambda o: o.number), rows, findings))
+    units = _unique(_Table("units", _unit, lambda u: u.name), rows, findings)
+    _refuse_rings(units, findings)
+    people = _Table("officers", lambda reader: _officer(reader, around.zone), lambda o: o.number)
+    officers = _values(_unique(people, rows, findings))
     recorders = _values(_unique(_Table("recorders", _recorder, lambda r: r.serial), rows, findings))
     cases = _Cases(_values(_unique(_Table("cases", _case, lambda c: case_key(c.number)), rows, findings)))
     roster = _Roster([*around.known_officers, *officers])
@@ -79,6 +95,9 @@ def build(sheets: Sequence[Sheet], around: Surroundings, findings: Findings) -> 
     assignments = _unique(ledger, rows, findings)
     acts = _Table("actions", lambda reader: _action(reader, roster, cases, around), lambda a: a.action_id)
     actions = _values(_unique(acts, rows, findings))
+    planned = _Table("plans", lambda reader: _plan(reader, roster, cases, around), lambda a: a.action_id)
+    plans = _values(_unique(planned, rows, findings))
+    stages = _unique(_Table("stages", lambda reader: _stage(reader, cases, around.zone), _stage_key), rows, findings)
     _warn_two_holders(assignments, findings)
     return Import(
         officers=tuple(officers),
@@ -86,6 +105,9 @@ def build(sheets: Sequence[Sheet], around: Surroundings, findings: Findings) -> 
         assignments=tuple(_values(assignments)),
         cases=cases.all(),
         actions=tuple(actions),
+        units=tuple(_values(units)),
+        stages=tuple(_values(stages)),
+        plans=tuple(plans),
         rows=rows.rows,
     )
 
@@ -116,14 +138,21 @@ class _Reader:
         """None when the field is empty or wrong."""
         return self._parsed(name, lambda raw: fields.time_ms(raw, zone), None)
 
-    def interval(self, zone: tzinfo) -> Interval:
-        start_ms, end_ms = self.time_ms("start", zone), self.time_ms("end", zone)
+    def interval(self, zone: tzinfo, start: str = "start", end: str = "end") -> Interval:
+        start_ms, end_ms = self.time_ms(start, zone), self.time_ms(end, zone)
         if start_ms is None or end_ms is None:
             return Interval(0, 0)
         if end_ms < start_ms:
-            self.wrong("end", Both("结束时间早于开始时间。", "It ends before it starts."))
+            self.wrong(end, Both("结束时间早于开始时间。", "It ends before it starts."))
             return Interval(0, 0)
         return Interval(start_ms, end_ms)
+
+    def day_end_ms(self, name: str, zone: tzinfo) -> int | None:
+        return self._parsed(name, lambda raw: fields.day_end_ms(raw, zone), None)
+
+    def listed(self, name: str) -> tuple[str, ...] | None:
+        """Identifiers; empty when it says that there are none, and None when it says nothing."""
+        return self._parsed(name, lambda raw: () if fields.is_none(raw) else fields.identifiers(raw), None)
 
     def degrees_e7(self, name: str, limit: int) -> int | None:
         return self._parsed(name, lambda raw: fields.degrees_e7(raw, limit), None)
@@ -234,6 +263,11 @@ class _Cases:
     def all(self) -> tuple[Case, ...]:
         return tuple(self._by_key.values())
 
+    def known_as(self, number: str) -> str:
+        """A case number as the file spelt it first."""
+        known = self._by_key.get(case_key(number))
+        return known.number if known else number
+
     def number_for(self, reader: _Reader) -> str:
         """The case of an action, entered if it is new; its number as it was first spelt."""
         number, title, unit = reader.identifier("case"), reader.text("case_title"), reader.text("unit")
@@ -313,8 +347,52 @@ def _unknown_type(allowed: Both) -> Both:
     return Both(f"目录中没有这一类型，可用：{allowed.zh}。", f"The catalogue has no such type; known: {allowed.en}.")
 
 
-def _officer(reader: _Reader) -> Officer:
-    return Officer(reader.identifier("number"), reader.text("name"), reader.text("unit"))
+def _officer(reader: _Reader, zone: tzinfo) -> Officer:
+    return Officer(
+        reader.identifier("number"),
+        reader.text("name"),
+        reader.text("unit"),
+        reader.text("qualification"),
+        reader.day_end_ms("qualified_until", zone),
+    )
+
+
+def _unit(reader: _Reader) -> Unit:
+    return Unit(reader.text("name"), reader.text("parent"))
+
+
+def _refuse_rings(units: Sequence[_Kept[Unit]], findings: Findings) -> None:
+    """A unit that belongs to itself, however many steps away, would be above and below every other of the ring."""
+    parents = {kept.value.name: kept.value.parent for kept in units}
+    for kept in units:
+        above, seen = kept.value.parent, {kept.value.name}
+        while above and above not in seen:
+            seen.add(above)
+            above = parents.get(above, "")
+        if above == kept.value.name:
+            findings.error(kept.line, Cell("parent", kept.value.parent), _RING, kept.sheet)
+
+
+_RING: Final = Both(
+    "单位最终隶属于自己，请更正上级单位。", "The unit belongs to itself in the end; correct its parent."
+)
+
+
+def _stage(reader: _Reader, cases: "_Cases", zone: tzinfo) -> CaseStage:
+    written = reader.text("stage")
+    stage = next((one for one, name in STAGES.items() if written.casefold() in {one.value, name.zh, name.en}), None)
+    if written and stage is None:
+        allowed = Both("、".join(name.zh for name in STAGES.values()), ", ".join(STAGES))
+        reader.wrong(
+            "stage", Both(f"没有这一阶段，可用：{allowed.zh}。", f"There is no such stage; known: {allowed.en}.")
+        )
+    return CaseStage(
+        cases.known_as(reader.identifier("case")), stage or Stage.OPENING, reader.time_ms("start", zone) or 0
+    )
+
+
+def _stage_key(one: CaseStage) -> tuple[str, int]:
+    return case_key(one.case), one.start_ms
 
 
 def _recorder(reader: _Reader) -> Recorder:
@@ -355,12 +433,49 @@ def _action(reader: _Reader, roster: _Roster, cases: _Cases, around: Surrounding
         radius_m=action_type.radius_m if radius_m is None else radius_m,
         tolerated_gap_ms=action_type.tolerated_gap_ms,
         margin_ms=action_type.margin_ms,
-        facts=_facts(reader, around.zone),
+        facts=_facts(reader, around, roster, interval.start_ms),
     )
 
 
-def _facts(reader: _Reader, zone: tzinfo) -> ActFacts:
+def _plan(reader: _Reader, roster: _Roster, cases: _Cases, around: Surroundings) -> EnforcementAction:
+    action_id, case = reader.identifier("action_id"), cases.number_for(reader)
+    interval = reader.interval(around.zone, "planned_start", "planned_end")
+    action_type = _type(reader, around.catalogues, interval.start_ms)
+    officers = _officers(reader, roster)
+    return EnforcementAction(action_id, case, action_type.type_id, action_type.level, interval, officers)
+
+
+def _evidenced(reader: _Reader, catalogues: Catalogues, began_ms: int) -> tuple[str, ...] | None:
+    """Ids of steps that are shown; by id or name, and each of them known to the catalogue of the day."""
+    written = reader.listed("evidenced")
+    if written is None:
+        return None
+    known = catalogues.at(began_ms).checkpoints
+    by_name = {name.casefold(): one.checkpoint_id for one in known.values() for name in (one.name.zh, one.name.en)}
+    found = [one if one in known else by_name.get(one.casefold(), "") for one in written]
+    if "" in found:
+        allowed = "、".join(f"{one.name.zh}（{key}）" for key, one in known.items())
+        unknown = written[found.index("")]
+        reader.wrong("evidenced", _unknown_step(unknown, Both(allowed, ", ".join(known))))
+    return tuple(sorted(set(found)))
+
+
+def _unknown_step(written: str, allowed: Both) -> Both:
+    return Both(
+        f"目录中没有环节“{written}”，可用：{allowed.zh}。", f"The catalogue has no step {written}; known: {allowed.en}."
+    )
+
+
+def _failed(reader: _Reader, roster: _Roster) -> tuple[str, ...] | None:
+    written = reader.listed("failed")
+    if written is None:
+        return None
+    return tuple(dict.fromkeys(roster.resolve(reader, "failed", one) for one in written))
+
+
+def _facts(reader: _Reader, around: Surroundings, roster: _Roster, began_ms: int) -> ActFacts:
     """What the row says beside who and when; nothing where a cell is empty or there is no such column."""
+    zone = around.zone
     decided = reader.decision("decided", zone)
     return ActFacts(
         emergency=reader.yes("emergency"),
@@ -370,6 +485,8 @@ def _facts(reader: _Reader, zone: tzinfo) -> ActFacts:
         excluded_days=reader.days("excluded_days"),
         decided_ms=decided if isinstance(decided, int) and decided is not True else None,
         pending=True if decided is True else None,
+        evidenced=_evidenced(reader, around.catalogues, began_ms),
+        failed=_failed(reader, roster),
     )
 
 

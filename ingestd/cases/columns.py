@@ -94,6 +94,22 @@ _CASE: Final = ("案号", "案件编号", "案件号", "立案号", "case number
 _CASE_TITLE: Final = ("案由", "案件名称", "案名", "case title")
 _OFFICER: Final = ("执法证号", "执法证件号", "证号", "警号", "工号", "certificate", "certificate number")
 _RECORDER: Final = ("设备编号", "记录仪编号", "执法记录仪编号", "记录仪", "序列号", "设备序列号", "serial number")
+_ACTION: Final = ("行为编号", "执法行为编号", "编号", "id", "action")
+_TYPE: Final = Column(
+    "type",
+    Both("执法行为类型，按目录", "type of act, from the catalogue"),
+    required=True,
+    also=("行为类型", "执法行为类型", "执法行为", "类型", "action type"),
+)
+_OFFICERS: Final = Column(
+    "officers",
+    Both("执法人员的执法证号，多人用 ；、， 分隔", "officers' certificate numbers, separated by ; or ,"),
+    required=True,
+    also=("执法人员", "执法人员证号", "officer", "officer numbers", *_OFFICER),
+)
+_NEW_TITLE: Final = Column(
+    "case_title", Both("案由；案件不存在时据此建立", "title of a new case"), required=False, also=_CASE_TITLE
+)
 _UNIT: Final = Column(
     "unit", Both("单位", "unit"), required=False, also=("单位", "执法单位", "所属单位", "部门", "department")
 )
@@ -107,15 +123,10 @@ TABLES: Final = (
                 "action_id",
                 Both("执法行为编号，唯一", "number of the act, unique"),
                 required=True,
-                also=("行为编号", "执法行为编号", "编号", "id", "action"),
+                also=_ACTION,
             ),
             Column("case", Both("案号", "case number"), required=True, also=_CASE),
-            Column(
-                "type",
-                Both("执法行为类型，按目录", "type of act, from the catalogue"),
-                required=True,
-                also=("行为类型", "执法行为类型", "执法行为", "类型", "action type"),
-            ),
+            _TYPE,
             Column(
                 "start",
                 Both("开始时间", "start"),
@@ -128,18 +139,8 @@ TABLES: Final = (
                 required=True,
                 also=("结束时间", "终止时间", "离开时间", "end time", "to"),
             ),
-            Column(
-                "officers",
-                Both("执法人员的执法证号，多人用 ；、， 分隔", "officers' certificate numbers, separated by ; or ,"),
-                required=True,
-                also=("执法人员", "执法人员证号", "officer", "officer numbers", *_OFFICER),
-            ),
-            Column(
-                "case_title",
-                Both("案由；案件不存在时据此建立", "title of a new case"),
-                required=False,
-                also=_CASE_TITLE,
-            ),
+            _OFFICERS,
+            _NEW_TITLE,
             Column("lat", Both("纬度（WGS-84，度）", "latitude, WGS-84"), required=False, also=("纬度", "latitude")),
             Column(
                 "lon",
@@ -184,6 +185,53 @@ TABLES: Final = (
                 required=False,
                 also=("处理决定时间", "处理时间", "解除时间", "decided at"),
             ),
+            Column(
+                "evidenced",
+                Both(
+                    "已有录像或文书证明的法定环节，按目录编号，用 ； 分隔；“无”为一项都没有",
+                    "steps shown by a clip or document, by the catalogue's ids, separated by ; and none where there is not one",
+                ),
+                required=False,
+                also=("已证明环节", "环节证明", "checkpoints"),
+            ),
+            Column(
+                "failed",
+                Both(
+                    "经审核认定未出示证件或者未告知的执法人员，用 ； 分隔；“无”为没有",
+                    "officers found on review not to have shown the certificate or informed the party; none: nobody",
+                ),
+                required=False,
+                also=("未出示证件或未告知", "认定违规人员", "failed officers"),
+            ),
+            _UNIT,
+        ),
+    ),
+    Table(
+        "plans",
+        Both("计划的执法行为", "planned acts"),
+        (
+            Column(
+                "action_id",
+                Both("执法行为编号，实施后沿用", "number of the act, kept when it takes place"),
+                required=True,
+                also=_ACTION,
+            ),
+            Column("case", Both("案号", "case number"), required=True, also=_CASE),
+            _TYPE,
+            Column(
+                "planned_start",
+                Both("计划开始时间", "planned start"),
+                required=True,
+                also=("计划开始时间", "计划开始", "拟开始时间"),
+            ),
+            Column(
+                "planned_end",
+                Both("计划结束时间", "planned end"),
+                required=True,
+                also=("计划结束时间", "计划结束", "拟结束时间"),
+            ),
+            _OFFICERS,
+            _NEW_TITLE,
             _UNIT,
         ),
     ),
@@ -227,6 +275,46 @@ TABLES: Final = (
         ),
     ),
     Table(
+        "stages",
+        Both("案件阶段", "stages of cases"),
+        (
+            Column("case", Both("案号", "case number"), required=True, also=_CASE),
+            Column(
+                "stage",
+                Both(
+                    "阶段：启动、调查取证、审核、决定、送达、执行",
+                    "stage: opening, investigation, review, decision, service, execution",
+                ),
+                required=True,
+                also=("阶段", "案件阶段", "办案阶段"),
+            ),
+            Column(
+                "start",
+                Both("进入该阶段的时间", "when the case entered it"),
+                required=True,
+                also=("开始时间", "进入时间", "阶段开始时间", "from"),
+            ),
+        ),
+    ),
+    Table(
+        "units",
+        Both("单位", "units"),
+        (
+            Column(
+                "name",
+                Both("单位名称", "name of the unit"),
+                required=True,
+                also=("单位名称", "单位", "机构名称", "unit"),
+            ),
+            Column(
+                "parent",
+                Both("上级单位；空为最上级", "the unit it belongs to; empty at the top"),
+                required=False,
+                also=("上级单位", "上级", "主管单位", "parent unit"),
+            ),
+        ),
+    ),
+    Table(
         "officers",
         Both("执法人员", "officers"),
         (
@@ -238,6 +326,18 @@ TABLES: Final = (
             ),
             Column("name", Both("姓名", "name"), required=True, also=("姓名", "执法人员", "执法人员姓名")),
             _UNIT,
+            Column(
+                "qualification",
+                Both("执法资格（类别、领域）", "what the officer is qualified for"),
+                required=False,
+                also=("执法资格", "资格", "执法类别", "执法领域"),
+            ),
+            Column(
+                "qualified_until",
+                Both("执法证有效期至（日期，含当日）", "last day of the certificate"),
+                required=False,
+                also=("有效期至", "证件有效期", "有效期", "valid until"),
+            ),
         ),
     ),
     Table(
@@ -261,7 +361,16 @@ TABLES_BY_NAME: Final[Mapping[str, Table]] = {table.name: table for table in TAB
     heading: table
     for table, headings in zip(
         TABLES,
-        (("执法行为",), ("领用记录", "台账"), ("案件",), ("执法人员",), ("记录仪", "执法记录仪")),
+        (
+            ("执法行为",),
+            ("计划", "计划行为"),
+            ("领用记录", "台账"),
+            ("案件",),
+            ("案件阶段", "阶段"),
+            ("单位",),
+            ("执法人员",),
+            ("记录仪", "执法记录仪"),
+        ),
         strict=True,
     )
     for heading in headings

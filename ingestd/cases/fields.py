@@ -21,6 +21,10 @@ _TIME: Final = re.compile(
     r"(?P<hour>\d{1,2})[:时](?P<minute>\d{1,2})分?(?::?(?P<second>\d{1,2})秒?(?:\.(?P<fraction>\d{1,9}))?)?\s*"
     r"(?P<zone>[Zz]|[+-]\d{2}:?\d{2})?"
 )
+_DAY: Final = re.compile(
+    r"(?P<year>\d{4})[-/.年](?P<month>\d{1,2})[-/.月](?P<day>\d{1,2})日?(?:[Tt ]0{1,2}:00(?::00)?)?"
+)
+"""A spreadsheet writes a day as its midnight."""
 _SPOILT_BY_SPREADSHEET: Final = re.compile(r"\d(?:\.\d+)?E\+?\d+", re.IGNORECASE)
 _SEPARATORS: Final = re.compile(r"[;；、,，\n]")
 _INVISIBLE: Final = "\ufeff\u200b\u200e\u200f"
@@ -86,6 +90,18 @@ def time_ms(raw: str, zone: tzinfo) -> int:
     return (moment.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 
+def day_end_ms(raw: str, zone: tzinfo) -> int:
+    """The end of a day in ``zone``, milliseconds since 1970 UTC. Raises ``FieldError``."""
+    match = _DAY.fullmatch(_plain_width(text(raw)))
+    if match is None:
+        raise FieldError(_DAY_FORMAT)
+    try:
+        day = datetime(int(match["year"]), int(match["month"]), int(match["day"]), tzinfo=zone)
+    except ValueError as error:
+        raise FieldError(_NO_SUCH_TIME) from error
+    return ((day + timedelta(days=1)).astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
+
+
 def degrees_e7(raw: str, limit: int) -> int:
     """Degrees times 10^7, at most ``limit`` degrees either way. Raises ``FieldError``."""
     try:
@@ -123,6 +139,11 @@ def yes(raw: str) -> bool:
     return plain in _YES
 
 
+def is_none(raw: str) -> bool:
+    """Whether a list is said to be empty, which an empty field does not say."""
+    return _plain_width(text(raw)).casefold() in _NONE
+
+
 def is_pending(raw: str) -> bool:
     """Whether a field says that something has not happened yet."""
     return _plain_width(text(raw)).casefold() in _PENDING
@@ -131,11 +152,13 @@ def is_pending(raw: str) -> bool:
 _YES: Final = frozenset({"是", "有", "完整", "已", "yes", "y", "true", "1", "√"})
 _NO: Final = frozenset({"否", "无", "不完整", "未", "no", "n", "false", "0", "×"})
 _PENDING: Final = frozenset({"未决定", "未处理", "待定", "pending", "open", "not yet"})
+_NONE: Final = frozenset({"无", "没有", "none"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_FORMAT: Final = Both(
     "不是可识别的时间，应写作 2026-11-22 09:30 或 2026-11-22T09:30:00+08:00。",
     "It is not a time; write 2026-11-22 09:30 or 2026-11-22T09:30:00+08:00.",
 )
+_DAY_FORMAT: Final = Both("不是可识别的日期，应写作 2026-11-22。", "It is not a day; write 2026-11-22.")
 _NO_SUCH_TIME: Final = Both("没有这样的日期或时间。", "There is no such date or time.")
 
 

@@ -13,8 +13,8 @@ from ingestd.rules.wording import Both
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _SHAPE: Final = Both(
-    '应为 {"officers":[…],"recorders":[…],"assignments":[…],"cases":[…],"actions":[…]}，每项是一个对象。',
-    'It should be {"officers":[…],"recorders":[…],"assignments":[…],"cases":[…],"actions":[…]}, each item an object.',
+    '应为 {"officers":[…],"recorders":[…],"assignments":[…],"cases":[…],"actions":[…],…}，每项是一个对象。',
+    'It should be {"officers":[…],"recorders":[…],"assignments":[…],"cases":[…],"actions":[…],…}, each item an object.',
 )
 
 

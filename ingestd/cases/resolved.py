@@ -9,9 +9,11 @@ from dataclasses import asdict
 from typing import Any
 
 from ingestd.model import (
+    IMPORTED,
     ActFacts,
     Assignment,
     Case,
+    CaseStage,
     EnforcementAction,
     Import,
     Interval,
@@ -19,10 +21,11 @@ from ingestd.model import (
     Officer,
     Position,
     Recorder,
+    Stage,
+    Unit,
 )
 
 _VERSION = 1
-_TABLES = ("officers", "recorders", "assignments", "cases", "actions")
 
 
 def write(imported: Import) -> bytes:
@@ -31,7 +34,7 @@ def write(imported: Import) -> bytes:
     Written row by row: as one value of dictionaries a long import would take many times the memory of its text.
     """
     written = bytearray(b"{")
-    for name in sorted(_TABLES):
+    for name in sorted(IMPORTED):
         written += f'"{name}": ['.encode()
         for number, one in enumerate(getattr(imported, name)):
             row = json.dumps(asdict(one), ensure_ascii=False, sort_keys=True)
@@ -53,9 +56,16 @@ def read(data: bytes) -> Import:
             assignments=tuple(Assignment(**one) for one in found["assignments"]),
             cases=tuple(Case(**one) for one in found["cases"]),
             actions=tuple(_action(one) for one in found["actions"]),
+            units=tuple(Unit(**one) for one in found.get("units", ())),
+            stages=tuple(_stage(one) for one in found.get("stages", ())),
+            plans=tuple(_action(one) for one in found.get("plans", ())),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a resolved import: {error}") from error
+
+
+def _stage(found: dict[str, Any]) -> CaseStage:
+    return CaseStage(**{**found, "stage": Stage(found["stage"])})
 
 
 def _action(found: dict[str, Any]) -> EnforcementAction:
@@ -67,6 +77,6 @@ def _action(found: dict[str, Any]) -> EnforcementAction:
             "interval": Interval(**found["interval"]),
             "officers": tuple(found["officers"]),
             "place": None if place is None else Position(**place),
-            "facts": ActFacts(**found.get("facts", {})),
+            "facts": ActFacts.of(found.get("facts", {})),
         }
     )

@@ -1,17 +1,13 @@
 """What an import came to, as sentences for people: on the command line and in the report beside an imported file."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final
 
-from ingestd.model import Import, RowFinding
-
-KINDS: Final = ("officers", "recorders", "assignments", "cases", "actions")
-"""Tables of an import, in the order in which they are counted."""
+from ingestd.model import IMPORTED, Import, RowFinding
 
 
 def counts(imported: Import) -> dict[str, int]:
     """How many rows of each kind."""
-    return {kind: len(getattr(imported, kind)) for kind in KINDS}
+    return {kind: len(getattr(imported, kind)) for kind in IMPORTED}
 
 
 def sentence(file: object, finding: RowFinding) -> str:

@@ -35,7 +35,7 @@ from custody.identifiers import first_origin, station_of
 from custody.keyring import keys_in, profile_of, successor_in
 from ingestd.index import tables as t
 from ingestd.index.decided import Decided
-from ingestd.index.people import People
+from ingestd.index.people import MEDIA, People
 from ingestd.index.rows import (
     Row,
     action_value,
@@ -45,6 +45,8 @@ from ingestd.index.rows import (
     key_in,
     link_value,
     object_in,
+    officer_value,
+    plan_value,
     suggestion_value,
     text_in,
 )
@@ -54,13 +56,16 @@ from ingestd.model import (
     MAX_CLIP_MS,
     Assignment,
     Case,
+    CaseStage,
     Coverage,
     EnforcementAction,
     Import,
     Link,
     Officer,
     Recorder,
+    Stage,
     Suggestion,
+    Unit,
     case_key,
 )
 
@@ -144,6 +149,7 @@ class Repository:
             self._put_files(state, list(rows))
         self._put_new(t.clip, clips)
         self._put_new(t.proxy, arrivals.proxies)
+        self._put_new(t.docking, arrivals.dockings)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -297,6 +303,90 @@ class Repository:
         }
         return [row for key, row in rows.items() if key in arrived]
 
+    def stated_otherwise(self, recorders: Iterable[str]) -> list[Row]:
+        """Clips of these recorders whose ledger and device name officers, by recorder and pair of them.
+
+        ``recorder``, ``ledger``, ``stated``, how many (``clips``), the earliest of them (``first``) and its time
+        (``start_ms``).
+        """
+        c = t.clip.c
+        beside = text("officer_source = 'ledger' AND officer_stated <> ''")
+        pairs = select(
+            c.recorder,
+            c.officer.label("ledger"),
+            c.officer_stated.label("stated"),
+            func.count().label("clips"),
+            func.min(c.object_id).label("first"),
+            func.min(c.start_ms).label("start_ms"),
+        ).where(beside, c.officer != c.officer_stated)
+        queries = (
+            pairs.where(c.recorder.in_(part)).group_by(c.recorder, c.officer, c.officer_stated)
+            for part in _chunks(recorders)
+        )
+        return [dict(row) for query in queries for row in self._db.execute(query).mappings()]
+
+    def newest_media(self, recorder: str, limit: int) -> list[Row]:
+        """The newest media of a recorder whose time is known: ``object_id``, ``station``, ``end_ms``, ``copied_ms``."""
+        c = t.clip.c
+        found = (
+            select(c.object_id, c.station, c.end_ms, c.copied_ms)
+            .where(c.recorder == recorder, c.end_ms.is_not(None), c.kind.in_(MEDIA))
+            .order_by(c.object_id.desc())
+            .limit(limit)
+        )
+        return [dict(row) for row in self._db.execute(found).mappings()]
+
+    def empty_dockings(self, from_ms: int, until_ms: int) -> list[Row]:
+        """Dockings in [from_ms, until_ms) after which, until the recorder was docked again, no new file was seen.
+
+        ``log``, ``seq``, ``station``, ``recorder``, ``docked_ms``, and ``before_ms``, when it was docked before.
+        """
+        d, other = t.docking.c, t.docking.alias()
+        mine = other.c.recorder == d.recorder
+        before = select(func.max(other.c.docked_ms)).where(mine, other.c.docked_ms < d.docked_ms).scalar_subquery()
+        after = select(func.min(other.c.docked_ms)).where(mine, other.c.docked_ms > d.docked_ms).scalar_subquery()
+        f = t.seen_file.c
+        seen = exists().where(
+            f.recorder == d.recorder,
+            f.seen_ms >= d.docked_ms,
+            f.seen_ms < func.coalesce(after, d.docked_ms + until_ms),
+        )
+        found = select(t.docking, before.label("before_ms")).where(
+            d.docked_ms >= from_ms, d.docked_ms < until_ms, d.recorder != "", ~seen
+        )
+        return [dict(row) for row in self._db.execute(found.order_by(d.docked_ms)).mappings()]
+
+    def actions_between(self, officer: str, ended_after_ms: int, ended_by_ms: int) -> list[EnforcementAction]:
+        """Acts of an officer that ended in (ended_after_ms, ended_by_ms]."""
+        near = self.actions_near([officer], ended_after_ms, ended_by_ms).values()
+        return [one for one in near if ended_after_ms < one.interval.end_ms <= ended_by_ms]
+
+    def failures(self) -> list[tuple[str, str, int]]:
+        """Officer, act and when, of failures that a review found."""
+        c = t.checkpoint_failure.c
+        return [(row[0], row[1], row[2]) for row in self._db.execute(select(c.officer, c.action_id, c.at_ms))]
+
+    def plans(self, from_ms: int, until_ms: int) -> list[EnforcementAction]:
+        """Acts planned to begin in (from_ms, until_ms], but for those that have taken place."""
+        c = t.plan.c
+        done = exists().where(t.action.c.action_id == c.action_id)
+        found = select(t.plan).where(c.start_ms > from_ms, c.start_ms <= until_ms, ~done).order_by(c.start_ms)
+        return [plan_value(row) for row in self._db.execute(found).mappings()]
+
+    def with_files_left(self, recorders: Iterable[str]) -> set[str]:
+        """Which of these recorders hold files that were seen and not copied yet."""
+        c = t.seen_file.c
+        queries = (
+            select(c.recorder).where(text("state = 'pending'"), c.recorder.in_(part)).distinct()
+            for part in _chunks(recorders)
+        )
+        return {recorder for query in queries for recorder in self._db.execute(query).scalars()}
+
+    def gone_originals(self) -> list[Row]:
+        """Originals that were disposed of: ``object_id``, ``done_ms``."""
+        c = t.disposal.c
+        return [dict(row) for row in self._db.execute(select(c.object_id, c.done_ms)).mappings()]
+
     def overdue_files(self, before_ms: int, rule: str, limit: int) -> list[Row]:
         """Files seen before ``before_ms``, not arrived, and not flagged by ``rule`` yet."""
         c = t.seen_file.c
@@ -366,11 +456,14 @@ class Repository:
     def changed(self, imported: Import) -> Import:
         """The part of ``imported`` that differs from these tables."""
         return Import(
-            officers=tuple(self._changed(imported.officers, self._officers)),
+            officers=tuple(self._changed_officers(imported.officers)),
             recorders=tuple(self._changed(imported.recorders, self._recorders)),
             assignments=tuple(self._changed(imported.assignments, self._same_assignments)),
             cases=tuple(self._changed_cases(imported.cases)),
             actions=tuple(self._changed_actions(imported.actions)),
+            units=tuple(self._changed(imported.units, self._units)),
+            stages=tuple(self._changed(imported.stages, self._same_stages)),
+            plans=tuple(self._changed(imported.plans, self._same_plans)),
         )
 
     def _changed_actions(self, actions: Sequence[EnforcementAction]) -> Iterator[EnforcementAction]:
@@ -385,7 +478,7 @@ class Repository:
 
     def officers(self) -> list[Officer]:
         """Every known officer."""
-        return [Officer(row.number, row.name, row.unit) for row in self._db.execute(select(t.officer))]
+        return [officer_value(row) for row in self._db.execute(select(t.officer)).mappings()]
 
     def roster(self, endings: Iterable[str]) -> set[str]:
         """Certificate numbers that end in one of ``endings``."""
@@ -408,8 +501,8 @@ class Repository:
     def put_import(self, changes: Import) -> None:
         """Write officers, recorders, assignments, cases and actions; rows of a part are in memory at a time."""
         for officers in _chunks(changes.officers):
-            rows = [{"number": o.number, "name": o.name, "unit": o.unit} for o in officers]
-            self._put(t.officer, rows, ("name", "unit"))
+            rows = [asdict(o) for o in officers]
+            self._put(t.officer, rows, [name for name in rows[0] if name != "number"])
         for recorders in _chunks(changes.recorders):
             rows = [{"serial": r.serial, "name": r.name, "unit": r.unit} for r in recorders]
             self._put(t.recorder, rows, ("name", "unit"))
@@ -420,6 +513,13 @@ class Repository:
             self._put(t.assignment, [_assignment_row(a) for a in assignments], ("officer", "end_ms"))
         for actions in _chunks(changes.actions):
             self._put_actions(actions)
+        for units in _chunks(changes.units):
+            self._put(t.unit, [asdict(unit) for unit in units], ["parent"])
+        for stages in _chunks(changes.stages):
+            self._put(t.case_stage, [_stage_row(one) for one in stages], ["stage"])
+        for plans in _chunks(changes.plans):
+            rows = [_plan_row(one) for one in plans]
+            self._put(t.plan, rows, [name for name in rows[0] if name != "action_id"])
 
     # The centre log.
 
@@ -647,6 +747,14 @@ class Repository:
             for officer in dict.fromkeys(a.officers)
         ]
         self._put_new(t.action_officer, parts)
+        for ids in _chunks(a.action_id for a in actions):
+            self._db.execute(delete(t.checkpoint_failure).where(t.checkpoint_failure.c.action_id.in_(ids)))
+        failures = [
+            {"officer": officer, "action_id": a.action_id, "at_ms": a.interval.start_ms}
+            for a in actions
+            for officer in dict.fromkeys(a.facts.failed or ())
+        ]
+        self._put_new(t.checkpoint_failure, failures)
 
     def _actions(self, conditions: Iterable[ColumnElement[bool]]) -> dict[str, EnforcementAction]:
         rows = (row for wanted in conditions for row in self._db.execute(select(t.action).where(wanted)).mappings())
@@ -673,9 +781,27 @@ class Repository:
         there = known(given)
         return (value for value in dict.fromkeys(given) if value not in there)
 
-    def _officers(self, given: Sequence[Officer]) -> set[Officer]:
+    def _changed_officers(self, given: Sequence[Officer]) -> Iterator[Officer]:
+        """A qualification that is not given never replaces a known one."""
         rows = self._rows(t.officer, t.officer.c.number, (o.number for o in given))
-        return {Officer(row["number"], row["name"], row["unit"]) for row in rows}
+        known = {row["number"]: officer_value(row) for row in rows}
+        for officer in given:
+            before = known.get(officer.number)
+            after = officer.over(before) if before else officer
+            if after != before:
+                yield after
+
+    def _units(self, given: Sequence[Unit]) -> set[Unit]:
+        rows = self._rows(t.unit, t.unit.c.name, (one.name for one in given))
+        return {Unit(row["name"], row["parent"]) for row in rows}
+
+    def _same_stages(self, given: Sequence[CaseStage]) -> set[CaseStage]:
+        keys = {case_key(one.case): one.case for one in given}
+        rows = self._rows(t.case_stage, t.case_stage.c.case_key, keys)
+        return {CaseStage(keys[row["case_key"]], Stage(row["stage"]), row["start_ms"]) for row in rows}
+
+    def _same_plans(self, given: Sequence[EnforcementAction]) -> set[EnforcementAction]:
+        return set(map(plan_value, self._rows(t.plan, t.plan.c.action_id, (one.action_id for one in given))))
 
     def _recorders(self, given: Sequence[Recorder]) -> set[Recorder]:
         rows = self._rows(t.recorder, t.recorder.c.serial, (r.serial for r in given))
@@ -790,6 +916,22 @@ def _flag_row(entry: Entry) -> Row:
 
 def _assignment_row(one: Assignment) -> Row:
     return {"recorder": one.recorder, "officer": one.officer, "start_ms": one.start_ms, "end_ms": one.end_ms}
+
+
+def _stage_row(one: CaseStage) -> Row:
+    return {"case_key": case_key(one.case), "start_ms": one.start_ms, "stage": one.stage.value}
+
+
+def _plan_row(plan: EnforcementAction) -> Row:
+    return {
+        "action_id": plan.action_id,
+        "case_number": plan.case,
+        "type": plan.type,
+        "level": plan.level.value,
+        "start_ms": plan.interval.start_ms,
+        "end_ms": plan.interval.end_ms,
+        "officers": dumps(plan.officers),
+    }
 
 
 def _action_row(action: EnforcementAction) -> Row:

@@ -21,6 +21,7 @@ from ingestd.model import (
     Level,
     Link,
     MediaKind,
+    Officer,
     Position,
     Suggestion,
 )
@@ -127,8 +128,25 @@ def action_value(row: AnyRow) -> EnforcementAction:
         radius_m=row["radius_m"],
         tolerated_gap_ms=row["tolerated_gap_ms"],
         margin_ms=row["margin_ms"],
-        facts=_NO_FACTS if row["facts"] == "{}" else ActFacts(**loads(row["facts"])),
+        facts=_NO_FACTS if row["facts"] == "{}" else ActFacts.of(loads(row["facts"])),
     )
+
+
+def plan_value(row: AnyRow) -> EnforcementAction:
+    """An act that is planned."""
+    return EnforcementAction(
+        action_id=row["action_id"],
+        case=row["case_number"],
+        type=row["type"],
+        level=Level(row["level"]),
+        interval=Interval(row["start_ms"], row["end_ms"]),
+        officers=tuple(loads(row["officers"])),
+    )
+
+
+def officer_value(row: AnyRow) -> Officer:
+    """An officer as the roster has them."""
+    return Officer(row["number"], row["name"], row["unit"], row["qualification"], row["qualified_until_ms"])
 
 
 def link_value(row: AnyRow) -> Link:

@@ -42,6 +42,7 @@ class Arrivals:
     clips: dict[str, Row] = field(default_factory=dict)
     media: dict[str, JsonObject] = field(default_factory=dict)
     proxies: list[Row] = field(default_factory=list)
+    dockings: list[Row] = field(default_factory=list)
 
 
 def gather(  # noqa: PLR0913  # who said it, when it came, and what of it is only listed
@@ -144,6 +145,19 @@ def status_of(kind: MediaKind, playable: str, problems: Iterable[str]) -> tuple[
     return "indexed", ""
 
 
+def _docked(arrivals: Arrivals, entry: Entry) -> str:
+    arrivals.dockings.append(
+        {
+            "log": arrivals.log,
+            "seq": entry.seq,
+            "station": arrivals.station,
+            "recorder": _recorder(entry),
+            "docked_ms": min(entry.record.utc_ms, arrivals.received_ms),
+        }
+    )
+    return ""
+
+
 def _seen(arrivals: Arrivals, entry: Entry) -> str:
     recorder = _recorder(entry)
     for file in list_in(entry.record.payload, "files"):
@@ -216,6 +230,7 @@ def _other(_arrivals: Arrivals, entry: Entry) -> str:
 
 
 _READERS: Final[Mapping[str, Callable[[Arrivals, Entry], str]]] = {
+    "device.docked": _docked,
     "ingest.seen": _seen,
     "ingest.copied": _copied,
     "ingest.failed": _failed,

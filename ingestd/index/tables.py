@@ -119,6 +119,7 @@ seen_file = Table(
 )
 Index("ix_seen_file_place_id", seen_file.c.place_id)
 Index("ix_seen_file_state_seen_ms_file_id", seen_file.c.state, seen_file.c.seen_ms, seen_file.c.file_id)
+Index("ix_seen_file_recorder_seen_ms", seen_file.c.recorder, seen_file.c.seen_ms)
 
 clip = Table(
     "clip",
@@ -184,6 +185,13 @@ Index(
     postgresql_where=text("case_key <> ''"),
     sqlite_where=text("case_key <> ''"),
 )
+_IN_DISPUTE = "officer_source = 'ledger' AND officer_stated <> ''"
+Index(
+    "ix_clip_stated_beside_ledger",
+    clip.c.recorder,
+    postgresql_where=text(_IN_DISPUTE),
+    sqlite_where=text(_IN_DISPUTE),
+)
 Index("ix_clip_unlinked", clip.c.object_id, postgresql_where=text("links = 0"), sqlite_where=text("links = 0"))
 Index(
     "ix_clip_unchecked",
@@ -191,6 +199,19 @@ Index(
     postgresql_where=text("verdict <> 'verified'"),
     sqlite_where=text("verdict <> 'verified'"),
 )
+
+docking = Table(
+    "docking",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("station", Text, nullable=False),
+    Column("recorder", Text, nullable=False),
+    Column("docked_ms", BigInteger, nullable=False),
+    comment="Every time that a recorder was put into a dock.",
+)
+Index("ix_docking_docked_ms", docking.c.docked_ms)
+Index("ix_docking_recorder_docked_ms", docking.c.recorder, docking.c.docked_ms)
 
 proxy = Table(
     "proxy",
@@ -225,8 +246,19 @@ officer = Table(
     Column("number", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("unit", Text, nullable=False),
+    Column("qualification", Text, nullable=False, server_default=""),
+    Column("qualified_until_ms", BigInteger),
 )
 Index("ix_officer_unit", officer.c.unit)
+
+unit = Table(
+    "unit",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("parent", Text, nullable=False),
+    comment="Units of the agency and what they belong to; a unit that is not here stands alone.",
+)
+Index("ix_unit_parent", unit.c.parent)
 
 recorder = Table(
     "recorder",
@@ -244,6 +276,29 @@ case_file = Table(
     Column("unit", Text, nullable=False),
 )
 Index("ix_case_file_unit", case_file.c.unit)
+
+case_stage = Table(
+    "case_stage",
+    metadata,
+    Column("case_key", Text, primary_key=True),
+    Column("start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("stage", Text, nullable=False),
+    comment="When a case entered a stage.",
+)
+
+plan = Table(
+    "plan",
+    metadata,
+    Column("action_id", Text, primary_key=True),
+    Column("case_number", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("start_ms", BigInteger, nullable=False),
+    Column("end_ms", BigInteger, nullable=False),
+    Column("officers", Text, nullable=False),
+    comment="Acts that are to take place.",
+)
+Index("ix_plan_start_ms", plan.c.start_ms)
 
 assignment = Table(
     "assignment",
@@ -300,6 +355,16 @@ action_officer = Table(
     comment="Who took part, and from when until when a clip may belong to it (margins included).",
 )
 Index("ix_action_officer_officer_from_ms", action_officer.c.officer, action_officer.c.from_ms)
+
+checkpoint_failure = Table(
+    "checkpoint_failure",
+    metadata,
+    Column("officer", Text, primary_key=True),
+    Column("action_id", Text, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    comment="Who, as reviewed and found, did not show the certificate or did not inform the party in an act.",
+)
+Index("ix_checkpoint_failure_action_id", checkpoint_failure.c.action_id)
 
 link = Table(
     "link",

@@ -4,7 +4,7 @@ A rule about an action is a function of the action, its coverage, the present ti
 integrity is found where the bytes are checked, and its file holds what it means and how its flag is made.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Final
 
 from ingestd.model import Coverage, EnforcementAction, Flag
@@ -42,7 +42,7 @@ from ingestd.rules import written_record as _written
 from ingestd.rules.anchor_missing import anchor_missing
 from ingestd.rules.calendar_missing import calendar_missing
 from ingestd.rules.clip_not_arrived import SeenFile, clip_not_arrived
-from ingestd.rules.facts import EmergencyMeasure, Registration, Seizure, WrittenRecord
+from ingestd.rules.facts import Checkpoints, EmergencyMeasure, Registration, Seizure, WrittenRecord
 from ingestd.rules.key_review import key_review
 from ingestd.rules.message_unverifiable import message_unverifiable
 from ingestd.rules.original_changed import original_changed
@@ -106,18 +106,6 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 RULES_BY_ID: Final = {rule.rule_id: rule for rule in RULES}
 
-WAITING: Final[Mapping[str, Both]] = {
-    _interruption.RULE.rule_id: Both("每处中断的说明与审核签字", "what was said and signed of each break"),
-    _checkpoints.RULE.rule_id: Both("各环节的证明", "evidence by step"),
-    _empty.RULE.rule_id: Both("索引中逐次入坞的新文件数", "new files by docking, in the index"),
-    _repeated.RULE.rule_id: Both("审核认定的环节缺失", "reviewed findings by officer"),
-    _identity.RULE.rule_id: Both("台账与设备所载人员并列保存", "register and device statement side by side"),
-    _late.RULE.rule_id: Both("采集时间的定期核对", "a pass over the times of copying"),
-    _retention.RULE.rule_id: Both("目录与案卷的保存期限", "terms of catalogue and case file"),
-    _unready.RULE.rule_id: Both("计划行为与记录仪状态", "planned acts and the state of recorders"),
-}
-"""Rules that decide already and are never asked yet, by the facts that the database does not hold yet."""
-
 SEIZURE: Final = "seizure"
 REGISTRATION: Final = "registration-preservation"
 """Types of the catalogue whose terms run by law."""
@@ -151,6 +139,10 @@ def _by_register(action: EnforcementAction, coverage: Coverage, now_ms: int, pol
     found: list[Flag] = []
     if facts.written is not None:
         found += _written.written_record(WrittenRecord(action, facts.written), coverage, now_ms, policy)
+    steps = policy.type_of(action).steps
+    if facts.evidenced is not None and steps:
+        shown = Checkpoints(action, tuple(steps), frozenset(facts.evidenced))
+        found += _checkpoints.checkpoints(shown, now_ms, policy)
     if facts.emergency and action.type in policy.measure_types:
         found += _emergency.emergency_approval(EmergencyMeasure(action, start_ms, facts.approved_ms), now_ms, policy)
     followed = facts.pending or facts.decided_ms is not None

@@ -15,7 +15,7 @@ MAX_STEPS: Final = 50
 
 RULE: Final = Rule(
     rule_id="checkpoint-missing",
-    version="1",
+    version="2",
     title=Both("法定程序环节缺少证明", "No evidence of a step that the law asks for"),
     asks=Both(
         "实施行政强制措施应当事前报批、两人以上、出示证件、通知到场、当场告知、听取陈述申辩、制作笔录、签名或注明，"
@@ -44,5 +44,11 @@ def checkpoints(steps: Checkpoints, now_ms: int, policy: Policy) -> list[Flag]:
     lacking = [step for step in steps.required if step not in steps.evidenced]
     if not lacking or now_ms < since_ms:
         return []
-    more: dict[str, JsonValue] = {"steps": [*lacking[:MAX_STEPS]], "step_count": len(lacking)}
+    names = [policy.step(steps.action, step) for step in lacking[:MAX_STEPS]]
+    more: dict[str, JsonValue] = {
+        "lacking": [*lacking[:MAX_STEPS]],
+        "steps_zh": [name.zh for name in names],
+        "steps_en": [name.en for name in names],
+        "step_count": len(lacking),
+    }
     return [about_act(RULE, steps.action, since_ms, policy, more)]

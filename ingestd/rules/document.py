@@ -4,7 +4,7 @@ from typing import Final
 
 from ingestd.catalogue import ActionType, Catalogue
 from ingestd.model import Level
-from ingestd.rules import RULES, WAITING, Policy
+from ingestd.rules import RULES, Policy
 from ingestd.rules.rule import HOUR_MS, Rule, Weight
 from ingestd.rules.wording import Both
 
@@ -87,18 +87,9 @@ def _rule(number: int, rule: Rule) -> str:
         ("何时提示、何时撤销", "When it is raised and withdrawn", rule.noticed),
         ("由谁处理", "Who acts", rule.acts),
         ("分量", "Weight", _WEIGHTS[rule.weight]),
-        ("现状", "In use", _in_use(rule)),
     )
     title = f"### {number}. {rule.title.zh} · {rule.title.en}\n\n`{rule.rule_id}`, {rule.version}\n"
     return title + "\n" + "".join(_part(zh, en, both) for zh, en, both in parts)
-
-
-def _in_use(rule: Rule) -> Both:
-    """Whether the product asks the rule yet, plainly."""
-    lacks = WAITING.get(rule.rule_id)
-    if lacks is None:
-        return Both("已启用。", "Yes.")
-    return Both(f"尚未启用，等待事实入库：{lacks.zh}。", f"Not yet; the database does not hold: {lacks.en}.")
 
 
 _WEIGHTS: Final = {

@@ -77,6 +77,8 @@ class Offload:
     recorder: str
     ended_ms: int
     copied_ms: int
+    clips: int = 1
+    """How many came late at that docking; this is the one that ended first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,8 @@ class WornBy:
     ledger: str
     stated: str
     start_ms: int
+    clips: int = 1
+    """Of how many clips of this recorder that is so; this is the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,7 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Until when an original is kept, and what asks for how long; None means for ever."""
+    """Until when an original was or is kept, and what asks for how long; None means for ever."""
 
     object_id: str
     taken_ms: int

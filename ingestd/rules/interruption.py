@@ -11,7 +11,7 @@ from ingestd.rules.wording import Both
 
 RULE: Final = Rule(
     rule_id="interruption-unexplained",
-    version="1",
+    version="2",
     title=Both("录像中断未说明或未审核", "An interruption without explanation or review"),
     asks=Both(
         "全程录像因故中断的，应当说明起止时间和原因，经负责人审核签字后归档（参照庭审录音录像的规定）。",
@@ -19,9 +19,9 @@ RULE: Final = Rule(
         " recordings of court hearings).",
     ),
     noticed=Both(
-        "超过容许时长的中断，在宽限期后没有原因说明或者没有审核人签字；两者齐备即自动撤销。",
-        "A break longer than is tolerated has no reason or no reviewer once the period of grace has passed. It is"
-        " withdrawn when both are there.",
+        "录像中断的提示（缺口）到期未说明原因，或者说明后没有审核人签字；两者齐备或者缺口消失即自动撤销。",
+        "The flag about a gap in the recording is past its day and has no reason, or no reviewer of the reason. It is"
+        " withdrawn when both are there, or the gap is gone.",
     ),
     sentence=Both(
         "{type}（执法人员 {officers}）的录像自 {break_start_ms} 至 {break_end_ms} 中断，尚缺：{lacks}。",
@@ -36,11 +36,12 @@ RULE: Final = Rule(
 
 
 def interruption(broken: Interruption, now_ms: int, policy: Policy) -> list[Flag]:
-    """One flag for one break; its identity is the act and the moment at which the break began."""
+    """One flag for one act, about its first break, once the gap itself should have been answered for."""
     action, since_ms = broken.action, due_ms(broken.action, policy)
     settled = broken.reason and broken.reviewer
     short = broken.span.length_ms <= action.tolerated_gap_ms
-    if action.level is not Level.FULL or settled or short or now_ms < since_ms:
+    in_time = not policy.is_over(policy.answer_by(since_ms), now_ms)
+    if action.level is not Level.FULL or settled or short or in_time:
         return []
     lacks = Both("审核签字", "a reviewer's signature") if broken.reason else Both("原因说明", "an explanation")
     inputs = {
@@ -52,5 +53,4 @@ def interruption(broken: Interruption, now_ms: int, policy: Policy) -> list[Flag
         "lacks_en": lacks.en,
         **asked(since_ms, policy.answer_by(since_ms), policy),
     }
-    key = f"{action.action_id}:{broken.span.start_ms}"
-    return [RULE.flag(key, inputs, action_id=action.action_id, case=action.case)]
+    return [RULE.flag(action.action_id, inputs, action_id=action.action_id, case=action.case)]

@@ -9,7 +9,7 @@ from ingestd.rules.wording import Both
 
 RULE: Final = Rule(
     rule_id="retention-conflict",
-    version="1",
+    version="2",
     title=Both("保存期限短于要求", "Kept for less long than is asked"),
     asks=Both(
         "现场执法视音频资料至少保存六个月；作为证据使用的、行政强制执行和阻碍执法的永久保存；"
@@ -18,17 +18,17 @@ RULE: Final = Rule(
         " for good; those of a case as long as its file. The longest wins.",
     ),
     noticed=Both(
-        "按现行设置，原始文件的保存期限早于上述任何一项；设置更正后自动撤销。警用规定为借用的默认值，不是对所有机关的要求。",
-        "As things are set, an original would be kept until before one of these. It is withdrawn when the setting is"
-        " corrected. The police rule is a borrowed default, not a duty of every agency.",
+        "已记载处置的原始文件，按现有的行为、案件和目录，本应保存得更久；记载更正后自动撤销。警用规定为借用的默认值，"
+        "不是对所有机关的要求。",
+        "An original is recorded as gone, and by the acts, cases and catalogue known now it should have been kept for"
+        " longer. It is withdrawn when those are corrected. The police rule is a borrowed default, not a duty of every"
+        " agency.",
     ),
     sentence=Both(
-        "片段 {object} 按现行设置只保存至 {kept_until_ms}，而应当保存{asked_for}。",
-        "Clip {object} would be kept until {kept_until_ms} only; asked for: {asked_for}.",
+        "片段 {object} 只保存至 {kept_until_ms}，而应当保存{asked_for}。",
+        "Clip {object} was kept until {kept_until_ms} only; asked for: {asked_for}.",
     ),
-    acts=Both(
-        "档案管理人员更正保存期限；更正前不得销毁。", "The archivist corrects the term; nothing is destroyed before."
-    ),
+    acts=Both("档案管理人员查明处置经过并寻找备份。", "The archivist finds out how it went and looks for a backup."),
     article="公安机关现场执法视音频记录工作规定 第十三条（参照）；行政处罚法 第四十七条",
 )
 

@@ -24,6 +24,8 @@ class TypeName:
 
     name: Both
     article: str = ""
+    steps: Mapping[str, Both] = field(default_factory=dict)
+    """What has to be shown of such an act, by checkpoint."""
 
 
 class Weight(StrEnum):
@@ -111,6 +113,10 @@ class Policy:
     def is_over(self, deadline: Deadline, now_ms: int) -> bool:
         """Whether the last day of a period has passed."""
         return self.day(now_ms) > deadline.day
+
+    def step(self, action: EnforcementAction, step: str) -> Both:
+        """A step as people call it."""
+        return self.type_of(action).steps.get(step, Both(step, step))
 
     def type_of(self, action: EnforcementAction) -> TypeName:
         """Name and articles of the action's type."""

@@ -18,7 +18,7 @@ from ingestd.index.queries import (
     ClipRow,
     FlagRow,
 )
-from ingestd.model import Import
+from ingestd.model import IMPORTED, Import
 from ingestd.rules import RULES_BY_ID
 from ingestd.stats.report import BY
 from ingestd.web import actions as action_pages
@@ -254,13 +254,12 @@ def _add_imports(router: APIRouter, tokens: Tokens, importer: Importer) -> None:
 
 def imported(read: Import, changed: Import, *, dry_run: bool) -> dict[str, Any]:
     """What an import did, with every row that was not usable: line, column, value, reason."""
-    tables = ("officers", "recorders", "assignments", "cases", "actions")
     return {
         "ok": not read.errors,
         "dry_run": dry_run,
         "rows": read.rows,
-        "read": {name: len(getattr(read, name)) for name in tables},
-        "changed": {name: len(getattr(changed, name)) for name in tables},
+        "read": {name: len(getattr(read, name)) for name in IMPORTED},
+        "changed": {name: len(getattr(changed, name)) for name in IMPORTED},
         "errors": plain(read.errors),
         "warnings": plain(read.warnings),
     }
