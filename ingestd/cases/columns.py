@@ -189,7 +189,7 @@ TABLES: Final = (
                 "evidenced",
                 Both(
                     "已有录像或文书证明的法定环节，按目录编号，用 ； 分隔；“无”为一项都没有",
-                    "steps shown by a clip or document, by the catalogue's ids, separated by ; and none where there is not one",
+                    "steps shown by clip or document, by the catalogue's ids; none: not one",
                 ),
                 required=False,
                 also=("已证明环节", "环节证明", "checkpoints"),

@@ -33,6 +33,8 @@ class ActionFilter:
 
     case: str = ""
     unit: str = ""
+    below: bool = False
+    """Also the units below ``unit``."""
     officer: str = ""
     type: str = ""
     level: str = ""
@@ -70,6 +72,15 @@ def outcome(grace_over_ms: int | None) -> ColumnElement[str]:
     )
 
 
+def of_unit(column: ColumnElement[str], unit: str, *, below: bool) -> ColumnElement[bool]:
+    """Whether a column names this unit, or with ``below`` one that belongs to it, however many steps down."""
+    if not below:
+        return column == unit
+    tree = select(literal(unit, String).label("name")).cte("tree", recursive=True)
+    tree = tree.union(select(t.unit.c.name).where(t.unit.c.parent == tree.c.name))
+    return column.in_(select(tree.c.name))
+
+
 def conditions(wanted: ActionFilter) -> list[ColumnElement[bool]]:
     """What the filter asks, over ``action`` with its ``case_file`` and ``coverage`` joined."""
     c = t.action.c
@@ -78,7 +89,8 @@ def conditions(wanted: ActionFilter) -> list[ColumnElement[bool]]:
     if wanted.unit == NONE:
         asked.append(UNIT == NONE)
     elif wanted.unit:
-        cases = select(t.case_file.c.number).where(t.case_file.c.unit == wanted.unit)
+        c_unit = t.case_file.c.unit
+        cases = select(t.case_file.c.number).where(of_unit(c_unit, wanted.unit, below=wanted.below))
         asked.append(c.case_number.in_(cases))
     if wanted.officer:
         part = t.action_officer.c

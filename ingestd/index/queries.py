@@ -86,6 +86,8 @@ class ClipFilter:
     until_ms: int | None = None
     unit: str = ""
     """Unit of who wore the recorder, ``acts.NONE`` where none is registered."""
+    below: bool = False
+    """Also the units below ``unit``."""
     late_ms: int | None = None
     """Media that were copied more than this after they ended."""
 
@@ -135,6 +137,8 @@ class LinkRow:
     rule_version: str
     log_seq: int
     """Entry of the centre log that made it."""
+    stage: str = ""
+    """Where the case stood when the clip began (``model.Stage``); empty where no register says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -624,16 +628,16 @@ def _clip_page(db: Connection, wanted: ClipFilter, after: str | None, limit: int
     order: Order = (c.start_ms, c.object_id) if timed else (c.object_id,)
     conditions = [*_conditions(wanted), *_after(db, order, after)]
     if wanted.unit:
-        conditions = [_newest_of_each(_wearers(wanted.unit), conditions, order[0], limit)]
+        conditions = [_newest_of_each(_wearers(wanted.unit, below=wanted.below), conditions, order[0], limit)]
     statement = _CLIPS.where(*conditions).order_by(*(column.desc() for column in order))
     return _page(db, statement, limit, _clip_row, lambda row: row.object_id)
 
 
-def _wearers(unit: str) -> Subquery:
+def _wearers(unit: str, *, below: bool) -> Subquery:
     """Numbers of a unit's officers; of ``acts.NONE`` those that clips name and that no unit has."""
     o = t.officer.c
     if unit != NONE:
-        return select(o.number).where(o.unit == unit).subquery("wearer")
+        return select(o.number).where(acts.of_unit(o.unit, unit, below=below)).subquery("wearer")
     named = select(func.min(t.clip.c.officer).label("number")).cte("named", recursive=True)
     following = select(func.min(t.clip.c.officer)).where(t.clip.c.officer > named.c.number).correlate(named)
     named = named.union_all(select(following.scalar_subquery()).where(named.c.number.is_not(None)))
@@ -798,8 +802,9 @@ def _clips_by_id(db: Connection, object_ids: Iterable[str]) -> dict[str, ClipRow
 
 def _links(db: Connection, condition: ColumnElement[bool]) -> tuple[LinkRow, ...]:
     statement = (
-        select(t.link, t.action.c.type, t.action.c.case_number, t.case_file.c.title)
+        select(t.link, t.action.c.type, t.action.c.case_number, t.case_file.c.title, _STAGE.label("stage"))
         .outerjoin(t.action, t.action.c.action_id == t.link.c.action_id)
+        .outerjoin(t.clip, t.clip.c.object_id == t.link.c.object_id)
         .outerjoin(t.case_file, t.case_file.c.number == t.action.c.case_number)
         .where(condition)
         .order_by(t.link.c.score.desc(), t.link.c.object_id, t.link.c.action_id)
@@ -810,9 +815,21 @@ def _links(db: Connection, condition: ColumnElement[bool]) -> tuple[LinkRow, ...
             method=row["method"],
             rule_version=row["rule_version"],
             log_seq=row["log_seq"],
+            stage=row["stage"] or "",
         )
         for row in db.execute(statement).mappings()
     )
+
+
+_STAGE: Final = (
+    select(t.case_stage.c.stage)
+    .where(t.case_stage.c.case_key == t.action.c.case_key, t.case_stage.c.start_ms <= t.clip.c.start_ms)
+    .order_by(t.case_stage.c.start_ms.desc())
+    .limit(1)
+    .correlate(t.action, t.clip)
+    .scalar_subquery()
+)
+"""The stage that the case of an action had entered last when a clip began."""
 
 
 def _suggestions(db: Connection, condition: ColumnElement[bool]) -> tuple[SuggestionRow, ...]:

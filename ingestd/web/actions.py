@@ -16,7 +16,7 @@ from ingestd.web.timeline import timeline
 OUTCOMES: Final = tuple(one.value for one in Outcome)
 LEVELS: Final = tuple(one.value for one in Level)
 _TEXTS: Final = ("case", "unit", "officer", "type")
-FIELDS: Final = (*_TEXTS, "level", "outcome", "explained", "from", "to")
+FIELDS: Final = (*_TEXTS, "below", "level", "outcome", "explained", "from", "to")
 
 
 def add_pages(app: FastAPI, site: Site) -> None:
@@ -50,6 +50,7 @@ def wanted(asked: Mapping[str, str], site: Site) -> ActionFilter:
     return ActionFilter(
         level=one_of(asked, "level", LEVELS),
         outcome=one_of(asked, "outcome", OUTCOMES),
+        below=bool(one_of(asked, "below", ("yes",))),
         explained=bool(one_of(asked, "explained", ("yes",))),
         from_ms=time_of(asked, "from", site.zone),
         until_ms=time_of(asked, "to", site.zone, end=True),

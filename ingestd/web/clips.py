@@ -18,7 +18,7 @@ STATUSES: Final = ("received", "indexed", "quarantined")
 VERDICTS: Final = ("unchecked", "verified", "failed", "missing", "disposed")
 KINDS: Final = ("video", "audio", "image", "sidecar", "other", "empty")
 _TEXTS: Final = ("station", "recorder", "officer", "unit", "case", "text")
-FIELDS: Final = ("linked", "status", "verdict", "kind", "late", *_TEXTS, "from", "to")
+FIELDS: Final = ("linked", "status", "verdict", "kind", "late", "below", *_TEXTS, "from", "to")
 
 
 def add_pages(app: FastAPI, site: Site) -> None:
@@ -62,6 +62,7 @@ def wanted(asked: Mapping[str, str], site: Site) -> ClipFilter:
     texts: dict[str, Any] = {name: text_of(asked, name) for name in _TEXTS}
     return ClipFilter(
         late_ms=site.policy.offload_ms if one_of(asked, "late", ("yes",)) else None,
+        below=bool(one_of(asked, "below", ("yes",))),
         linked=LINKED[linked] if linked else None,
         status=one_of(asked, "status", STATUSES),
         verdict=one_of(asked, "verdict", VERDICTS),

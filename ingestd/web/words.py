@@ -68,6 +68,13 @@ LEVEL: Final[Mapping[str, Word]] = {
     "text": Word(phrase("written record")),
 }
 CODES: Final[Mapping[str, str]] = {
+    # Where a case stands.
+    "opening": phrase("opening"),
+    "investigation": phrase("investigation"),
+    "review": phrase("review"),
+    "decision": phrase("decision"),
+    "service": phrase("service of documents"),
+    "execution": phrase("execution"),
     # Why a clip needs handling, and what its description found.
     "zero-byte": phrase("file has no content"),
     "unreadable-media": phrase("media cannot be opened"),

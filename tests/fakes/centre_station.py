@@ -80,6 +80,10 @@ class FakeStation:
         self.utc_ms += 1
         return uuid7(self.utc_ms, self.random.randbytes(10))
 
+    def docked(self, recorder: str = "REC1") -> Entry:
+        """A recorder was put in."""
+        return self.write("device.docked", camera=camera(recorder), volume={"filesystem": "exfat"})
+
     def seen(self, *paths: str, recorder: str = "REC1") -> Entry:
         files = [{"path": path, "size": SIZE, "mtime_ms": NOW_MS - 9_000_000} for path in paths]
         return self.write("ingest.seen", camera=camera(recorder), files=files)

@@ -66,6 +66,7 @@ class ClipQuery(_Asked):
     recorder: Text = ""
     officer: Text = ""
     unit: Text = ""
+    below: Literal["", "yes"] = ""
     case: Text = ""
     text: Text = ""
     since: Day = Field("", alias="from")
@@ -79,6 +80,7 @@ class ActionQuery(_Asked):
 
     case: Text = ""
     unit: Text = ""
+    below: Literal["", "yes"] = ""
     officer: Text = ""
     type: Text = ""
     level: Literal["", *action_pages.LEVELS] = ""  # type: ignore[valid-type]  # one place for each word

@@ -1,0 +1,303 @@
+"""What registers bring beside acts: units, stages, qualifications, plans; and the rules that rest on them."""
+
+import json
+
+import pytest
+
+from ingestd import flag_life
+from ingestd.decisions import Person
+from ingestd.index.acts import ActionFilter
+from ingestd.index.queries import ClipFilter
+from ingestd.model import Officer
+from tests.fakes.centre_station import NOW_MS, FakeStation
+from tests.fakes.centre_world import World
+from tests.ingestd.test_act_facts import DAY, HOUR, MORNING, at, flagged, later, told
+
+DOCKED = {"serial": "REC1"}
+
+
+@pytest.fixture
+def world(tmp_path, database_url):
+    made = World(tmp_path, database_url, [FakeStation()]).started()
+    yield made
+    assert made.compared().outcome == 0
+    made.close()
+
+
+@pytest.fixture
+def station(world):
+    return world.stations[0]
+
+
+def load(world, **tables):
+    data = json.dumps(tables, ensure_ascii=False).encode()
+    return world.pipeline.import_cases(data, "registers.json")
+
+
+def good(world, **tables):
+    read, changed = load(world, **tables)
+    assert read.errors == ()
+    return changed
+
+
+def flags(world, rule, state="open"):
+    return {row.flag_id: row.inputs for row in world.queries.flags(state, rule).rows}
+
+
+UNITS = [
+    {"name": "市局"},
+    {"name": "支队", "parent": "市局"},
+    {"name": "一大队", "parent": "支队"},
+    {"name": "二大队", "parent": "支队"},
+    {"name": "别局"},
+]
+
+
+def test_a_unit_is_asked_for_alone_or_with_all_below_it(world, station):
+    good(
+        world,
+        units=UNITS,
+        officers=[
+            {"number": f"00000{place}", "name": f"甲{place}", "unit": unit}
+            for place, unit in enumerate(("支队", "一大队", "二大队", "别局"))
+        ],
+        cases=[{"number": f"案{unit}", "unit": unit} for unit in ("支队", "一大队", "别局")],
+        actions=[act(f"A{unit}", f"案{unit}") for unit in ("支队", "一大队", "别局")],
+    )
+    for place in range(4):
+        station.clip(NOW_MS - 100 * HOUR, officer_as_stated=f"00000{place}")
+    world.pipeline.handle([station.message()])
+
+    def seen(unit, below):
+        clips = {row.officer for row in world.queries.clips(ClipFilter(unit=unit, below=below)).rows}
+        acts = {row.action.action_id for row in world.queries.actions(ActionFilter(unit=unit, below=below)).rows}
+        return clips, acts
+
+    assert seen("支队", below=False) == ({"000000"}, {"A支队"})
+    assert seen("支队", below=True) == ({"000000", "000001", "000002"}, {"A支队", "A一大队"})
+    assert seen("市局", below=True) == seen("支队", below=True)
+    assert seen("一大队", below=True) == ({"000001"}, {"A一大队"})
+    assert seen("无此单位", below=True) == (set(), set())
+
+
+@pytest.mark.parametrize("parents", [{"甲": "甲"}, {"甲": "乙", "乙": "甲"}])
+def test_a_unit_that_belongs_to_itself_is_refused(world, parents):
+    read, _ = load(world, units=[{"name": name, "parent": parent} for name, parent in parents.items()])
+
+    assert [finding.column for finding in read.errors] == ["parent"] * len(parents)
+    assert "隶属于自己" in read.errors[0].reason
+
+
+def test_a_ring_that_two_files_make_still_ends(world):
+    good(world, units=[{"name": "甲", "parent": "乙"}])
+    good(world, units=[{"name": "乙", "parent": "甲"}])
+
+    assert world.queries.clips(ClipFilter(unit="甲", below=True)).rows == ()
+
+
+def act(action_id, case="案1", start=MORNING, **more):
+    return {
+        "action_id": action_id,
+        "case": case,
+        "type": "inspection",
+        "start": at(start),
+        "end": at(start + HOUR),
+        "officers": ["000001"],
+        **more,
+    }
+
+
+def test_a_link_says_at_which_stage_of_the_case_the_clip_was_taken(world, station):
+    good(
+        world,
+        actions=[act("A1")],
+        stages=[
+            {"case": "案1", "stage": "启动", "start": at(MORNING - DAY)},
+            {"case": "案 1", "stage": "investigation", "start": at(MORNING)},
+            {"case": "案1", "stage": "决定", "start": at(MORNING + 30 * 60_000)},
+        ],
+    )
+    taken = [station.clip(MORNING + after, officer_as_stated="000001") for after in (-60_000, 60_000, 1_800_000)]
+    world.pipeline.handle([station.message()])
+
+    assert [world.queries.clip(one).links[0].stage for one in taken if world.queries.clip(one).links] == [
+        "investigation",
+        "decision",
+    ]
+    read, _ = load(world, stages=[{"case": "案1", "stage": "喝茶", "start": at(MORNING)}])
+    assert "调查取证" in read.errors[0].reason
+
+
+def test_a_roster_that_does_not_speak_of_qualifications_takes_none_back(world):
+    first = {"number": "000001", "name": "甲", "qualification": "行政处罚", "qualified_until": "2027年12月31日"}
+    [officer] = good(world, officers=[first]).officers
+    assert officer.is_qualified(officer.qualified_until_ms - 1)
+    assert not officer.is_qualified(officer.qualified_until_ms)
+    assert at(officer.qualified_until_ms) == "2027-12-31T16:00:00Z"
+
+    assert good(world, officers=[{"number": "000001", "name": "甲"}]).officers == ()
+    [moved] = good(world, officers=[{"number": "000001", "name": "甲", "unit": "一大队"}]).officers
+    assert moved == Officer("000001", "甲", "一大队", "行政处罚", officer.qualified_until_ms)
+    read, _ = load(world, officers=[{**first, "qualified_until": "明年"}])
+    assert "2026-11-22" in read.errors[0].reason
+
+
+def plan(start, **more):
+    return {
+        "action_id": "P1",
+        "case": "案1",
+        "type": "查封、扣押",
+        "planned_start": at(start),
+        "planned_end": at(start + HOUR),
+        "officers": ["000001", "000002"],
+        **more,
+    }
+
+
+def test_a_planned_seizure_without_a_ready_recorder_is_told_before_it_begins(world, station):
+    start = NOW_MS + 30 * HOUR
+    good(world, plans=[plan(start)])
+    world.pipeline.sweep()
+    assert not flags(world, "no-ready-recorder")
+
+    later(world, 7 * HOUR)
+    [told_of] = flags(world, "no-ready-recorder").values()
+    assert (told_of["action"], told_of["since_ms"]) == ("P1", start - DAY)
+
+    good(world, assignments=[{"recorder": "REC1", "officer": "000002", "start": at(NOW_MS)}])
+    world.pipeline.sweep()
+    assert not flags(world, "no-ready-recorder")
+
+    station.seen("left.mp4")
+    world.pipeline.handle([station.message()])
+    world.pipeline.sweep()
+    assert flags(world, "no-ready-recorder"), "files were left on it"
+
+    later(world, 24 * HOUR)
+    assert not flags(world, "no-ready-recorder"), "the act has begun"
+
+
+@pytest.mark.parametrize(("offset_ms", "is_told"), [(0, False), (60_000, False), (60_001, True)])
+def test_a_recorder_whose_clock_is_off_is_not_ready(world, station, offset_ms, is_told):
+    clock = {"offset_ms": offset_ms, "uncertainty_ms": 0, "method": "connect-write"}
+    station.clip(NOW_MS - HOUR, clock=clock)
+    world.pipeline.handle([station.message()])
+    good(
+        world,
+        plans=[plan(NOW_MS + 2 * HOUR)],
+        assignments=[{"recorder": "REC1", "officer": "000002", "start": at(NOW_MS)}],
+    )
+    world.pipeline.sweep()
+
+    assert bool(flags(world, "no-ready-recorder")) is is_told
+
+
+def test_a_plan_that_took_place_or_needs_no_video_is_not_asked_after(world):
+    good(world, plans=[plan(NOW_MS + HOUR), plan(NOW_MS + HOUR, action_id="P2", type="inspection")])
+    world.pipeline.sweep()
+    assert len(flags(world, "no-ready-recorder")) == 1
+
+    good(world, actions=[act("P1", type="查封、扣押", start=NOW_MS + HOUR)])
+    world.pipeline.sweep()
+    assert not flags(world, "no-ready-recorder")
+
+
+SHOWN = "approval;two-officers;id-shown;party-called;party-told;heard;record-made;record-signed"
+ALL = f"{SHOWN};witness;decision-handed-over;list-in-duplicate;counted"
+
+
+@pytest.mark.parametrize(
+    ("cell", "is_told"), [("", False), ("无", True), (SHOWN, True), (ALL, False), ("出示执法身份证件", True)]
+)
+def test_steps_without_evidence_are_told_where_the_register_speaks_of_steps(world, cell, is_told):
+    told(world, evidenced=cell)
+
+    assert flagged(world, "checkpoint-missing") is is_told
+
+
+def test_missing_steps_are_called_by_their_names_and_an_unknown_one_is_refused(world):
+    told(world, evidenced=SHOWN)
+    [row] = world.queries.flags("open", "checkpoint-missing").rows
+    assert "清单一式二份" in row.detail
+    assert "id-shown" not in row.detail
+
+    read, _ = load(world, actions=[act("A9", evidenced="喝茶")])
+    assert "出示执法身份证件（id-shown）" in read.errors[0].reason
+
+
+def test_an_officer_found_wanting_twice_is_listed_until_a_finding_is_corrected(world):
+    good(
+        world, actions=[act("A1", failed=["000001"]), act("A2", failed=["000001", "000002"], start=MORNING + 2 * HOUR)]
+    )
+    world.pipeline.sweep()
+    assert flags(world, "repeated-certificate-failures").keys() == {"repeated-certificate-failures:000001"}
+
+    good(world, actions=[act("A2", failed="无", start=MORNING + 2 * HOUR)])
+    world.pipeline.sweep()
+    assert not flags(world, "repeated-certificate-failures")
+
+
+def test_late_footage_of_one_docking_is_one_flag(world, station):
+    for hours in (30, 26, 25):
+        station.clip(NOW_MS - hours * HOUR, 60_000)
+    station.clip(NOW_MS - HOUR)
+    world.pipeline.handle([station.message()])
+
+    [inputs] = flags(world, "late-offload").values()
+    assert (inputs["clips"], inputs["recorder"], inputs["ended_ms"]) == (3, "REC1", NOW_MS - 30 * HOUR + 60_000)
+
+
+def test_ledger_and_device_that_name_different_officers_are_one_flag_until_the_ledger_is_corrected(world, station):
+    good(world, assignments=[{"recorder": "REC1", "officer": "000009", "start": at(NOW_MS - DAY)}])
+    for minutes in (30, 20):
+        station.clip(NOW_MS - minutes * 60_000, officer_as_stated="000001")
+    world.pipeline.handle([station.message()])
+    [(flag_id, inputs)] = flags(world, "identity-conflict").items()
+    assert (flag_id, inputs["clips"]) == ("identity-conflict:REC1:000009:000001", 2)
+
+    good(world, assignments=[{"recorder": "REC1", "officer": "000001", "start": at(NOW_MS - DAY)}])
+    assert not flags(world, "identity-conflict")
+
+
+@pytest.mark.parametrize(
+    ("files", "level", "is_told"), [(0, "查封、扣押", True), (1, "查封、扣押", False), (0, "inspection", False)]
+)
+def test_a_recorder_that_comes_back_empty_after_an_act_that_must_be_on_video(world, station, files, level, is_told):
+    good(
+        world,
+        assignments=[{"recorder": "REC1", "officer": "000001", "start": at(MORNING - HOUR)}],
+        actions=[act("A1", type=level)],
+    )
+    station.docked()
+    station.seen(*[f"{number}.mp4" for number in range(files)])
+    world.pipeline.handle([station.message()])
+    world.pipeline.sweep()
+    assert not flags(world, "empty-dock"), "the station may still be listing"
+
+    later(world, 2 * HOUR)
+    assert bool(flags(world, "empty-dock")) is is_told
+
+    good(world, actions=[act("A1", type="inspection")])
+    world.pipeline.sweep()
+    assert not flags(world, "empty-dock")
+
+
+def test_a_gap_that_nobody_answers_for_in_time_is_told_again_and_rests_once_reviewed(world, station):
+    start = MORNING - 20 * DAY
+    good(world, actions=[act("A1", type="查封、扣押", start=start)])
+    station.clip(start, 20 * 60_000, officer_as_stated="000001")
+    station.clip(start + 30 * 60_000, 40 * 60_000, officer_as_stated="000001")
+    world.pipeline.handle([station.message()])
+    world.pipeline.sweep()
+    assert flagged(world, "video-gap")
+    [row] = world.queries.flags("open", "interruption-unexplained").rows
+    assert "原因说明" in row.detail
+
+    world.pipeline.decide(flag_life.explain("video-gap:A1", Person("甲", "换电池")))
+    world.pipeline.sweep()
+    [row] = world.queries.flags("open", "interruption-unexplained").rows
+    assert "审核签字" in row.detail
+
+    world.pipeline.decide(flag_life.review("video-gap:A1", Person("乙", "属实"), accepted=True))
+    world.pipeline.sweep()
+    assert not flags(world, "interruption-unexplained")
