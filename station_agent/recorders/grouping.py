@@ -66,11 +66,17 @@ class _File:
         return self.claims.is_side or self.entry.extension in SIDES
 
     @property
+    def recording(self) -> bytes:
+        """What the name alone puts together, told apart by families; empty when it puts nothing together."""
+        said = self.claims
+        return said.family.encode() + b" " + said.recording if said.recording else b""
+
+    @property
     def group(self) -> bytes:
-        """What the name alone puts together; a picture and a clip that share a name are two recordings."""
-        if not self.claims.recording:
+        """A picture and a clip that share a name are two recordings."""
+        if not self.recording:
             return b"path " + self.source.path
-        return (b"still " if self.entry.extension in STILLS else b"clip ") + self.claims.recording
+        return (b"still " if self.entry.extension in STILLS else b"clip ") + self.recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ class _Stretch:
         claims, extension = self.clips[0].claims, self.clips[0].entry.extension
         if not claims.series or extension in STILLS:
             return b""
-        return (b"sound " if extension in SOUND else b"film ") + claims.series
+        return b" ".join([b"sound" if extension in SOUND else b"film", claims.family.encode(), claims.series])
 
     @property
     def end_ms(self) -> int:
@@ -196,28 +202,28 @@ def _of_sides(sides: Sequence[_File], clips: Sequence[_File], places: Mapping[by
             lone.append(file)
         else:
             found[file.source.path] = replace(beside, role="side", track=file.claims.track)
-    for group in _grouped(lone, lambda file: file.claims.recording or (file.entry.folder, file.entry.stem)):
+    for group in _grouped(lone, lambda file: file.recording or (file.entry.folder, file.entry.stem)):
         found |= _alone(group)
     return found
 
 
 def _clip_names(file: _File) -> Iterable[object]:
     """What a side file may know a clip by, chapter, recording, stem or whole name."""
-    claims, entry = file.claims, file.entry
-    if claims.recording:
-        yield claims.recording, claims.part
-        yield claims.recording
+    entry = file.entry
+    if file.recording:
+        yield file.recording, file.claims.part
+        yield file.recording
     yield entry.folder, entry.stem, "stem"
     yield entry.folder, entry.name.upper(), "name"
 
 
 def _wanted_names(file: _File) -> Iterable[object]:
-    claims, entry = file.claims, file.entry
+    entry = file.entry
     yield entry.folder, entry.stem, "stem"
     yield entry.folder, entry.stem, "name"  # clip.mp4.key
-    if claims.recording:
-        yield claims.recording, claims.part
-        yield claims.recording
+    if file.recording:
+        yield file.recording, file.claims.part
+        yield file.recording
 
 
 def _alone(group: Sequence[_File]) -> dict[bytes, Place]:

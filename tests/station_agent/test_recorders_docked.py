@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from station_agent import recorders
-from station_agent.model import Card
+from station_agent.model import Card, MountedVolume, SourceFile
 from station_agent.service import claimed
 from tests.conftest import ROOT
 from tests.fakes.station_world import Station, World
@@ -63,11 +63,26 @@ def test_the_label_of_a_volume_names_the_recorder_and_a_person_outranks_it(tmp_p
 
 def test_the_officer_in_the_log_is_read_as_the_cards_family_reads_names(tmp_path):
     world = World(tmp_path)
-    world.put("DCIM/240131AA/OFFICER_000020240131123456_0001.MP4")
+    doubtful = "DCIM/220318/12345_12345620220318123456_0001.MP4"
+    for name in (doubtful, "FILE/100RECOR/12345_12345620220318124456_0002.MP4"):
+        world.put(name, name.encode())
     station = world.start()
     station.pipeline.docked(station.event())
+    camera = copied(station)[doubtful]["camera"]
+    assert (camera["family"], camera["officer_as_stated"]) == ("cammpro", "123456")
+    assert recorders.claims(doubtful.encode()).officer == "12345_123456"
+
+
+def test_what_was_handed_in_by_many_hands_is_no_card(tmp_path):
+    world = World(tmp_path)
+    path = world.put("GH010001.MP4")
+    station = world.start()
+    volume = MountedVolume(world.card, "", "folder", "folder", ("ro",), device_read_only=False)
+    file = SourceFile(b"GH010001.MP4", path.stat().st_size, path.stat().st_mtime_ns)
+    station.pipeline.take(station.event(), volume, [file], {})
     [body] = copied(station).values()
-    assert body["camera"]["officer_as_stated"] == "OFFICER"
+    assert "recording" not in body
+    assert body["camera"]["family"] == "dropfolder"
 
 
 @pytest.fixture

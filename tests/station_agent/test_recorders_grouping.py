@@ -127,6 +127,15 @@ def test_a_name_that_tells_minutes_only_is_joined_to_nothing_by_its_time():
     assert [len({place.key for place in found.values()}) for found in (seconds, coarse)] == [1, 2]
 
 
+def test_two_families_on_one_card_have_nothing_in_common():
+    """Both name a recording by its time alone."""
+    files = [file("DPB30/2024_0131_120000.MP4", at(60)), file("Record/20240131_120000_NF.mp4", at(60))]
+    later = [file("DPB30/2024_0131_120100.MP4", at(120)), file("Record/20240131_120100_NF.mp4", at(120))]
+    assert [len(parts) for parts in together(*files, *later)] == [2, 2]
+    front = file("DCIM/Movie/2024_0131_120000_000001F.MP4", at(60))
+    assert len(together(front, file("Record/20240131_120100_NF.mp4", at(120)))) == 2
+
+
 def test_a_photo_or_a_memo_in_the_middle_does_not_part_two_films():
     films = [file(f"{DSJ}{stamp(0)}.mp4", at(300)), file(f"{DSJ}{stamp(300)}.mp4", at(600))]
     others = [file(f"{DSJ}{stamp(100)}.jpg", at(100)), file(f"{DSJ}{stamp(100)}.wav", at(200))]
