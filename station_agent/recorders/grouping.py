@@ -66,11 +66,17 @@ class _File:
         return self.claims.is_side or self.entry.extension in SIDES
 
     @property
+    def recording(self) -> bytes:
+        """What the name alone puts together, told apart by families; empty when it puts nothing together."""
+        said = self.claims
+        return said.family.encode() + b" " + said.recording if said.recording else b""
+
+    @property
     def group(self) -> bytes:
-        """What the name alone puts together; a picture and a clip that share a name are two recordings."""
-        if not self.claims.recording:
+        """A picture and a clip that share a name are two recordings."""
+        if not self.recording:
             return b"path " + self.source.path
-        return (b"still " if self.entry.extension in STILLS else b"clip ") + self.claims.recording
+        return (b"still " if self.entry.extension in STILLS else b"clip ") + self.recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,11 @@ class _Stretch:
 
     @property
     def series(self) -> bytes:
-        return self.clips[0].claims.series
+        """What goes on with what; empty where nothing does. Pictures and sound between two films do not part them."""
+        claims, extension = self.clips[0].claims, self.clips[0].entry.extension
+        if not claims.series or extension in STILLS:
+            return b""
+        return b" ".join([b"sound" if extension in SOUND else b"film", claims.family.encode(), claims.series])
 
     @property
     def end_ms(self) -> int:
@@ -109,7 +119,8 @@ class _Stretch:
 
 def recordings(files: Iterable[SourceFile], claims: Callable[[bytes], Claims], zone: ZoneInfo) -> dict[bytes, Place]:
     """The place of every file of one card, by its path. ``zone`` is that of the recorder's clock."""
-    known = [_File(source, claims(source.path), Entry.of(source.path)) for source in files]
+    ordered = sorted(files, key=lambda source: source.path)
+    known = [_File(source, claims(source.path), Entry.of(source.path)) for source in ordered]
     clips = [file for file in known if not file.is_side]
     places = _of_clips(clips, zone)
     return places | _of_sides([file for file in known if file.is_side], clips, places)
@@ -146,17 +157,13 @@ def _chains(stretches: Iterable[_Stretch]) -> list[list[_Stretch]]:
 
 
 def _goes_on(before: _Stretch, after: _Stretch) -> bool:
-    """Whether the later stretch begins where the earlier one ends. Pictures never do."""
-    if not before.series or before.series != after.series or _are_stills(before) or _are_stills(after):
+    """Whether the later stretch begins where the earlier one ends."""
+    if not before.series or before.series != after.series:
         return False
     if before.start_ms is not None and after.start_ms is not None:
-        return before.start_ms < after.start_ms and abs(after.start_ms - before.end_ms) <= MAX_GAP_MS
+        return abs(after.start_ms - before.end_ms) <= MAX_GAP_MS
     is_next = bool(before.sequences and after.sequences) and after.sequences[0] == before.sequences[-1] + 1
     return is_next and before.is_full and after.end_ms >= before.end_ms
-
-
-def _are_stills(stretch: _Stretch) -> bool:
-    return stretch.clips[0].entry.extension in STILLS
 
 
 def _numbered(chain: Sequence[_Stretch]) -> dict[bytes, Place]:
@@ -184,7 +191,7 @@ def _key(first: SourceFile) -> str:
 def _of_sides(sides: Sequence[_File], clips: Sequence[_File], places: Mapping[bytes, Place]) -> dict[bytes, Place]:
     """Beside its clip, or in a recording of its own kind when the clip is not on the card."""
     index: dict[object, Place] = {}
-    for file in clips:
+    for file in sorted(clips, key=lambda file: file.entry.extension in STILLS):  # films before their pictures
         for name in _clip_names(file):
             index.setdefault(name, places[file.source.path])
     found: dict[bytes, Place] = {}
@@ -195,30 +202,28 @@ def _of_sides(sides: Sequence[_File], clips: Sequence[_File], places: Mapping[by
             lone.append(file)
         else:
             found[file.source.path] = replace(beside, role="side", track=file.claims.track)
-    for group in _grouped(lone, lambda file: file.claims.recording or (file.entry.folder, file.entry.stem)):
+    for group in _grouped(lone, lambda file: file.recording or (file.entry.folder, file.entry.stem)):
         found |= _alone(group)
     return found
 
 
 def _clip_names(file: _File) -> Iterable[object]:
-    """What a side file may know a clip by, chapter, camera, stem or whole name."""
-    claims, entry = file.claims, file.entry
-    if claims.recording:
-        yield claims.recording, claims.part, claims.track
-        yield claims.recording, claims.part
-        yield claims.recording
+    """What a side file may know a clip by, chapter, recording, stem or whole name."""
+    entry = file.entry
+    if file.recording:
+        yield file.recording, file.claims.part
+        yield file.recording
     yield entry.folder, entry.stem, "stem"
     yield entry.folder, entry.name.upper(), "name"
 
 
 def _wanted_names(file: _File) -> Iterable[object]:
-    claims, entry = file.claims, file.entry
+    entry = file.entry
     yield entry.folder, entry.stem, "stem"
     yield entry.folder, entry.stem, "name"  # clip.mp4.key
-    if claims.recording:
-        yield claims.recording, claims.part, claims.track
-        yield claims.recording, claims.part
-        yield claims.recording
+    if file.recording:
+        yield file.recording, file.claims.part
+        yield file.recording
 
 
 def _alone(group: Sequence[_File]) -> dict[bytes, Place]:

@@ -15,7 +15,7 @@ from station_agent.followup import (
     undescribed,
 )
 from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD
-from station_agent.model import Described, Proxy
+from station_agent.model import Card, Described, Proxy
 from tests.fakes.station_world import FakeStore, Station, World
 
 PROXY_SHA256 = hashlib.sha256(b"proxy").hexdigest()
@@ -36,7 +36,7 @@ class Tools:
         self._fail()
         assert path.is_file()
         assert file.path == b"a.MP4"
-        assert card.family == "generic"
+        assert card == Card("generic", "DSJ")
         assert docked_ms > 0
         assert stated == {}
         return Described({**undescribed(clock, ""), "kind": self.kind, "times": self.times})
