@@ -25,7 +25,7 @@ def main() -> None:
     path = Path(file)
     imported, changes = centre.pipeline.import_cases(path.read_bytes(), path.name, progress=watch)
     said = {"errors": len(imported.errors), "changed": len(changes.actions), "peak_kib": peak_kib()}
-    print(json.dumps(said))
+    sys.stdout.write(json.dumps(said) + "\n")
 
 
 def peak_kib() -> int:

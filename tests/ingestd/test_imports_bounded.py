@@ -1,4 +1,4 @@
-"""A long import: memory that hardly grows with its rows, nothing judged for nothing, and all or nothing after a kill."""
+"""A long import: memory hardly grows with its rows, nothing is judged for nothing, a kill leaves all or nothing."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from ingestd import config, service
+from ingestd import cases, config, service
 from ingestd.index import tables as t
 from ingestd.progress import Meter, Step, line
 from ingestd.relinking import PART
@@ -21,7 +21,7 @@ FEW, MANY = 3_000, 30_000
 MOST_KIB_A_ROW = 5
 """What a row of the register, understood, needs itself is some 2.5; holding what is judged of it needed 24."""
 OFFICERS = 40
-FIRST = datetime(2026, 1, 5, 9)
+FIRST = datetime(2026, 1, 5, 9, tzinfo=cases.SHANGHAI)
 HEADING = ("action_id", "case", "case_title", "type", "start", "end", "officers")
 
 
@@ -153,9 +153,8 @@ def filmed(tmp_path_factory):
     made = tmp_path_factory.mktemp("filmed")
     station = FakeStation()
     for number in range(CLIPS):
-        start = FIRST + timedelta(hours=number // OFFICERS - 8)
-        since_ms = int((start - datetime(1970, 1, 1)).total_seconds() * 1000)
-        station.clip(since_ms, 25 * 60_000, officer_as_stated=f"{number % OFFICERS:06}")
+        start = FIRST + timedelta(hours=number // OFFICERS)
+        station.clip(int(start.timestamp()) * 1000, 25 * 60_000, officer_as_stated=f"{number % OFFICERS:06}")
     return station, register(made / "acts.csv", ACTS)
 
 
