@@ -551,17 +551,19 @@ def _summary(db: Connection) -> Summary:
     files = _by(db, t.seen_file.c.state)
     state = db.execute(select(t.state)).one_or_none()
     c = t.clip.c
-    others = _by(db, c.status, text(t.NOT_INDEXED))
-    any_id = c.object_id > ""
+    any_id = (
+        c.object_id > ""
+    )  # true of all: with statistics, SQLite counts in the table where nothing leads to the index
+    few = {status: _count(db, and_(text(condition), any_id)) for status, condition in t.FEW_STATUSES.items()}
     counts = ClipCounts(
         found=sum(files.values()),
         offloaded=files.get("copied", 0),
         failed=files.get("failed", 0),
         verified=_count(db, c.verdict == "verified"),
-        indexed=db.execute(select(func.count()).select_from(t.clip)).scalar_one() - sum(others.values()),
+        indexed=db.execute(select(func.count()).select_from(t.clip)).scalar_one() - sum(few.values()),
         linked=_count(db, and_(text(t.MEDIA_LINKED), any_id)),
         unlinked=_count(db, and_(text(t.MEDIA_UNLINKED), any_id)),
-        quarantined=others.get("quarantined", 0),
+        quarantined=few["quarantined"],
     )
     return Summary(
         clips=counts,
@@ -575,9 +577,9 @@ def _count(db: Connection, condition: ColumnElement[bool]) -> int:
     return db.execute(select(func.count()).where(condition)).scalar_one()
 
 
-def _by(db: Connection, column: ColumnElement[str], *conditions: Condition) -> dict[str, int]:
+def _by(db: Connection, column: ColumnElement[str]) -> dict[str, int]:
     """How many rows there are of each value."""
-    counted = select(column, func.count()).where(*conditions).group_by(column)
+    counted = select(column, func.count()).group_by(column)
     return {row[0]: row[1] for row in db.execute(counted)}
 
 
@@ -588,14 +590,14 @@ def _equal(*pairs: tuple[ColumnElement[str], str]) -> list[Condition]:
 def _conditions(wanted: ClipFilter) -> list[Condition]:
     c = t.clip.c
     conditions = _equal(
-        (c.status, wanted.status),
         (c.verdict, wanted.verdict),
         (c.station, wanted.station),
         (c.recorder, wanted.recorder),
         (c.kind, wanted.kind),
     )
-    if wanted.status and wanted.status != "indexed":
-        conditions.append(text(t.NOT_INDEXED))
+    if wanted.status:
+        few = t.FEW_STATUSES.get(wanted.status)
+        conditions.append(text(few) if few else c.status == wanted.status)
     if wanted.linked is not None:
         conditions.append(text(t.MEDIA_LINKED if wanted.linked else t.MEDIA_UNLINKED))
     if wanted.case:

@@ -30,8 +30,8 @@ MEDIA_DELAY: Final = f"(CASE WHEN {_MEDIA} THEN copied_ms - end_ms END)"
 """How long after they ended media were copied, in ms."""
 MEDIA_LATE: Final = f"{MEDIA_DELAY} > {LATE_MS}"
 """Media that came later than a day after they ended: where an agency allows less, no index knows them."""
-NOT_INDEXED: Final = "status <> 'indexed'"
-"""Clips that are not described yet, or quarantined."""
+FEW_STATUSES: Final = {status: f"status = '{status}'" for status in ("received", "quarantined")}
+"""Of clips that are not described yet, and of those that are quarantined."""
 
 metadata = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"})
 
@@ -170,13 +170,13 @@ Index(
     "ix_clip_media_unlinked", clip.c.object_id, postgresql_where=text(MEDIA_UNLINKED), sqlite_where=text(MEDIA_UNLINKED)
 )
 Index("ix_clip_late", clip.c.object_id, postgresql_where=text(MEDIA_LATE), sqlite_where=text(MEDIA_LATE))
-Index(
-    "ix_clip_not_indexed",
-    clip.c.status,
-    clip.c.object_id,
-    postgresql_where=text(NOT_INDEXED),
-    sqlite_where=text(NOT_INDEXED),
-)
+for _status, _condition in FEW_STATUSES.items():
+    Index(
+        f"ix_clip_{_status}",
+        clip.c.object_id,
+        postgresql_where=text(_condition),
+        sqlite_where=text(_condition),
+    )
 Index("ix_clip_officer_object_id", clip.c.officer, clip.c.object_id)
 Index("ix_clip_recorder_object_id", clip.c.recorder, clip.c.object_id)
 Index(

@@ -21,6 +21,7 @@ NO_RULE: Final = "rule-0"
 OFFICER: Final = "000007"
 CASE: Final = "案〔2026〕7号"
 _BATCH: Final = 20_000
+_KINDS_OF_RARE: Final = 7
 _OFFICERS: Final = 500
 _OFFICERS_OF_A_UNIT: Final = 20
 _MEDIA: Final = '{"pad":"' + "x" * 450 + '"}'
@@ -44,13 +45,14 @@ def flag_id(number: int) -> str:
 
 def fill(engine: Engine, clips: int, *, counted: bool = True) -> None:
     """Write ``clips`` clips and a tenth as many actions, flags and files, and have the database count its rows."""
-    few = max(2, clips // 10_000)
-    with engine.begin() as db:
-        for table, rows in _rows(clips, few):
-            parts = iter(rows)
-            while part := list(islice(parts, _BATCH)):
+    few = max(_KINDS_OF_RARE * 2, clips // 10_000)
+    for table, rows in _rows(clips, few):
+        parts = iter(rows)
+        while part := list(islice(parts, _BATCH)):
+            with engine.begin() as db:
                 db.execute(insert(table), part)
-        if counted:
+    if counted:
+        with engine.begin() as db:
             db.exec_driver_sql("ANALYZE")
 
 
@@ -59,7 +61,8 @@ def _rows(clips: int, few: int) -> Iterator[tuple[Table, Iterable[Mapping[str, A
     yield t.state, [{"id": 1, "origin": "o", "applied_seq": 1, "applied_root": ""}]
     yield t.officer, (_officer(n) for n in range(_OFFICERS))
     yield t.officer, [{"number": "rare", "name": "稀", "unit": RARE_UNIT}]
-    yield t.clip, (_clip(n, n % max(1, clips // 10 // few) == 0 and n < clips // 10) for n in range(clips))
+    apart = max(1, clips // 10 // few)
+    yield t.clip, (_clip(n, n // apart if n % apart == 0 and n < clips // 10 else None) for n in range(clips))
     yield t.case_file, ({"number": _case(n), "title": f"案由{n}", "unit": _unit(n)} for n in range(tenth // 3 + 1))
     yield t.case_file, [{"number": "rare", "title": "稀", "unit": RARE_UNIT}]
     yield t.action, (_action(n, n < few) for n in range(tenth))
@@ -70,10 +73,11 @@ def _rows(clips: int, few: int) -> Iterator[tuple[Table, Iterable[Mapping[str, A
     yield t.seen_file, (_file(n, n < few) for n in range(tenth))
 
 
-def _clip(number: int, rare: bool) -> dict[str, Any]:  # noqa: FBT001  # one of the few, or not
+def _clip(number: int, rank: int | None) -> dict[str, Any]:
+    """``rank`` among the few, each of which is rare in one way, and late."""
     copied_ms = FIRST_MS + number * STEP_MS
-    start_ms = copied_ms - (40 if rare else 5) * HOUR_MS
-    few = number % 7 if rare else None
+    start_ms = copied_ms - (5 if rank is None else 40) * HOUR_MS
+    few = None if rank is None else rank % _KINDS_OF_RARE
     return {
         "object_id": clip_id(number),
         "log": "custody.example/station-01",
@@ -85,7 +89,7 @@ def _clip(number: int, rare: bool) -> dict[str, Any]:  # noqa: FBT001  # one of 
         "size": 1 << 30,
         "sha256": f"{number:064x}",
         "media_type": "video/mp4",
-        "path": f"DCIM/100MEDIA/{'RARE' if rare else 'FILE'}{number:08}.MP4",
+        "path": f"DCIM/100MEDIA/{'FILE' if rank is None else 'RARE'}{number:08}.MP4",
         "copied_ms": copied_ms,
         "officer_camera": "",
         "kind": "image" if few == 1 else "sidecar" if number % 5 == 0 else "video",

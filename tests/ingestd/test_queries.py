@@ -1,10 +1,14 @@
 import pytest
+from sqlalchemy import select, text
 
 from ingestd.errors import DatabaseError
+from ingestd.index import tables as t
 from ingestd.index.acts import ActionFilter
-from ingestd.index.queries import ClipFilter, Queries
+from ingestd.index.database import open_engine
+from ingestd.index.queries import ClipFilter, Page, Queries
 from tests.fakes.centre_station import FakeStation
 from tests.fakes.centre_world import World
+from tests.fakes.full_index import FIRST_MS, OFFICER, RARE_UNIT, UNIT, clip_id, fill
 from tests.ingestd.test_pipeline import START, registers
 
 HOUR = 3_600_000
@@ -177,3 +181,121 @@ def test_files_that_did_not_arrive_are_listed_by_name_a_page_at_a_time(world):
     assert {(row.reason, row.station, row.recorder) for row in rest.rows} == {("read-error", station.name, "REC1")}
     assert [row.path for row in world.queries.files("pending").rows] == ["awaited.mp4"]
     assert world.queries.summary().clips.failed == 3
+
+
+@pytest.fixture
+def full(database_url):
+    engine = open_engine(database_url)
+    fill(engine, 1500)
+    yield engine
+    engine.dispose()
+
+
+MEDIA = "status = 'indexed' AND kind IN ('video', 'audio', 'image')"
+OF_UNIT = "officer IN (SELECT number FROM officer WHERE unit = '{}')"
+OF_CASES = "case_number IN (SELECT number FROM case_file WHERE unit = '{}')"
+OF_OFFICER = "action_id IN (SELECT action_id FROM action_officer WHERE officer = '{}')"
+OF_NO_UNIT = "officer NOT IN (SELECT number FROM officer WHERE unit <> '')"
+PLAIN = [
+    ({"linked": True}, f"{MEDIA} AND links > 0"),
+    ({"linked": False}, f"{MEDIA} AND links = 0"),
+    ({"status": "quarantined"}, "status = 'quarantined'"),
+    ({"verdict": "failed"}, "verdict = 'failed'"),
+    ({"kind": "image"}, "kind = 'image'"),
+    ({"text": clip_id(7)}, f"object_id = '{clip_id(7)}'"),
+    ({"text": "RARE"}, "path LIKE '%RARE%'"),
+    ({"unit": UNIT}, OF_UNIT.format(UNIT)),
+    ({"unit": RARE_UNIT}, OF_UNIT.format(RARE_UNIT)),
+    ({"unit": "none such"}, "1 = 0"),
+    ({"unit": "-"}, OF_NO_UNIT),
+    ({"unit": UNIT, "linked": False}, f"{MEDIA} AND links = 0 AND {OF_UNIT.format(UNIT)}"),
+    ({"late_ms": 24 * HOUR}, f"{MEDIA} AND copied_ms - end_ms > {24 * HOUR}"),
+    ({"late_ms": HOUR}, f"{MEDIA} AND copied_ms - end_ms > {HOUR}"),
+]
+TIMED = [
+    ({"from_ms": FIRST_MS}, f"end_ms >= {FIRST_MS}"),
+    ({"until_ms": FIRST_MS}, f"start_ms < {FIRST_MS}"),
+    ({"from_ms": FIRST_MS, "until_ms": FIRST_MS + HOUR}, f"end_ms >= {FIRST_MS} AND start_ms < {FIRST_MS + HOUR}"),
+    ({"from_ms": FIRST_MS, "unit": UNIT}, f"end_ms >= {FIRST_MS} AND {OF_UNIT.format(UNIT)}"),
+    ({"until_ms": FIRST_MS, "unit": "-"}, f"start_ms < {FIRST_MS} AND {OF_NO_UNIT}"),
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "condition", "order"),
+    [*((*one, "object_id DESC") for one in PLAIN), *((*one, "start_ms DESC, object_id DESC") for one in TIMED)],
+)
+def test_a_list_has_what_the_bare_condition_has_in_its_order(full, wanted, condition, order):
+    expected = bare(full, t.clip.c.object_id, condition, order)
+
+    assert pages(lambda after: Queries(full).clips(ClipFilter(**wanted), after, 13)) == expected
+    assert [row.object_id for row in Queries(full).every_clip(ClipFilter(**wanted))] == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "condition"),
+    [
+        ({}, "1 = 1"),
+        ({"unit": UNIT}, OF_CASES.format(UNIT)),
+        ({"unit": "-"}, "case_number NOT IN (SELECT number FROM case_file WHERE unit <> '')"),
+        ({"officer": OFFICER}, OF_OFFICER.format(OFFICER)),
+        ({"unit": UNIT, "from_ms": FIRST_MS + HOUR}, f"start_ms >= {FIRST_MS + HOUR} AND {OF_CASES.format(UNIT)}"),
+    ],
+)
+def test_acts_are_listed_as_the_bare_condition_has_them(full, wanted, condition):
+    expected = bare(full, t.action.c.action_id, condition, "start_ms DESC, action_id DESC")
+
+    def page(after):
+        found = Queries(full).actions(ActionFilter(**wanted), after, 4)
+        return Page(tuple(row.action for row in found.rows), found.next)
+
+    assert pages(page, "action_id") == expected
+
+
+def test_flags_and_files_of_one_moment_are_neither_left_out_nor_listed_twice(full):
+    flags = bare(full, t.flag.c.flag_id, "1 = 1", "changed_ms DESC, flag_id DESC")
+    files = bare(full, t.seen_file.c.file_id, "state = 'copied'", "seen_ms DESC, file_id DESC")
+
+    assert pages(lambda after: Queries(full).flags("", after=after, limit=3), "flag_id") == flags
+    assert [flag.flag_id for flag in Queries(full).every_flag("", "")] == flags
+    assert pages(lambda after: Queries(full).files("copied", after, 3), "file_id") == files
+
+
+def test_the_summary_counts_what_the_bare_conditions_count(full):
+    counts = Queries(full).summary().clips
+    for name, condition in (
+        ("indexed", "status = 'indexed'"),
+        ("quarantined", "status = 'quarantined'"),
+        ("verified", "verdict = 'verified'"),
+        ("linked", f"{MEDIA} AND links > 0"),
+        ("unlinked", f"{MEDIA} AND links = 0"),
+    ):
+        assert getattr(counts, name) == len(bare(full, t.clip.c.object_id, condition, "object_id")) > 0
+
+
+def test_a_list_read_to_its_end_shows_one_moment_and_holds_few_rows(full):
+    expected = bare(full, t.clip.c.object_id, "1 = 1", "object_id DESC")
+    reading = Queries(full).every_clip(ClipFilter())
+
+    first = next(reading)
+    with full.begin() as db:
+        db.execute(text("DELETE FROM clip WHERE object_id < :last"), {"last": expected[1200]})
+
+    assert [first.object_id, *(row.object_id for row in reading)] == expected
+
+
+def bare(engine, key, condition, order):
+    """Keys of what meets a condition that no index of ours was made for."""
+    with engine.connect() as db:
+        return list(db.scalars(select(key).where(text(condition)).order_by(text(order))))
+
+
+def pages(page, key="object_id"):
+    """Keys of a list, page by page."""
+    found, after = [], None
+    while True:
+        one = page(after)
+        found += [getattr(row, key) for row in one.rows]
+        after = one.next
+        if after is None:
+            return found

@@ -62,15 +62,22 @@ def upgrade() -> None:
     """Make the indexes; no row changes."""
     _drop(_REPLACED)
     _make(_MADE)
-    _make_partial("ix_clip_media_linked", ["object_id"], f"{_LINKED} = 1")
-    _make_partial("ix_clip_media_unlinked", ["object_id"], f"{_LINKED} = 0")
-    _make_partial("ix_clip_late", ["object_id"], _LATE)
-    _make_partial("ix_clip_not_indexed", ["status", "object_id"], "status <> 'indexed'")
+    _make_partial("ix_clip_media_linked", f"{_LINKED} = 1")
+    _make_partial("ix_clip_media_unlinked", f"{_LINKED} = 0")
+    _make_partial("ix_clip_late", _LATE)
+    _make_partial("ix_clip_received", "status = 'received'")
+    _make_partial("ix_clip_quarantined", "status = 'quarantined'")
 
 
 def downgrade() -> None:
     """Drop them, and make those again that they replaced."""
-    for name in ("ix_clip_not_indexed", "ix_clip_late", "ix_clip_media_unlinked", "ix_clip_media_linked"):
+    for name in (
+        "ix_clip_quarantined",
+        "ix_clip_received",
+        "ix_clip_late",
+        "ix_clip_media_unlinked",
+        "ix_clip_media_linked",
+    ):
         op.drop_index(name, "clip")
     _drop(_MADE)
     _make(_REPLACED)
@@ -88,5 +95,5 @@ def _drop(indexes: Mapping[str, tuple[tuple[str, ...], ...]]) -> None:
             op.drop_index("_".join(("ix", table, *columns)), table)
 
 
-def _make_partial(name: str, columns: list[str], where: str) -> None:
-    op.create_index(name, "clip", columns, postgresql_where=sa.text(where), sqlite_where=sa.text(where))
+def _make_partial(name: str, where: str) -> None:
+    op.create_index(name, "clip", ["object_id"], postgresql_where=sa.text(where), sqlite_where=sa.text(where))
