@@ -141,7 +141,7 @@ def yes(raw: str) -> bool:
 
 def is_none(raw: str) -> bool:
     """Whether a list is said to be empty, which an empty field does not say."""
-    return _plain_width(text(raw)).casefold() in _NONE
+    return _plain_width(raw).strip().casefold() in _NONE
 
 
 def is_pending(raw: str) -> bool:

@@ -16,6 +16,7 @@ from ingestd.index.repository import Repository
 from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.pipeline import Pipeline, Places, ReadBack, Settings
 from ingestd.rules import Policy
+from ingestd.rules.rule import DAY_MS
 from ingestd.running import Running
 from tests.fakes.centre_station import AUTHORITY, FakeClock, FakeStation
 from tests.fakes.log_files import MemoryLogFiles
@@ -42,6 +43,8 @@ class World:
     """The catalogue of acts in force; part of ``running`` only where a test puts it there."""
     remains: Callable[[], str] = str
     """What mirrors or store hold beside an empty log and database."""
+    offload_ms: int = 60 * DAY_MS
+    """Long, for most stories begin the day before; tests of lateness ask for the usual."""
     second: Signer | None = None
     """The SM2 signer of a centre log in profile gm."""
 
@@ -66,7 +69,7 @@ class World:
     def settings(self) -> Settings:
         catalogue = parse(self.catalogue, "catalogue.toml")
         return Settings(
-            Policy(types=catalogue.spoken()),
+            Policy(types=catalogue.spoken(), offload_ms=self.offload_ms),
             catalogue,
             Policy().zone,
             unmeasured_clock_ms=self.unmeasured_clock_ms,

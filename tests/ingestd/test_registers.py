@@ -9,6 +9,7 @@ from ingestd.decisions import Person
 from ingestd.index.acts import ActionFilter
 from ingestd.index.queries import ClipFilter
 from ingestd.model import Officer
+from ingestd.rules import Policy
 from tests.fakes.centre_station import NOW_MS, FakeStation
 from tests.fakes.centre_world import World
 from tests.ingestd.test_act_facts import DAY, HOUR, MORNING, at, flagged, later, told
@@ -18,7 +19,7 @@ DOCKED = {"serial": "REC1"}
 
 @pytest.fixture
 def world(tmp_path, database_url):
-    made = World(tmp_path, database_url, [FakeStation()]).started()
+    made = World(tmp_path, database_url, [FakeStation()], offload_ms=Policy().offload_ms).started()
     yield made
     assert made.compared().outcome == 0
     made.close()
@@ -59,12 +60,12 @@ def test_a_unit_is_asked_for_alone_or_with_all_below_it(world, station):
         units=UNITS,
         officers=[
             {"number": f"00000{place}", "name": f"甲{place}", "unit": unit}
-            for place, unit in enumerate(("支队", "一大队", "二大队", "别局"))
+            for place, unit in enumerate(("支队", "一大队", "二大队", "别局"), 1)
         ],
         cases=[{"number": f"案{unit}", "unit": unit} for unit in ("支队", "一大队", "别局")],
         actions=[act(f"A{unit}", f"案{unit}") for unit in ("支队", "一大队", "别局")],
     )
-    for place in range(4):
+    for place in range(1, 5):
         station.clip(NOW_MS - 100 * HOUR, officer_as_stated=f"00000{place}")
     world.pipeline.handle([station.message()])
 
@@ -73,10 +74,10 @@ def test_a_unit_is_asked_for_alone_or_with_all_below_it(world, station):
         acts = {row.action.action_id for row in world.queries.actions(ActionFilter(unit=unit, below=below)).rows}
         return clips, acts
 
-    assert seen("支队", below=False) == ({"000000"}, {"A支队"})
-    assert seen("支队", below=True) == ({"000000", "000001", "000002"}, {"A支队", "A一大队"})
+    assert seen("支队", below=False) == ({"000001"}, {"A支队"})
+    assert seen("支队", below=True) == ({"000001", "000002", "000003"}, {"A支队", "A一大队"})
     assert seen("市局", below=True) == seen("支队", below=True)
-    assert seen("一大队", below=True) == ({"000001"}, {"A一大队"})
+    assert seen("一大队", below=True) == ({"000002"}, {"A一大队"})
     assert seen("无此单位", below=True) == (set(), set())
 
 
@@ -238,7 +239,7 @@ def test_an_officer_found_wanting_twice_is_listed_until_a_finding_is_corrected(w
 
 
 def test_late_footage_of_one_docking_is_one_flag(world, station):
-    for hours in (30, 26, 25):
+    for hours in (30, 27, 26):
         station.clip(NOW_MS - hours * HOUR, 60_000)
     station.clip(NOW_MS - HOUR)
     world.pipeline.handle([station.message()])
@@ -290,15 +291,15 @@ def test_a_gap_that_nobody_answers_for_in_time_is_told_again_and_rests_once_revi
     station.clip(start + 30 * 60_000, 40 * 60_000, officer_as_stated="000001")
     world.pipeline.handle([station.message()])
     world.pipeline.sweep()
-    assert flagged(world, "video-gap")
+    assert flagged(world, "full-process-gap")
     [row] = world.queries.flags("open", "interruption-unexplained").rows
     assert "原因说明" in row.detail
 
-    world.pipeline.decide(flag_life.explain("video-gap:A1", Person("甲", "换电池")))
+    world.pipeline.decide(flag_life.explain("full-process-gap:A1", Person("甲", "换电池")))
     world.pipeline.sweep()
     [row] = world.queries.flags("open", "interruption-unexplained").rows
     assert "审核签字" in row.detail
 
-    world.pipeline.decide(flag_life.review("video-gap:A1", Person("乙", "属实"), accepted=True))
+    world.pipeline.decide(flag_life.review("full-process-gap:A1", Person("乙", "属实"), accepted=True))
     world.pipeline.sweep()
     assert not flags(world, "interruption-unexplained")
