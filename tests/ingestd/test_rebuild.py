@@ -1,6 +1,7 @@
 """The database made again from the logs, beside the one that served, and in the place of one that was lost."""
 
 import base64
+import json
 import os
 import signal
 from contextlib import suppress
@@ -33,6 +34,17 @@ from tests.ingestd.test_pipeline import HOUR, START, load, registers
 TABLES = sorted(t.metadata.tables)
 
 
+ACT = {"case": "案〔2026〕1号", "type": "查封、扣押", "officers": ["000001", "000002"]}
+REGISTERS = json.dumps(
+    {
+        "units": [{"name": "一大队", "parent": "支队"}],
+        "stages": [{"case": ACT["case"], "stage": "启动", "start": "2026-11-01 09:00"}],
+        "plans": [{"id": "P1", **ACT, "planned_start": "2027-11-25 09:00", "planned_end": "2027-11-25 10:00"}],
+        "actions": [{"id": "A3", **ACT, "start": "2026-11-01 09:00", "end": "2026-11-01 10:00", "failed": ["000001"]}],
+    }
+).encode()
+
+
 def busy(world):
     """A history in which every table gets rows."""
     station, other = world.stations
@@ -44,6 +56,7 @@ def busy(world):
     load(world, assignments=[("REC1", "000001", START - HOUR)])
     load(world, action="A2")
     last = station.clip(START + 60_000, officer_as_stated="000002")
+    other.docked("REC2")
     altered = other.clip(START + 5 * 60_000, 60_000, officer_as_stated="000001", case_as_stated="案〔2026〕9号")
     world.pipeline.handle([station.message(3), other.message(), Received("bwc/v1/station-01/records", b"odd")])
     checks = [one if one.object_id != altered else ReadBack(altered, 1, "00" * 32) for one in world.read_back()]
@@ -51,6 +64,7 @@ def busy(world):
     world.clock.ms += 30 * HOUR
     world.pipeline.sweep()
     load(world, minutes=3)
+    world.pipeline.import_cases(REGISTERS, "registers.json")
     decided(world, first, last)
     world.pipeline.checkpoint()
     return world
