@@ -109,7 +109,7 @@ def _sweep(count: int) -> None:
     """Acts that ended, whose grace has run out, and of which nothing was filmed: the dearest case."""
     with tempfile.TemporaryDirectory(prefix="bench-sweep-") as folder:
         engine = open_engine(f"sqlite:///{folder}/index.db")
-        pipeline = _centre(engine, Path(folder))
+        pipeline = centre(engine, Path(folder))
         chance = random.Random(3)
         with engine.begin() as connection:
             acts = tuple(_action(n, chance) for n in range(count))
@@ -127,7 +127,8 @@ def _sweep(count: int) -> None:
     )
 
 
-def _centre(engine: Engine, folder: Path) -> Pipeline:
+def centre(engine: Engine, folder: Path) -> Pipeline:
+    """A centre of its own, with no station, over a folder and a database."""
     custody, witness = Ed25519Signer.from_seed(b"c" * 32), Ed25519Signer.from_seed(b"w" * 32)
     books = Logbooks(f"{AUTHORITY}/centre", custody, {}, lambda name: PosixLogFiles(folder / name))
     cosigner = Cosigner(f"{AUTHORITY}/centre-witness", witness)
