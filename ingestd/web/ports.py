@@ -35,7 +35,7 @@ class Reads(Protocol):
     def clips(
         self, wanted: ClipFilter | None = None, after: str | None = None, limit: int = PAGE_ROWS
     ) -> Page[ClipRow]:
-        """Clips, newest docking first."""
+        """Clips, newest docking first; those of a time, the one that began last first."""
         ...
 
     def clip(self, object_id: str) -> ClipDetail | None:

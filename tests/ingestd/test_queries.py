@@ -232,6 +232,14 @@ def test_a_list_has_what_the_bare_condition_has_in_its_order(full, wanted, condi
     assert [row.object_id for row in Queries(full).every_clip(ClipFilter(**wanted))] == expected
 
 
+@pytest.mark.parametrize("timed", [{}, {"from_ms": 0}])
+def test_clips_of_a_unit_with_one_officer_are_on_as_many_pages_as_they_need(full, timed):
+    expected = bare(full, t.clip.c.object_id, OF_UNIT.format(RARE_UNIT), "object_id DESC")
+
+    assert len(expected) == 2
+    assert pages(lambda after: Queries(full).clips(ClipFilter(unit=RARE_UNIT, **timed), after, 1)) == expected
+
+
 @pytest.mark.parametrize(
     ("wanted", "condition"),
     [

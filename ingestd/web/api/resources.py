@@ -160,7 +160,7 @@ def _add_lists(router: APIRouter, site: Site) -> None:
 
     @router.get("/clips", response_model=page_of("clips", ClipRow))
     def clips(asked: Annotated[ClipQuery, Query()]) -> JSONResponse:
-        """Clips, newest docking first."""
+        """Clips, newest docking first; those of a time, the one that began last first."""
         page = site.reads.clips(clip_pages.wanted(_words(asked), site), asked.after or None, asked.limit)
         return JSONResponse({"clips": plain(page.rows), "next": page.next})
 
