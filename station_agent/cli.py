@@ -222,11 +222,15 @@ def erase(  # noqa: PLR0913  # the options of the command
 
 def _answer(settings: Config, path: Path) -> dict[str, Any]:
     """What the running station did with an order. Raises ``JournalError`` where none runs; the order is taken back."""
-    while not path.is_file():
-        if not is_running(settings.paths.data):
-            path.with_suffix(ORDER).unlink(missing_ok=True)
-            raise JournalError(f"{settings.paths.data}: no station runs here; only a running one can empty a recorder")
-        time.sleep(_ANSWER_PAUSE_S)
+    try:
+        while not path.is_file():
+            if not is_running(settings.paths.data):
+                raise JournalError(
+                    f"{settings.paths.data}: no station runs here; only a running one can empty a recorder"
+                )
+            time.sleep(_ANSWER_PAUSE_S)
+    finally:
+        path.with_suffix(ORDER).unlink(missing_ok=True)
     found: dict[str, Any] = json.loads(path.read_bytes())
     path.unlink()
     return found

@@ -150,6 +150,8 @@ class Emptying:
         """The act and what is told of it; when the recorder was pulled in it, the next docking tells."""
         self._board.show(docking.id, BayState.ERASING)
         problem = self._erase(docking, [decision for decision in decisions if decision.basis])
+        if docking.gone.is_set():
+            return Outcome(decisions, problem=f"the recorder was pulled; {problem}")
         try:
             gone = self._settled(docking, problem)
         except MountError as error:
@@ -174,11 +176,13 @@ class Emptying:
     def _candidate(self, volume: MountedVolume, file: SourceFile, clip: Clip | None) -> Candidate:
         if file.refused or clip is None or clip.state is not ClipState.SEALED or clip.seq is None:
             return Candidate(file, "", None, None, None)
-        sealed = sealed_in(self._seal, clip.seq)
+        sealed, receipt = sealed_in(self._seal, clip.seq), self._journal.receipt(clip.object_id)
+        if receipt is None:
+            return Candidate(file, "", sealed, None, None)
         read = ""
         with suppress(CopyError):  # said as a file that could not be read
             read = self._copier.digest(volume.root, file.path, lambda _done, _phase: None)
-        return Candidate(file, read, sealed, self._journal.receipt(clip.object_id), self._stored(sealed.name))
+        return Candidate(file, read, sealed, receipt, self._stored(sealed.name))
 
     def _stored(self, name: str) -> Stored | None:
         size = self._shelf.size(name)
@@ -247,17 +251,24 @@ class Orders:
         replace_file(self._folder / f"{number}{ORDER}", json.dumps(asdict(order)).encode())
         return self._folder / f"{number}{ANSWER}"
 
+    def forget(self) -> None:
+        """Orders that nobody carried out when they were given: another recorder may be in the bay by now."""
+        for path in self._folder.glob(f"*{ORDER}"):
+            path.unlink()
+
     def answer(self, carry_out: Callable[[Order], dict[str, Any]]) -> None:
         """Carry out each order that waits. It is taken away first: one that kills the station is not tried again."""
         for path in sorted(self._folder.glob(f"*{ORDER}")) if self._folder.is_dir() else ():
             try:
                 order = Order(**json.loads(path.read_bytes()))
+                path.unlink()
+            except FileNotFoundError:
+                continue  # taken back
             except (ValueError, TypeError, OSError) as error:
                 _log.warning("order-refused", path=str(path), reason=str(error))
-                order = None
-            path.unlink()
-            if order is not None:
-                replace_file(path.with_suffix(ANSWER), json.dumps(carry_out(order)).encode())
+                path.unlink()
+                continue
+            replace_file(path.with_suffix(ANSWER), json.dumps(carry_out(order)).encode())
 
 
 class Steward:
@@ -276,7 +287,8 @@ class Steward:
         """Dockings that the policy was applied to: once each."""
 
     def run(self, stop: threading.Event) -> None:
-        """Until told to stop."""
+        """Until told to stop. Orders of before the start count no more."""
+        self._orders.forget()
         while not stop.wait(LOOK_S):
             self.look()
 

@@ -128,46 +128,42 @@ def erasable(candidates: Iterable[Candidate], centre_log: str, keys: Collection[
 
 
 def _decide(candidate: Candidate, centre_log: str, keys: Collection[VerifyKey]) -> Decision:
-    basis: Basis | None = None
-    forbidden = _not_as_sealed(candidate) or _not_as_stored(candidate)
-    if forbidden is None:
-        basis, forbidden = _receipted(candidate, centre_log, keys)
-    return Decision(candidate, basis, forbidden)
-
-
-def _not_as_sealed(candidate: Candidate) -> Forbidden | None:
     sealed = candidate.sealed
     if sealed is None:
-        return Forbidden.NEVER_SEALED
+        return Decision(candidate, None, Forbidden.NEVER_SEALED)
+    basis = _basis(candidate.receipt, sealed, centre_log, keys)
+    if isinstance(basis, Forbidden):
+        return Decision(candidate, None, basis)
+    forbidden = _not_as_sealed(candidate, sealed) or _not_as_stored(candidate.stored, sealed)
+    return Decision(candidate, None if forbidden else basis, forbidden)
+
+
+def _basis(data: bytes | None, sealed: Sealed, centre_log: str, keys: Collection[VerifyKey]) -> Basis | Forbidden:
+    if not data:
+        return Forbidden.NO_RECEIPT
+    try:
+        receipt = read_receipt(data, centre_log, keys)
+        place = parse_record(open_envelope(data).payload)
+    except CustodyError:
+        return Forbidden.RECEIPT_INVALID
+    if _spoken_of(receipt) != sealed:
+        return Forbidden.RECEIPT_OTHER
+    return Basis(place.log, place.seq, leaf_hash(data).hex())
+
+
+def _not_as_sealed(candidate: Candidate, sealed: Sealed) -> Forbidden | None:
     if not candidate.read_sha256:
         return Forbidden.NOT_READ
-    if (candidate.file.size, candidate.read_sha256) != (sealed.size, sealed.sha256):
-        return Forbidden.DIFFERS
-    return None
+    same = (candidate.file.size, candidate.read_sha256) == (sealed.size, sealed.sha256)
+    return None if same else Forbidden.DIFFERS
 
 
-def _not_as_stored(candidate: Candidate) -> Forbidden | None:
-    sealed, stored = candidate.sealed, candidate.stored
-    if sealed is None or stored is None:
+def _not_as_stored(stored: Stored | None, sealed: Sealed) -> Forbidden | None:
+    if stored is None:
         return Forbidden.NOT_STORED
     if stored.size != sealed.size:
         return Forbidden.STORED_SIZE
-    return Forbidden.STORED_DIGEST if stored.sha256 != sealed.sha256 else None
-
-
-def _receipted(
-    candidate: Candidate, centre_log: str, keys: Collection[VerifyKey]
-) -> tuple[Basis | None, Forbidden | None]:
-    if not candidate.receipt:
-        return None, Forbidden.NO_RECEIPT
-    try:
-        receipt = read_receipt(candidate.receipt, centre_log, keys)
-        place = parse_record(open_envelope(candidate.receipt).payload)
-    except CustodyError:
-        return None, Forbidden.RECEIPT_INVALID
-    if candidate.sealed is None or _spoken_of(receipt) != candidate.sealed:
-        return None, Forbidden.RECEIPT_OTHER
-    return Basis(place.log, place.seq, leaf_hash(candidate.receipt).hex()), None
+    return None if stored.sha256 == sealed.sha256 else Forbidden.STORED_DIGEST
 
 
 def _spoken_of(receipt: Receipt) -> Sealed:

@@ -40,7 +40,7 @@ from tests.rig.medium import Medium, make_medium
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("dock")]
 CLIP_BYTES = 1 << 20
-NAMES = ("DCIM/1.MP4", "DCIM/2.MP4", "DCIM/锁定.MP4")
+NAMES = ("DCIM/1.MP4", "DCIM/2.MP4", "锁定.MP4")
 
 
 @pytest.fixture
@@ -229,6 +229,29 @@ def test_one_spoilt_receipt_one_flipped_stored_byte_and_a_file_without_receipt_s
     }
     assert post.on_card(event) == sorted([first.file.printable, second.file.printable])
     assert [o["id"] for o in post.erased()[0]["objects"]] == [third.object_id]
+
+
+def test_a_file_that_was_rewritten_under_its_name_size_and_time_stays(tmp_path, dock, watch, post):
+    medium = medium_of(tmp_path, "ext4", CLIP_BYTES)
+    dock.plug(1, medium.image, "EC2300471", read_only=False)
+    event = watch.docked(dock.partition(1))
+    post.read(event)
+    post.deliver()
+    post.pipeline.undocked(RecorderUndocked(event.node, 0))
+    dock.unplug(1)
+    rewritten = (tmp_path / "source" / NAMES[0]).read_bytes()
+    with medium.image.open("r+b") as image:
+        image.seek(medium.image.read_bytes().index(rewritten[:4096]))
+        image.write(bytes(64))
+    dock.plug(1, medium.image, "EC2300471", read_only=False)
+    event = watch.docked(dock.partition(1), 2)
+    docking = post.pipeline.announced(event)  # not read: the rewritten content has no clip of its own yet
+    dry = post.emptying().empty(docking, Order(dry_run=True))
+    assert reasons(dry) == {NAMES[0]: Forbidden.DIFFERS, NAMES[1]: None, NAMES[2]: None}
+    assert post.pipeline.read(docking).new == 1  # sealed now as another edition, and still without a receipt
+    outcome = post.emptying().empty(docking, Order("王强"))
+    assert reasons(outcome) == {NAMES[0]: Forbidden.NO_RECEIPT, NAMES[1]: None, NAMES[2]: None}
+    assert post.on_card(event) == [NAMES[0]]
 
 
 def test_a_file_that_changed_since_the_plan_was_made_is_not_erased(dock, watch, medium, post):
