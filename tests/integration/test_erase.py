@@ -34,6 +34,7 @@ from tests.fakes.log_files import MemoryLogFiles
 from tests.fakes.station_centre import CENTRE_KEY, CENTRE_LOG, WITNESS_KEY, FakeCentre
 from tests.fakes.station_world import CENTRE, ORIGIN, SIGNER
 from tests.integration.test_dock_offload import Watch
+from tests.integration.test_station_dock import Agent
 from tests.rig.loopdock import LoopDock
 from tests.rig.medium import Medium, make_medium
 
@@ -316,6 +317,34 @@ def test_a_killed_erase_process_leaves_a_true_record_and_no_writable_mount(tmp_p
     assert post.board.tiles()[0].state is BayState.WAITING_UPLOAD
     rest = post.emptying().empty(docking, Order("王强"))
     assert (rest.problem, len(rest.gone), post.on_card(event)) == ("", len(NAMES) - 1, [])
+
+
+def test_the_running_station_answers_an_order_of_the_command_line(tmp_path, dock, medium):
+    agent = Agent(tmp_path / "data", dock)
+    try:
+        agent.wait(lambda: agent.bay()["state"] == "idle")
+        dock.plug(1, medium.image, "EC2300471", read_only=False)
+        agent.wait(lambda: agent.bay()["state"] == "waiting-upload")
+        dry = erase_command(agent, "--bay", "1", "--dry-run")
+        assert dry.returncode == 2, dry.stderr
+        for name in NAMES:
+            assert f"{name}: 尚无中心回执 · the centre's receipt is not in hand" in dry.stdout
+        never = erase_command(agent, "--recorder", "EC2300471", "--by", "王强")
+        assert (never.returncode, "policy is never" in never.stdout) == (1, True)
+        assert dock.writes(1) == 0
+        agent.stop()
+        late = erase_command(agent, "--bay", "1", "--by", "王强")
+        assert (late.returncode, "no station runs here" in late.stderr) == (74, True)
+        assert list((agent.data / "station/erase").iterdir()) == []
+    finally:
+        if agent.process.poll() is None:
+            agent.process.kill()
+            agent.process.wait()
+
+
+def erase_command(agent: Agent, *options: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "station_agent.cli", "erase", "--data-dir", str(agent.data), *options]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
 
 
 def kill_after_first(folder: Path) -> list[str]:
