@@ -157,7 +157,7 @@ class Emptying:
         except MountError as error:
             self._board.show(docking.id, BayState.ERROR)
             return Outcome(decisions, problem=f"{problem}; {error}")
-        self._board.show(docking.id, BayState.WAITING_UPLOAD, [f"erased:{len(gone)}"])
+        self._board.show(docking.id, state_after(decisions), [f"erased:{len(gone)}"])
         return Outcome(decisions, gone, problem)
 
     def _examined(self, docking: Docking) -> list[Decision]:
@@ -363,6 +363,12 @@ def _told(decision: Decision) -> dict[str, Any]:
         "reason": str(forbidden or ""),
         "words": words_of(forbidden),
     }
+
+
+def state_after(decisions: Iterable[Decision]) -> BayState:
+    """The word for an emptied recorder: one that still has a file nobody could seal goes on calling for help."""
+    unsealed = [d for d in decisions if d.forbidden is Forbidden.NEVER_SEALED and not d.candidate.file.refused]
+    return BayState.ERROR if unsealed else BayState.WAITING_UPLOAD
 
 
 def words_of(forbidden: Forbidden | None) -> str:

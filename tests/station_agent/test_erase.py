@@ -13,11 +13,12 @@ from custody.receipt import EVENT, body
 from custody.record import Draft
 from custody.signer import Ed25519Signer
 from station_agent.config import Policy, load
-from station_agent.emptying import Order, Orders
+from station_agent.emptying import Order, Orders, state_after
 from station_agent.erase import WORDS, Candidate, Forbidden, Plan, Sealed, Stored, Wanted, erasable
 from station_agent.errors import AgentError, ConfigError
 from station_agent.model import DeviceIdentity, RecorderDocked, SourceFile
 from station_agent.seal import new_id
+from station_agent.states import BayState
 from tests.fakes.log_files import MemoryLogFiles
 from tests.fakes.station_centre import CENTRE_LOG, WITNESS_KEY
 from tests.fakes.station_world import CENTRE, ORIGIN, START_MS
@@ -108,6 +109,12 @@ def test_only_the_sealed_size_and_digest_are_right_anywhere(size, sha256):
     assert reason(replace(GOOD, stored=Stored(size, sha256))) in {Forbidden.STORED_SIZE, Forbidden.STORED_DIGEST}
     read = replace(GOOD, file=SourceFile(b"DCIM/1.MP4", size, 1), read_sha256=sha256)
     assert reason(read) is Forbidden.DIFFERS
+
+
+def test_a_recorder_with_a_file_that_was_never_sealed_is_not_shown_as_safe_afterwards():
+    link = replace(GOOD, file=replace(GOOD.file, refused="symlink"), sealed=None)
+    assert state_after(erasable([GOOD, link], CENTRE_LOG, KEYS)) is BayState.WAITING_UPLOAD
+    assert state_after(erasable([GOOD, replace(GOOD, sealed=None)], CENTRE_LOG, KEYS)) is BayState.ERROR
 
 
 def test_no_pinned_key_means_that_nothing_is_erased():
