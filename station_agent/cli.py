@@ -7,6 +7,7 @@ import signal
 import stat
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -28,12 +29,13 @@ from station_agent.audit import NoLog, verify_log
 from station_agent.clock import SystemClock
 from station_agent.config import FILE_NAME, Config, load
 from station_agent.durable import replace_file
+from station_agent.emptying import ORDER, Order, Orders
 from station_agent.errors import AgentError, ConfigError, JournalError, KeyFileError
 from station_agent.journal import Journal
 from station_agent.logfiles import ENTRIES, AuditedLogFiles
 from station_agent.publish import rewind
 from station_agent.seal import new_id
-from station_agent.service import TOOLS, broker_of, ingest_folder, opened
+from station_agent.service import TOOLS, broker_of, ingest_folder, is_running, opened
 from station_agent.service import run as run_service
 from station_agent.status import Board, CentreLink, LogHead, Status, status_of, summary_line
 from station_agent.store import EvidenceStore
@@ -41,6 +43,7 @@ from station_agent.store import EvidenceStore
 EVIDENCE_EXIT: Final = 65
 """Exit code for a log or message that contradicts itself (EX_DATAERR of sysexits(3))."""
 _SCREEN_TIMEOUT_S: Final = 2.0
+_ANSWER_PAUSE_S: Final = 0.3
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="采集站 · docking station agent"
@@ -185,6 +188,52 @@ def rotate(
         _accept(settings, accept, as_json=as_json)
     else:
         _asked(settings, enrolment.rotate(settings, SystemClock().now().utc_ms), out, as_json=as_json)
+
+
+@app.command()
+def erase(  # noqa: PLR0913  # the options of the command
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    bay: Annotated[int, typer.Option("--bay", metavar="N", help="仓位号 · the recorder in this bay")] = 0,
+    recorder: Annotated[str, typer.Option("--recorder", metavar="SERIAL", help="记录仪编号 · the recorder")] = "",
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="操作人 · who orders it; stands in the record")] = "",
+    dry_run: Annotated[  # noqa: FBT002  # typer's form of a switch
+        bool, typer.Option("--dry-run", help="只说明，不清除 · tell every file and reason, erase nothing")
+    ] = False,
+    as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+) -> None:
+    """Have the running station empty a recorder; exit 0 all gone that may go, 1 something is left, 2 nothing may go."""
+    settings = _config(config, data_dir)
+    if (bay > 0) == bool(recorder):
+        raise ConfigError("give either --bay N or --recorder SERIAL")
+    if not (by or dry_run):
+        raise ConfigError("give --by NAME: who orders it stands in the record")
+    orders, number = Orders(settings.erase_orders), new_id(SystemClock().now().utc_ms)
+    answer = _answer(settings, orders.give(Order(by, bay, recorder, dry_run), number))
+    lines = [f"{f['path']}: {f['words']}" for f in answer["files"]]
+    lines += [f"已清除 erased: {len(answer['erased'])}, 未清除 left: {len(answer['left'])}", answer["problem"]]
+    _print(answer, as_json, "\n".join(map(_printable, filter(None, lines))))
+    if answer["problem"]:
+        raise typer.Exit(1)
+    if not (answer["erased"] or answer["left"]):
+        raise typer.Exit(int(Outcome.COULD_NOT_CHECK))
+    raise typer.Exit(1 if answer["left"] and not dry_run else 0)
+
+
+def _answer(settings: Config, path: Path) -> dict[str, Any]:
+    """What the running station did with an order. Raises ``JournalError`` where none runs; the order is taken back."""
+    try:
+        while not path.is_file():
+            if not is_running(settings.paths.data):
+                raise JournalError(
+                    f"{settings.paths.data}: no station runs here; only a running one can empty a recorder"
+                )
+            time.sleep(_ANSWER_PAUSE_S)
+    finally:
+        path.with_suffix(ORDER).unlink(missing_ok=True)
+    found: dict[str, Any] = json.loads(path.read_bytes())
+    path.unlink()
+    return found
 
 
 @app.command()

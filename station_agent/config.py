@@ -6,6 +6,7 @@ data folder can be moved as a whole.
 
 import tomllib
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
@@ -88,6 +89,20 @@ def _key_place(place: Path | str, info: ValidationInfo) -> Path | str:
     return _placed(Path(rest), info) if scheme == "file" else str(place)
 
 
+def _no_lock(wanted: bool) -> bool:  # noqa: FBT001  # pydantic hands over the value alone
+    if wanted:
+        raise ValueError("only false is allowed: neither a folder nor obstore's S3 shows whether a lock is kept")
+    return wanted
+
+
+class Policy(StrEnum):
+    """When a recorder is emptied."""
+
+    NEVER = "never"
+    MANUAL = "manual"
+    AFTER_RECEIPT = "after-receipt"
+
+
 PlacedPath = Annotated[Path, AfterValidator(_placed)]
 KeyPlace = Annotated[Path | str, AfterValidator(_key_place)]
 """Where a private key lives: a path, or ``credential:…``, ``pkcs11:…``, ``tpm2:…`` (docs/keys.md)."""
@@ -162,6 +177,17 @@ class Store(_Section):
 
     url: str = "store"
     """A folder, or ``s3://bucket/prefix``."""
+    require_lock: Annotated[bool, AfterValidator(_no_lock)] = False
+    """Erase only what the store shows under a retention lock. Refused when true: no store that this program reads
+    shows its locks, and an option that is not kept must not be set."""
+
+
+class Erase(_Section):
+    """Emptying recorders."""
+
+    policy: Policy = Policy.NEVER
+    """``never``: nothing is ever erased; ``manual``: only when a person asks (``station-agent erase``);
+    ``after-receipt``: also by itself, once every clip of a docked recorder has its receipt."""
 
 
 class Recorders(_Section):
@@ -224,6 +250,7 @@ class Config(_Section):
     keys: Keys = Field(default_factory=dict, validate_default=True)
     mqtt: Mqtt = Mqtt()
     store: Store = Store()
+    erase: Erase = Erase()
     recorders: Recorders = Recorders()
     offload: Offload = Offload()
     transcode: Transcode = Transcode()
@@ -273,6 +300,11 @@ class Config(_Section):
     def enrolment(self) -> Path:
         """Folder of the request that waits for its answer, and of an answer that is being carried out."""
         return self.paths.data / "enrolment"
+
+    @property
+    def erase_orders(self) -> Path:
+        """Folder of the orders to empty a recorder and of their answers."""
+        return self.paths.data / "erase"
 
     @property
     def spool(self) -> Path:

@@ -55,6 +55,10 @@ CREATE TABLE outbox (
     attempts INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX outbox_by_object ON outbox (object_id);
 """
+_LATER_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS erasing (object_id TEXT PRIMARY KEY, device_key TEXT NOT NULL, body BLOB NOT NULL);
+"""
+"""Joined the schema later, changing nothing of it: a journal of before goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +348,24 @@ class Journal:
         rows = self._rows("SELECT receipt FROM clips WHERE object_id = ? AND receipt IS NOT NULL", object_id)
         return bytes(rows[0][0]) if rows else None
 
+    def intend_erasure(self, device_key: str, bodies: Mapping[str, JsonObject]) -> None:
+        """These objects (id → what must be known later) are about to be erased from a recorder. Before the act."""
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO erasing VALUES (?, ?, ?)",
+                [(object_id, device_key, canonical_bytes(body)) for object_id, body in bodies.items()],
+            )
+
+    def intended_erasure(self, device_key: str) -> dict[str, JsonObject]:
+        """What was about to be erased from a recorder and is not settled yet; ``camera.erased`` settles it."""
+        rows = self._rows("SELECT object_id, body FROM erasing WHERE device_key = ? ORDER BY object_id", device_key)
+        return {str(object_id): json.loads(body) for object_id, body in rows}
+
+    def forgo_erasure(self, device_key: str) -> None:
+        """What of it is still on the recorder stays there."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM erasing WHERE device_key = ?", (device_key,))
+
     def knows(self, object_id: str) -> bool:
         """Whether this is a clip of ours; derived objects are none."""
         return bool(self._rows("SELECT 1 FROM clips WHERE object_id = ?", object_id))
@@ -379,6 +401,7 @@ class Journal:
             self.set_fact("origin", origin)
         elif version != _VERSION:
             raise JournalError(f"{self._path}: version {version} of the journal; this program reads {_VERSION}")
+        self._db.executescript(_LATER_SCHEMA)
         if self.fact("origin") not in ("", origin):
             raise JournalError(f"{self._path}: belongs to {self.fact('origin')}, not to {origin}")
 
@@ -576,7 +599,16 @@ def _derived(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) ->
         _ask(db, UPLOAD, str(entry.record.block("object")["id"]), entry.record)
 
 
+def _erased(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> None:
+    del new_id
+    objects = entry.record.payload.get("objects")
+    for one in objects if isinstance(objects, list) else []:
+        if isinstance(one, Mapping):
+            db.execute("DELETE FROM erasing WHERE object_id = ?", (str(one.get("id")),))
+
+
 _FOLDS: Final[Mapping[str, Fold]] = {
+    "camera.erased": _erased,
     "device.docked": _docked,
     "device.undocked": _undocked,
     "ingest.seen": _seen,

@@ -28,6 +28,7 @@ _STA_UNSYNC: Final = 0x40
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
+_libc.syncfs.argtypes = [ctypes.c_int]
 _libc.umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
 _libc.sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
 _libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
@@ -60,11 +61,25 @@ def unmount_lazily(target: Path) -> None:
     _check(_libc.umount2(os.fsencode(target), MNT_DETACH), str(target))
 
 
-def set_device_read_only(node: str) -> bool:
+def unmount(target: Path) -> None:
+    """umount2(2) without flags: when it returns, what was written is with the device. EBUSY: somebody is in there."""
+    _check(_libc.umount2(os.fsencode(target), 0), str(target))
+
+
+def sync_file_system(path: Path) -> None:
+    """syncfs(2): everything written to the file system of ``path`` is on its medium, or an error says that not."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _check(_libc.syncfs(fd), str(path))
+    finally:
+        os.close(fd)
+
+
+def set_device_read_only(node: str, *, read_only: bool = True) -> bool:
     """BLKROSET on a block device, then what BLKROGET says of it."""
     fd = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.ioctl(fd, _BLKROSET, (1).to_bytes(4, "little"))
+        fcntl.ioctl(fd, _BLKROSET, int(read_only).to_bytes(4, "little"))
         answer = fcntl.ioctl(fd, _BLKROGET, bytes(4))
     finally:
         os.close(fd)

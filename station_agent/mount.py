@@ -1,4 +1,4 @@
-"""A recorder's volume, read-only and proved so. Nothing here ever writes to a recorder.
+"""A recorder's volume, read-only and proved so. Only ``writable`` lets anything be written: for the erase process.
 
 Order: block device read-only (BLKROSET) → mount(2) with ro,nosuid,nodev,noexec and, on journalling file systems,
 without replay of the journal (plain ``ro`` still replays an ext4 journal) → the same flags once more on the mount
@@ -50,6 +50,10 @@ _FUSE_PROGRAMS: Final = {
     "ntfs": ("ntfs-3g", "-o", f"{_FLAG_NAMES},norecover"),
 }
 
+_WRITABLE_OPTIONS: Final = {"ext4": "errors=remount-ro", "vfat": "utf8=1", "exfat": "iocharset=utf8"}
+"""The file systems that recorders have and whose drivers are trusted to write."""
+_WRITABLE_FUSE: Final = {"exfat": ("mount.exfat-fuse", "-o", "rw,nosuid,nodev,noexec")}
+
 _log = structlog.get_logger(__name__)
 
 
@@ -80,6 +84,40 @@ def mounted(event: RecorderDocked, mounts: Path, zone: ZoneInfo) -> Iterator[Mou
         yield MountedVolume(target, event.node, event.filesystem, driver, flags, device_read_only)
     finally:
         _free(target)
+
+
+@contextmanager
+def mount_point(event: RecorderDocked, mounts: Path) -> Iterator[Path]:
+    """A folder for another process's mount; whatever that leaves is unmounted, and the device is read-only again."""
+    target = _new_mount_point(event, mounts)
+    try:
+        yield target
+    finally:
+        _free(target)
+        try:
+            _protect(event.node)
+        except MountError as error:
+            _log.warning("device-not-protected", node=event.node, reason=str(error))  # pulled, as a rule
+
+
+@contextmanager
+def writable(event: RecorderDocked, target: Path, zone: ZoneInfo) -> Iterator[Path]:
+    """The volume, mounted at ``target`` so that files can be unlinked. For the erase process alone.
+
+    When this ends without an error, everything is on the medium and the volume is unmounted. Raises ``MountError``.
+    """
+    if event.filesystem not in _WRITABLE_OPTIONS:
+        raise MountError(f"{event.node}: a volume with {event.filesystem} is never written to; format it by hand")
+    try:
+        linux.set_device_read_only(event.node, read_only=False)
+        _mount(event, target, zone, to_write=True)
+    except OSError as error:
+        raise MountError(f"{event.node} could not be made writable: {error.strerror}") from error
+    try:
+        yield target
+        linux.sync_file_system(target)
+    finally:
+        linux.unmount(target)
 
 
 def clear_stale(mounts: Path) -> list[Path]:
@@ -129,30 +167,32 @@ def _protect(node: str) -> bool:
     return read_only
 
 
-def kernel_options(filesystem: str, zone: ZoneInfo, at_ms: int) -> str:
+def kernel_options(filesystem: str, zone: ZoneInfo, at_ms: int, *, to_write: bool = False) -> str:
     """Options of mount(2) for a file system. ``time_offset`` is local time minus UTC in minutes (vfat and exfat)."""
-    options = _KERNEL_OPTIONS.get(filesystem, "")
+    options = (_WRITABLE_OPTIONS if to_write else _KERNEL_OPTIONS).get(filesystem, "")
     if filesystem not in _LOCAL_TIME:
         return options
     offset = datetime.fromtimestamp(at_ms / 1000, zone).utcoffset() or timedelta()
     return f"{options},time_offset={int(offset.total_seconds()) // 60}"
 
 
-def _mount(event: RecorderDocked, target: Path, zone: ZoneInfo) -> str:
+def _mount(event: RecorderDocked, target: Path, zone: ZoneInfo, *, to_write: bool = False) -> str:
     """The driver that took the volume: the kernel's, else a FUSE program."""
     node, filesystem = event.node, event.filesystem
     name = _KERNEL_NAMES.get(filesystem, filesystem)
+    flags = _FLAGS & ~linux.MS_RDONLY if to_write else _FLAGS
+    programs = _WRITABLE_FUSE if to_write else _FUSE_PROGRAMS
     try:
-        linux.mount(node, target, name, _FLAGS, kernel_options(filesystem, zone, event.at_ms))
+        linux.mount(node, target, name, flags, kernel_options(filesystem, zone, event.at_ms, to_write=to_write))
     except OSError as error:
-        if error.errno == errno.ENODEV and filesystem in _FUSE_PROGRAMS:
-            return _mount_by_fuse(node, filesystem, target, zone)
+        if error.errno == errno.ENODEV and filesystem in programs:
+            return _mount_by_fuse(node, filesystem, target, zone, programs[filesystem])
         raise MountError(f"{node} ({filesystem}) could not be mounted: {error.strerror}") from error
     return f"kernel:{name}"
 
 
-def _mount_by_fuse(node: str, filesystem: str, target: Path, zone: ZoneInfo) -> str:
-    argv = [*_FUSE_PROGRAMS[filesystem], node, os.fspath(target)]
+def _mount_by_fuse(node: str, filesystem: str, target: Path, zone: ZoneInfo, program: tuple[str, ...]) -> str:
+    argv = [*program, node, os.fspath(target)]
     try:
         done = subprocess.run(
             argv,

@@ -115,19 +115,36 @@ class Offloader:
 
 @contextmanager
 def _source(root: Path, path: bytes) -> Iterator[int]:
+    with opened_below(root, path) as fd:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        yield fd
+
+
+@contextmanager
+def opened_below(root: Path, path: bytes, *, directory: bool = False) -> Iterator[int]:
+    """A descriptor of a regular file (or folder) of the recorder, reached without following a link.
+
+    An empty path is ``root`` itself. Raises ``CopyError`` as ``copy`` does.
+    """
     fd = _read_side(lambda: _open_below(root, path))
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        right = stat.S_ISDIR if directory else stat.S_ISREG
+        if not right(os.fstat(fd).st_mode):
             raise CopyError("not-a-file", "only regular files are read")
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         yield fd
     finally:
         os.close(fd)
 
 
+def sha256_of(fd: int) -> str:
+    """SHA-256 of an open file of the recorder, read from where it stands. Raises ``CopyError``."""
+    buffer = memoryview(bytearray(BUFFER_BYTES))
+    return _hash(lambda: _next_piece(fd, buffer), lambda _done: None)
+
+
 def _open_below(root: Path, path: bytes) -> int:
     """Descend by descriptors, as the listing did: a folder swapped for a link since then leads nowhere."""
-    *folders, name = path.split(b"/")
+    *folders, name = path.split(b"/") if path else [b""]
     here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     device = os.fstat(here).st_dev
     try:
@@ -135,6 +152,8 @@ def _open_below(root: Path, path: bytes) -> int:
             inner = _open_one(folder, os.O_DIRECTORY, here, device)
             os.close(here)
             here = inner
+        if not path:
+            return os.dup(here)
         # O_NONBLOCK: opening a FIFO must not wait for a writer; for regular files it means nothing.
         return _open_one(name, os.O_NONBLOCK, here, device)
     finally:

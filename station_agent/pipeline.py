@@ -171,12 +171,14 @@ class Pipeline:
         max_bays: int = 16,
         patient: bool = True,
         trust_names: bool = False,
+        settle: Callable[[Docking, Sequence[SourceFile]], object] = lambda _docking, _files: None,
     ) -> None:
         """``max_bays`` recorders are read at once; further ones wait.
 
         ``patient``: a full spool is waited for; otherwise the docking ends with its files open.
         ``trust_names``: a file with the path, size and time of a sealed one is taken for it unread, on recorders that
         can be told apart.
+        ``settle`` tells what an interrupted erasure took from a recorder, given what is listed on it now.
         """
         self._clock = clock
         self._journal = journal
@@ -189,6 +191,7 @@ class Pipeline:
         self._workers = workers
         self._patient = patient
         self._trust_names = trust_names
+        self._settle = settle
         self._space = Space(spool)
         self._turns = Turns(max_bays)
         self._numbers = itertools.count(1)
@@ -243,6 +246,11 @@ class Pipeline:
         if over:
             self._say_undocked(docking)
 
+    def resting(self) -> list[Docking]:
+        """Recorders that were read to the end and are still in their bays."""
+        with self._lock:
+            return [one for one in self._dockings.values() if one.over and one.complete and not one.unsaid]
+
     def take(
         self, event: RecorderDocked, volume: MountedVolume, files: Sequence[SourceFile], stated: Mapping[str, str]
     ) -> Summary:
@@ -279,6 +287,7 @@ class Pipeline:
         docking.recordings = self._reader.recordings(files, docking.card)
         docking.clock = self._reader.measure_offset(files, docking.event.at_ms)
         self._seal.append("device.docked", docked_body(docking, volume))
+        self._settle(docking, files)
         self._announce(docking, files)
         self._fail_vanished(docking, files)
         return self._copy_all(docking, files, {})

@@ -31,6 +31,7 @@ from station_agent.detect import Detector, require_same, still_unformatted
 from station_agent.docking import Docking
 from station_agent.dropfolder import DropFolder, Statement, read_statement
 from station_agent.durable import make_dirs
+from station_agent.emptying import Emptying, Orders, Steward, settle
 from station_agent.enrolment import key_places
 from station_agent.errors import JournalError, KeyFileError
 from station_agent.followup import FollowUp, Media
@@ -52,7 +53,6 @@ from station_agent.model import (
 from station_agent.mount import clear_stale, mounted
 from station_agent.offload import Offloader
 from station_agent.pipeline import SPARE_BYTES, Pipeline, Reader, Summary
-from station_agent.ports import Store
 from station_agent.publish import Broker, Outbox, Publisher, Trust
 from station_agent.screen import create_app
 from station_agent.seal import Seal, new_id
@@ -111,6 +111,7 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
             max_bays=config.offload.max_bays,
             patient=patient,
             trust_names=config.recorders.trust_names,
+            settle=lambda docking, files: settle(journal, seal, docking, files),
         )
         pipeline.recover()
         enrolment.take_over(config, seal)
@@ -150,6 +151,7 @@ class _Running:
         self._threads.keep("publish", lambda: self._publisher.run(self._stop))
         self._threads.keep("checkpoint", self._checkpoints)
         self._threads.keep("detect", self._detect)
+        self._threads.keep("erase", lambda: steward_of(self._rooms).run(self._stop))
         for kind in (DESCRIBE, TRANSCODE, UPLOAD):
             self._threads.keep(kind, lambda kind=kind: self._rooms.followup.run(kind, self._stop))  # type: ignore[misc]  # mypy knows no default in a lambda
         if self._config.drop_folder is not None:
@@ -225,7 +227,7 @@ class _LateStore:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._store: Store | None = None
+        self._store: EvidenceStore | None = None
 
     def put(self, source: Path, name: str, sha256: str) -> None:
         self._opened().put(source, name, sha256)
@@ -233,7 +235,10 @@ class _LateStore:
     def size(self, name: str) -> int | None:
         return self._opened().size(name)
 
-    def _opened(self) -> Store:
+    def digest(self, name: str) -> str:
+        return self._opened().digest(name)
+
+    def _opened(self) -> EvidenceStore:
         if self._store is None:
             self._store = EvidenceStore(self._url)
         return self._store
@@ -286,6 +291,25 @@ def _publisher(rooms: Rooms) -> Publisher:
     config = rooms.config
     outbox = Outbox(rooms.clock, rooms.journal, rooms.seal, trust_of(config), config.publish.resend_after_s)
     return Publisher(config.station.id, outbox, broker_of(config), rooms.clock)
+
+
+def steward_of(rooms: Rooms) -> Steward:
+    """Who empties recorders, by the policy and the orders of this station's configuration."""
+    config, trust = rooms.config, trust_of(rooms.config)
+    emptying = Emptying(
+        rooms.journal,
+        rooms.seal,
+        Offloader(rooms.clock),
+        _reader(config),
+        rooms.board,
+        _LateStore(config.store_url),
+        config.paths.mounts,
+        config.station.timezone,
+        trust.centre.name if trust.centre else "",
+        [key for keys in trust.centres for key in keys.keys],
+    )
+    orders = Orders(config.erase_orders)
+    return Steward(emptying, config.erase.policy, orders, rooms.pipeline.resting, rooms.journal)
 
 
 def _take_dropped(rooms: Rooms, folder: Path, file: SourceFile) -> Summary:
@@ -407,6 +431,15 @@ def _alone(data: Path) -> Iterator[None]:
         raise JournalError(f"{data}: another station-agent is working with this folder") from error
     finally:
         os.close(fd)
+
+
+def is_running(data: Path) -> bool:
+    """Whether a process works with the data folder now."""
+    try:
+        with _alone(data):
+            return False
+    except JournalError:
+        return True
 
 
 def _watchdog_s() -> float:

@@ -56,6 +56,7 @@ class BayState(StrEnum):
     ERROR = "error"
     PULLED_EARLY = "pulled-early"
     NO_SPACE = "no-space"
+    ERASING = "erasing"
 
 
 MAY_TAKE: Final = frozenset(
@@ -88,12 +89,13 @@ BAY_TRANSITIONS: Final[Mapping[BayState, tuple[BayState, ...]]] = {
     BayState.READING: (BayState.VERIFYING, BayState.NO_SPACE, BayState.PULLED_EARLY, *_FINISHED),
     BayState.VERIFYING: (BayState.READING, BayState.NO_SPACE, BayState.PULLED_EARLY, *_FINISHED),
     BayState.NO_SPACE: (BayState.READING, BayState.VERIFYING, BayState.PULLED_EARLY, *_FINISHED),
-    BayState.WAITING_UPLOAD: (BayState.SAFE, BayState.IDLE, BayState.IDENTIFYING),
-    BayState.SAFE: (BayState.IDLE, BayState.IDENTIFYING),
-    BayState.NO_NEW_DATA: (BayState.IDLE, BayState.IDENTIFYING),
-    BayState.SAFE_WITH_WARNINGS: (BayState.IDLE, BayState.IDENTIFYING),
-    BayState.ERROR: (BayState.IDLE, BayState.IDENTIFYING),
+    BayState.WAITING_UPLOAD: (BayState.SAFE, BayState.ERASING, BayState.IDLE, BayState.IDENTIFYING),
+    BayState.SAFE: (BayState.ERASING, BayState.IDLE, BayState.IDENTIFYING),
+    BayState.NO_NEW_DATA: (BayState.ERASING, BayState.IDLE, BayState.IDENTIFYING),
+    BayState.SAFE_WITH_WARNINGS: (BayState.ERASING, BayState.IDLE, BayState.IDENTIFYING),
+    BayState.ERROR: (BayState.ERASING, BayState.IDLE, BayState.IDENTIFYING),
     BayState.PULLED_EARLY: (BayState.IDENTIFYING,),
+    BayState.ERASING: (BayState.WAITING_UPLOAD, BayState.ERROR, BayState.IDLE, BayState.IDENTIFYING),
 }
 """Bay state → states it may become. A bay whose recorder was pulled early stays so until a recorder is put in."""
 

@@ -60,6 +60,16 @@ class EvidenceStore:
             except (NotFoundError, FileNotFoundError):
                 return None
 
+    def digest(self, name: str) -> str:
+        """SHA-256 of a stored object, of bytes read back in full; empty when there is none."""
+        if self.size(name) is None:
+            return ""
+        digest = hashlib.sha256()
+        with _translated(name):
+            for piece in obstore.get(self._store, name).stream(min_chunk_size=PIECE_BYTES):
+                digest.update(piece)
+        return digest.hexdigest()
+
     def check(self) -> None:
         """Prove that objects can be written and read back. Leaves nothing behind."""
         probe = f"doctor-{os.getpid()}"
@@ -78,15 +88,10 @@ class EvidenceStore:
 
     def _holds(self, name: str, sha256: str) -> bool:
         """Whether the store has these very bytes under this name: read back in full, a size proves nothing."""
-        if self.size(name) is None:
-            return False
-        digest = hashlib.sha256()
-        with _translated(name):
-            for piece in obstore.get(self._store, name).stream(min_chunk_size=PIECE_BYTES):
-                digest.update(piece)
-        if digest.hexdigest() != sha256:
-            _log.warning("stored-object-differs", name=name, found=digest.hexdigest(), expected=sha256)
-        return digest.hexdigest() == sha256
+        found = self.digest(name)
+        if found and found != sha256:
+            _log.warning("stored-object-differs", name=name, found=found, expected=sha256)
+        return found == sha256
 
     def _insist(self, call: Callable[[], None]) -> None:
         for attempt in stamina.retry_context(on=_passes, attempts=ATTEMPTS, timeout=10.0, wait_initial=0.1):

@@ -42,6 +42,7 @@ LOOKS: Final[Mapping[str, Look]] = {
     "safe-with-warnings": Look(phrase("Done, with warnings"), "tick-warn", "good-warn", _TAKE),
     "error": Look(phrase("Read error"), "cross", "bad", _CALL),
     "pulled-early": Look(phrase("Removed too early"), "plug", "warn", phrase("Put it back")),
+    "erasing": Look(phrase("Emptying"), "arrow", "busy", _STAY, working=True),
     "no-space": Look(phrase("No space"), "disk", "warn", phrase("Please wait, do not take")),
 }
 """Bay states of the status and their look (design: dock screen, bay states)."""
@@ -56,6 +57,7 @@ WARNINGS: Final[Mapping[str, str]] = {
     "clock-offset": phrase("clock is off by %(num)s s"),
     "refused": phrase("%(num)s entries not read (links, devices)"),
     "failed": phrase("%(num)s files could not be copied"),
+    "erased": phrase("%(num)s files erased"),
 }
 """Warnings of the status, ``code:number``; any other is shown as it came."""
 

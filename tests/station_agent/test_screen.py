@@ -57,6 +57,7 @@ def test_green_is_shown_only_for_states_in_which_a_recorder_may_be_taken(state):
         ("safe-with-warnings", ["完成，有警告", "可取走"]),
         ("error", ["读错误", "请找管理员"]),
         ("pulled-early", ["被提前拔出", "请插回"]),
+        ("erasing", ["清空中", "请勿取走"]),
         ("no-space", ["空间不足", "请稍候，请勿取走"]),
     ],
 )

@@ -1,0 +1,175 @@
+"""What may be erased: any single thing that is not right forbids it, and nothing is right by default."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from custody.layout import original_name
+from custody.log import Log
+from custody.receipt import EVENT, body
+from custody.record import Draft
+from custody.signer import Ed25519Signer
+from station_agent.config import Policy, load
+from station_agent.emptying import Order, Orders, state_after
+from station_agent.erase import WORDS, Candidate, Forbidden, Plan, Sealed, Stored, Wanted, erasable
+from station_agent.errors import AgentError, ConfigError
+from station_agent.model import DeviceIdentity, RecorderDocked, SourceFile
+from station_agent.seal import new_id
+from station_agent.states import BayState
+from tests.fakes.log_files import MemoryLogFiles
+from tests.fakes.station_centre import CENTRE_LOG, WITNESS_KEY
+from tests.fakes.station_world import CENTRE, ORIGIN, START_MS
+
+KEYS = [CENTRE.verify_key()]
+ID = new_id(START_MS)
+SHA256, OTHER = "11" * 32, "22" * 32
+SEALED = Sealed(ID, original_name(ID, START_MS, "MP4"), 40, SHA256, ORIGIN, 7, "33" * 32)
+
+
+def receipt_for(sealed: Sealed, event: str = EVENT, log: str = CENTRE_LOG, signer: Ed25519Signer = CENTRE) -> bytes:
+    stored = {"id": sealed.object_id, "name": sealed.name, "size": sealed.size, "digests": {"sha256": sealed.sha256}}
+    time = {"utc_ms": START_MS, "source": "none", "boot_id": "x", "mono_ns": "0"}
+    facts = dict(body(sealed.log, sealed.seq, sealed.leaf, stored))
+    if event == "integrity.checked":
+        facts |= {"result": "verified", "reason": "nightly"}
+    centre = Log(MemoryLogFiles(chunk=65536), log, [signer.verify_key()])
+    return centre.append([Draft(event, new_id(START_MS), time, facts)], [signer])[0].data
+
+
+GOOD = Candidate(SourceFile(b"DCIM/1.MP4", 40, 1), SHA256, SEALED, receipt_for(SEALED), Stored(40, SHA256))
+
+
+def reason(candidate: Candidate) -> Forbidden | None:
+    [decision] = erasable([candidate], CENTRE_LOG, KEYS)
+    assert (decision.basis is None) == (decision.forbidden is not None)
+    return decision.forbidden
+
+
+def test_what_is_right_in_everything_rests_on_its_receipt():
+    [decision] = erasable([GOOD], CENTRE_LOG, KEYS)
+    assert decision.forbidden is None
+    assert decision.basis is not None
+    assert (decision.basis.log, decision.basis.seq, len(decision.basis.leaf)) == (CENTRE_LOG, 0, 64)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "forbidden"),
+    [
+        (replace(GOOD, sealed=None), Forbidden.NEVER_SEALED),
+        (replace(GOOD, receipt=None), Forbidden.NO_RECEIPT),
+        (replace(GOOD, receipt=b""), Forbidden.NO_RECEIPT),
+        (replace(GOOD, receipt=receipt_for(SEALED, signer=Ed25519Signer.from_seed(bytes(32)))), "receipt-invalid"),
+        (replace(GOOD, receipt=receipt_for(SEALED, log="custody.example/other")), Forbidden.RECEIPT_INVALID),
+        (replace(GOOD, receipt=receipt_for(SEALED, "integrity.checked")), Forbidden.RECEIPT_INVALID),
+        (replace(GOOD, read_sha256=""), Forbidden.NOT_READ),
+        (replace(GOOD, read_sha256=OTHER), Forbidden.DIFFERS),
+        (replace(GOOD, file=SourceFile(b"DCIM/1.MP4", 41, 1)), Forbidden.DIFFERS),
+        (replace(GOOD, stored=None), Forbidden.NOT_STORED),
+        (replace(GOOD, stored=Stored(41, SHA256)), Forbidden.STORED_SIZE),
+        (replace(GOOD, stored=Stored(40, OTHER)), Forbidden.STORED_DIGEST),
+    ],
+)
+def test_each_thing_that_is_not_right_forbids_it(candidate, forbidden):
+    assert reason(candidate) == forbidden
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"object_id": new_id(START_MS + 1)},
+        {"size": 41},
+        {"sha256": OTHER},
+        {"log": "custody.example/station-02"},
+        {"seq": 8},
+        {"leaf": "44" * 32},
+    ],
+)
+def test_a_receipt_for_anything_else_forbids_it(other):
+    spoken = replace(SEALED, **other)
+    spoken = replace(spoken, name=SEALED.name.replace(ID, spoken.object_id))
+    assert reason(replace(GOOD, receipt=receipt_for(spoken))) is Forbidden.RECEIPT_OTHER
+
+
+@given(st.data())
+def test_a_receipt_of_which_any_byte_is_another_forbids_it_or_is_the_same_signed_word(data):
+    good = GOOD.receipt or b""
+    at = data.draw(st.integers(0, len(good) - 1))
+    byte = data.draw(st.integers(0, 255).filter(lambda value: value != good[at]))
+    spoilt = good[:at] + bytes([byte]) + good[at + 1 :]
+    assert reason(replace(GOOD, receipt=spoilt)) in {Forbidden.RECEIPT_INVALID, Forbidden.RECEIPT_OTHER}
+
+
+@given(st.integers(0, 10**6), st.text("0123456789abcdef", min_size=64, max_size=64))
+def test_only_the_sealed_size_and_digest_are_right_anywhere(size, sha256):
+    if (size, sha256) == (SEALED.size, SEALED.sha256):
+        return
+    assert reason(replace(GOOD, stored=Stored(size, sha256))) in {Forbidden.STORED_SIZE, Forbidden.STORED_DIGEST}
+    read = replace(GOOD, file=SourceFile(b"DCIM/1.MP4", size, 1), read_sha256=sha256)
+    assert reason(read) is Forbidden.DIFFERS
+
+
+def test_a_recorder_with_a_file_that_was_never_sealed_is_not_shown_as_safe_afterwards():
+    link = replace(GOOD, file=replace(GOOD.file, refused="symlink"), sealed=None)
+    assert state_after(erasable([GOOD, link], CENTRE_LOG, KEYS)) is BayState.WAITING_UPLOAD
+    assert state_after(erasable([GOOD, replace(GOOD, sealed=None)], CENTRE_LOG, KEYS)) is BayState.ERROR
+
+
+def test_no_pinned_key_means_that_nothing_is_erased():
+    [decision] = erasable([GOOD], "", [])
+    assert decision.forbidden is Forbidden.RECEIPT_INVALID
+
+
+def test_every_reason_is_said_in_both_languages():
+    assert set(WORDS) == set(Forbidden)
+    assert all(" · " in words for words in WORDS.values())
+
+
+def test_a_plan_survives_the_pipe_and_anything_else_is_refused():
+    event = RecorderDocked("/dev/x", 1, DeviceIdentity("EC2300471"), "exfat", START_MS)
+    plan = Plan(event, Path("/mnt"), "Asia/Shanghai", [Wanted(b"\xff/1.MP4", 40, 1, SHA256)])
+    assert Plan.decode(plan.encode()) == plan
+    for data in (b"", b"[]", b"{}", b'{"event": {}}'):
+        with pytest.raises(AgentError, match="no plan"):
+            Plan.decode(data)
+
+
+def config_of(folder: Path, more: str) -> Path:
+    path = folder / "station-agent.toml"
+    station = '[station]\nid = "station-01"\nauthority = "custody.example"\n'
+    path.write_text(f'{station}[keys]\nwitness = "{WITNESS_KEY.vkey()}"\n{more}')
+    return path
+
+
+def test_nothing_is_erased_unless_the_configuration_says_so(tmp_path):
+    assert load(config_of(tmp_path, "")).erase.policy is Policy.NEVER
+    assert load(config_of(tmp_path, '[erase]\npolicy = "after-receipt"\n')).erase.policy is Policy.AFTER_RECEIPT
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ("[store]\nrequire_lock = true\n", "store.require_lock"),
+        ('[store]\nurl = "s3://evidence"\nrequire_lock = true\n', "store.require_lock"),
+        ('[erase]\npolicy = "always"\n', "erase.policy"),
+    ],
+)
+def test_what_would_not_be_kept_is_refused(tmp_path, more, key):
+    with pytest.raises(ConfigError, match=key):
+        load(config_of(tmp_path, more))
+
+
+def test_an_order_is_carried_out_once_and_never_after_a_restart(tmp_path):
+    orders, done = Orders(tmp_path / "erase"), []
+    answer = orders.give(Order("王强", 1), "1")
+    orders.answer(lambda order: done.append(order) or {"problem": ""})
+    orders.answer(lambda order: done.append(order) or {"problem": ""})
+    assert done == [Order("王强", 1)]
+    assert answer.is_file()
+    orders.give(Order("王强", 1), "2")
+    orders.forget()
+    (tmp_path / "erase" / "3.order").write_text("nonsense")
+    orders.answer(lambda order: done.append(order) or {"problem": ""})
+    assert len(done) == 1
