@@ -77,19 +77,22 @@ def settle_officers(repository: Repository, rows: Iterable[Row]) -> None:
 def relink(repository: Repository, rows: Iterable[Row], fresh: Callable[[str], bool] = lambda _: False) -> Verdicts:
     """Decide anew where the clips of ``rows`` belong; ``fresh`` says of which there can be no link yet.
 
+    Nobody has linked or parted what the centre did not have: of a fresh clip neither is asked.
+
     Sets the ``suggestions`` count of each row.
     """
     described = [row for row in rows if row["status"] != "received"]
     clips = {row["object_id"]: clip_value(row) for row in described}
     linkable = {row["object_id"] for row in described if row["status"] == "indexed"}
     near = _Candidates(repository, [clip for clip in clips.values() if clip.object_id in linkable])
-    before = _by(repository.links_of_clips(i for i in clips if not fresh(i)), lambda one: one.object_id)
-    parted = repository.people.parted(list(clips))
+    known = [object_id for object_id in clips if not fresh(object_id)]
+    before = _by(repository.links_of_clips(known), lambda one: one.object_id)
+    parted = repository.people.parted(known)
     verdicts = Verdicts()
     for row in described:
         clip = clips[row["object_id"]]
         decision = link.decide(clip, near.of(clip)) if clip.object_id in linkable else Decision(reason=row["reason"])
-        decision = _without(decision, parted)
+        decision = _without(decision, parted) if parted else decision
         _compare(verdicts, before.get(clip.object_id, []), decision, near.all)
         row["suggestions"] = len(decision.suggestions)
     return verdicts

@@ -12,6 +12,7 @@ from itertools import groupby, islice
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Select,
@@ -166,12 +167,7 @@ class Repository:
 
     def clips(self, object_ids: Iterable[str]) -> dict[str, Row]:
         """Clip rows by object id."""
-        rows = (
-            row
-            for ids in _chunks(object_ids)
-            for row in self._db.execute(select(t.clip).where(t.clip.c.object_id.in_(ids))).mappings()
-        )
-        return {row["object_id"]: dict(row) for row in rows}
+        return {row["object_id"]: row for row in self._rows(t.clip, t.clip.c.object_id, object_ids)}
 
     def update_clips(self, rows: Sequence[Row], columns: Sequence[str]) -> None:
         """Write ``columns`` of existing clips."""
@@ -198,18 +194,18 @@ class Repository:
 
     def issued_to(self, officers: Iterable[str]) -> dict[str, list[Assignment]] | None:
         """The ledger, by officer; None when no ledger is kept at all."""
-        if self._db.execute(select(t.assignment.c.recorder).limit(1)).first() is None:
+        if self._db.execute(_ANY_ASSIGNMENT).first() is None:
             return None
         return self._assignments(t.assignment.c.officer, officers, lambda a: a.officer)
 
     def actions(self, action_ids: Iterable[str]) -> dict[str, EnforcementAction]:
         """Actions by id."""
-        return self._actions(t.action.c.action_id.in_(ids) for ids in _chunks(action_ids))
+        return self._actions(t.action.c.action_id, action_ids)
 
     def actions_near(self, officers: Iterable[str], start_ms: int, end_ms: int) -> dict[str, EnforcementAction]:
         """Actions of any of ``officers`` that, margins included, meet [start_ms, end_ms]."""
-        asked = ({"officers": names, "from": start_ms, "until": end_ms} for names in _chunks(officers))
-        rows = (row for one in asked for row in self._db.execute(_ACTIONS_NEAR, one).mappings())
+        span = {"from": start_ms, "until": end_ms}
+        rows = self._among(_ACTIONS_NEAR_ONE, _ACTIONS_NEAR, officers, span)
         return {row["action_id"]: action_value(row) for row in rows}
 
     def actions_of_officers(self, officers: Iterable[str]) -> set[str]:
@@ -232,7 +228,7 @@ class Repository:
 
     def actions_of_cases(self, keys: Iterable[str]) -> dict[str, EnforcementAction]:
         """Actions by id of cases by ``link.case_key``."""
-        return self._actions(t.action.c.case_key.in_(ids) for ids in _chunks(keys))
+        return self._actions(t.action.c.case_key, keys)
 
     def links_of_clips(self, object_ids: Iterable[str]) -> list[Link]:
         """Links of these clips."""
@@ -424,7 +420,7 @@ class Repository:
     def put_suggestions(self, object_ids: Iterable[str], suggestions: Iterable[Suggestion]) -> None:
         """Replace the suggestions of these clips."""
         for ids in _chunks(object_ids):
-            self._db.execute(delete(t.suggestion).where(t.suggestion.c.object_id.in_(ids)))
+            self._db.execute(_FORGET_SUGGESTIONS, {"values": ids})
         rows = [
             {"object_id": s.object_id, "action_id": s.action_id, "score": s.score, "reasons": dumps(s.reasons)}
             for s in suggestions
@@ -449,7 +445,7 @@ class Repository:
     def judged(self, action_ids: Iterable[str], now_ms: int) -> None:
         """Record when the rules looked at these actions."""
         for ids in _chunks(action_ids):
-            self._db.execute(update(t.action).where(t.action.c.action_id.in_(ids)).values(judged_ms=now_ms))
+            self._db.execute(_JUDGED, {"values": ids, "now_ms": now_ms})
 
     # What people import.
 
@@ -756,9 +752,8 @@ class Repository:
         ]
         self._put_new(t.checkpoint_failure, failures)
 
-    def _actions(self, conditions: Iterable[ColumnElement[bool]]) -> dict[str, EnforcementAction]:
-        rows = (row for wanted in conditions for row in self._db.execute(select(t.action).where(wanted)).mappings())
-        return {row["action_id"]: action_value(row) for row in rows}
+    def _actions(self, column: ColumnElement[str], values: Iterable[str]) -> dict[str, EnforcementAction]:
+        return {row["action_id"]: action_value(row) for row in self._rows(t.action, column, values)}
 
     def _links(self, column: ColumnElement[str], values: Iterable[str]) -> list[Link]:
         return [link_value(row) for row in self._rows(t.link, column, values)]
@@ -771,10 +766,9 @@ class Repository:
         self, column: ColumnElement[str], values: Iterable[str], by: Callable[[Assignment], str]
     ) -> dict[str, list[Assignment]]:
         found: dict[str, list[Assignment]] = {}
-        for ids in _chunks(values):
-            for row in self._db.execute(select(t.assignment).where(column.in_(ids))):
-                one = Assignment(row.recorder, row.officer, row.start_ms, row.end_ms)
-                found.setdefault(by(one), []).append(one)
+        for row in self._rows(t.assignment, column, values):
+            one = Assignment(row["recorder"], row["officer"], row["start_ms"], row["end_ms"])
+            found.setdefault(by(one), []).append(one)
         return found
 
     def _changed(self, given: Sequence[V], known: Callable[[Sequence[V]], set[V]]) -> Iterator[V]:
@@ -822,24 +816,44 @@ class Repository:
                 known[case.number] = new
                 yield new
 
-    def _rows(self, table: Table, column: ColumnElement[str], values: Iterable[str]) -> Iterator[Mapping[str, Any]]:
-        among = _among(table, column)
-        for ids in _chunks(values):
-            yield from (dict(row) for row in self._db.execute(among, {"values": ids}).mappings())
+    def _rows(self, table: Table, column: ColumnElement[str], values: Iterable[str]) -> Iterator[Row]:
+        return self._among(_one_of(table, column), _some_of(table, column), values)
+
+    def _among(
+        self, one: Select[Any], some: Select[Any], values: Iterable[str], more: Mapping[str, object] | None = None
+    ) -> Iterator[Row]:
+        """Rows by ``some`` values, or by ``one``: a list is put into the words of a statement each time it is asked."""
+        for part in _chunks(values):
+            statement, asked = (one, {"value": part[0]}) if len(part) == 1 else (some, {"values": part})
+            yield from map(dict, self._db.execute(statement, {**asked, **(more or {})}).mappings())
+
+
+_VALUE: Final[BindParameter[str]] = bindparam("value")
+_VALUES: Final[BindParameter[str]] = bindparam("values", expanding=True)
 
 
 @cache
-def _among(table: Table, column: ColumnElement[str]) -> Select[Any]:
-    """Rows of ``table`` whose ``column`` is among ``values``; building a statement costs as much as asking it."""
-    return select(table).where(column.in_(bindparam("values", expanding=True)))
+def _one_of(table: Table, column: ColumnElement[str]) -> Select[Any]:
+    """Rows of ``table`` whose ``column`` is ``value``; building a statement costs more than asking it."""
+    return select(table).where(column == _VALUE)
 
 
-_ACTIONS_NEAR: Final = (
+@cache
+def _some_of(table: Table, column: ColumnElement[str]) -> Select[Any]:
+    """Rows of ``table`` whose ``column`` is among ``values``."""
+    return select(table).where(column.in_(_VALUES))
+
+
+_OF_TIME: Final = (
     select(t.action)
     .join(t.action_officer, t.action_officer.c.action_id == t.action.c.action_id)
     .where(t.action_officer.c.from_ms <= bindparam("until"), t.action_officer.c.until_ms >= bindparam("from"))
-    .where(t.action_officer.c.officer.in_(bindparam("officers", expanding=True)))
 )
+_ACTIONS_NEAR_ONE: Final = _OF_TIME.where(t.action_officer.c.officer == _VALUE)
+_ACTIONS_NEAR: Final = _OF_TIME.where(t.action_officer.c.officer.in_(_VALUES))
+_ANY_ASSIGNMENT: Final = select(t.assignment.c.recorder).limit(1)
+_FORGET_SUGGESTIONS: Final = delete(t.suggestion).where(t.suggestion.c.object_id.in_(_VALUES))
+_JUDGED: Final = update(t.action).where(t.action.c.action_id.in_(_VALUES)).values(judged_ms=bindparam("now_ms"))
 
 _CLIPS_NEAR: Final = union(
     select(t.clip.c.object_id)

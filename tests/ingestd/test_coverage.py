@@ -2,13 +2,44 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestd.coverage import GAP_REASONS, TRUNCATED, UNUSABLE, WHOLE_PPM, cover, is_usable, union
 from ingestd.model import Assignment, Gap, Interval, MediaKind
 from tests.ingestd.worlds import MINUTE, T0, action, actions, clip, clips, intervals, span
 from tests.oracles import covering
+
+
+class Counted(list):
+    """Counts how many of its values were looked at, one after the other."""
+
+    looked_at = 0
+
+    def __iter__(self):
+        for value in super().__iter__():
+            self.looked_at += 1
+            yield value
+
+
+BRIEF = st.builds(
+    lambda start, length: Interval(T0 + start, T0 + start + length), st.integers(0, 9), st.sampled_from([0, 0, 1, 2, 4])
+)
+"""A few milliseconds, or a moment."""
+CLIPS = st.lists(
+    st.builds(
+        clip,
+        object_id=st.uuids().map(str),
+        interval=BRIEF,
+        problems=st.sampled_from([(), (), ("truncated",), ("black-picture",)]),
+        verdict=st.sampled_from(["verified", "verified", "failed"]),
+    ),
+    max_size=6,
+)
+ISSUED = st.lists(
+    st.builds(Assignment, st.just("r"), st.just("007"), st.integers(T0, T0 + 9), st.none() | st.integers(T0, T0 + 14)),
+    max_size=3,
+)
 
 
 def test_one_clip_over_the_whole_act_covers_all_of_it():
@@ -145,6 +176,22 @@ def test_agrees_with_the_oracle(some, footage):
     assert [(g.interval.start_ms // 1000, g.interval.end_ms // 1000) for g in found.gaps] == seen.holes
     assert found.guaranteed_ppm <= found.nominal_ppm
     assert {g.reason for g in found.gaps} <= set(GAP_REASONS)
+
+
+@given(BRIEF, CLIPS, st.none() | ISSUED)
+@settings(max_examples=1500)
+def test_to_the_millisecond_moments_included_a_gap_has_the_best_known_reason(interval, footage, issued):
+    found = cover(action(interval=interval, tolerated_gap_ms=0), footage, issued)
+    assert [gap.reason for gap in found.gaps] == [covering.why_ms(g.interval, footage, issued) for g in found.gaps]
+    assert found.clips == tuple(sorted(c.object_id for c in footage if covering.shows_ms(c, interval)))
+
+
+def test_a_thousand_clips_that_leave_a_thousand_holes_are_no_million_comparisons():
+    step_ms = 3600
+    act = action(interval=Interval(T0, T0 + 1000 * step_ms))
+    footage = Counted(clip(f"c{n}", Interval(T0 + n * step_ms, T0 + n * step_ms + 1500)) for n in range(1000))
+    assert len(cover(act, footage).gaps) == 1000
+    assert footage.looked_at < 10 * len(footage)
 
 
 @given(actions(max_size=1).filter(bool), clips(), st.randoms())

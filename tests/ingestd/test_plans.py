@@ -110,6 +110,8 @@ FIXED = {
 }
 LOOKUPS = {
     "actions near": lambda r: r.actions_near(["000001"], T0, T0 + 1),
+    "actions near, of several officers": lambda r: r.actions_near(["000001", "000002"], T0, T0 + 1),
+    "links of several clips": lambda r: r.links_of_clips(["x", "y"]),
     "actions of cases": lambda r: r.actions_of_cases(["c"]),
     "actions of officers": lambda r: r.actions_of_officers(["000001"]),
     "clips near": lambda r: r.clips_near(action()),

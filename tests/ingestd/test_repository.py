@@ -1,12 +1,13 @@
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import event, inspect, text
 
 from ingestd.errors import DatabaseError
 from ingestd.index import tables as t
 from ingestd.index.database import connect, open_engine
-from ingestd.index.repository import Repository
+from ingestd.index.repository import CHUNK, Repository
+from ingestd.judge import relink
 from ingestd.model import (
     Assignment,
     Case,
@@ -102,6 +103,41 @@ def test_empty_title_never_replaces_a_known_one(repository):
     changes = repository.changed(Import(cases=(Case("案〔2026〕1号", "", "二队"),)))
 
     assert changes.cases == (Case("案〔2026〕1号", "查封", "二队"),)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, CHUNK, CHUNK + 1])
+def test_one_value_or_many_find_the_same_rows(repository, count):
+    acts = tuple(action(f"A{n:04}", (f"{n:06}",)) for n in range(CHUNK + 2))
+    repository.put_import(Import(actions=acts))
+    asked = acts[:count]
+
+    assert set(repository.actions(a.action_id for a in asked).values()) == set(asked)
+    span = asked[0].interval if asked else Interval(0, 0)
+    found = repository.actions_near((a.officers[0] for a in asked), span.start_ms, span.end_ms)
+    assert set(found.values()) == set(asked)
+
+
+@pytest.mark.parametrize(("fresh", "tables"), [(True, ["action"]), (False, ["action", "link", "parting"])])
+def test_of_a_new_clip_only_the_actions_are_asked(engine, repository, fresh, tables):
+    asked = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _u, statement, *_: asked.append(statement))
+    row = {
+        **dict.fromkeys(t.clip.c.keys()),
+        "object_id": "c1",
+        "status": "indexed",
+        "kind": "video",
+        "officer": "1",
+        "start_ms": 0,
+        "end_ms": HOUR,
+        "problems": "[]",
+        "case_stated": "",
+        "verdict": "verified",
+        "officer_source": "ledger",
+    }
+
+    relink(repository, [row], lambda _: fresh)
+
+    assert [statement.split("FROM ")[1].split()[0] for statement in asked] == tables
 
 
 def test_actions_are_found_by_officer_and_time_with_margins(repository):

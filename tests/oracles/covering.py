@@ -46,6 +46,47 @@ def why(hole: tuple[int, int], clips: Sequence[Clip], issued: Sequence[Assignmen
     return "no-clip"
 
 
+def why_ms(hole: Interval, clips: Sequence[Clip], issued: Sequence[Assignment] | None) -> str:
+    """The same of a hole in milliseconds, which may be a moment: the act's own."""
+    filmed = [clip for clip in clips if clip.kind is MediaKind.VIDEO and clip.interval is not None]
+    if any(clip.verdict == "failed" and _touch(clip.interval, hole) for clip in filmed):
+        return "original-not-as-recorded"
+    if any("black-picture" in clip.problems and _touch(clip.interval, hole) for clip in filmed):
+        return "unusable-picture"
+    if any(CUT_OFF in clip.problems and hole.start_ms <= clip.interval.end_ms <= hole.end_ms for clip in filmed):
+        return "clip-truncated"
+    moments = range(hole.start_ms, max(hole.end_ms, hole.start_ms + 1))
+    if issued is not None and not any(_holds(entry, moments) for entry in issued):
+        return "recorder-missing"
+    return "no-clip"
+
+
+def shows_ms(clip: Clip, act: Interval) -> bool:
+    """Whether a clip shows any millisecond of ``act``, or holds the moment that it is."""
+    if clip.verdict == "failed" or "black-picture" in clip.problems:
+        return False
+    if act.length_ms:
+        return bool(set(_milliseconds(clip.interval)) & set(_milliseconds(act)))
+    return bool(clip.interval.length_ms) and _touch(clip.interval, act)
+
+
+def _holds(entry: Assignment, moments: range) -> bool:
+    """Whether the recorder was out when the moments began, or was handed out before they ended."""
+    until_ms = moments.stop + 1 if entry.end_ms is None else entry.end_ms
+    return until_ms > moments.start and entry.start_ms < moments.stop
+
+
+def _touch(one: Interval, other: Interval) -> bool:
+    """A moment touches what it borders on; two spans have a millisecond in common."""
+    if one.length_ms and other.length_ms:
+        return bool(set(_milliseconds(one)) & set(_milliseconds(other)))
+    return one.start_ms <= other.end_ms and other.start_ms <= one.end_ms
+
+
+def _milliseconds(span: Interval) -> range:
+    return range(span.start_ms, span.end_ms)
+
+
 def _has_recorder(entry: Assignment, second: int) -> bool:
     return entry.start_ms // 1000 <= second and (entry.end_ms is None or second < entry.end_ms // 1000)
 
