@@ -76,7 +76,7 @@ def test_the_whole_sentence(tmp_path: Path):
     assert (clips["linked"], clips["unlinked"], clips["quarantined"]) == (5, 1, 0)
     flags = {flag["rule"]: flag for flag in said["flags"]}
     of_the_day = {"enforcement-at-forbidden-time", "measure-at-unusual-time", "calendar-missing"}
-    assert set(flags) - of_the_day == {"missing-full-process-video", "full-process-gap"}
+    assert set(flags) - of_the_day == {"missing-full-process-video", "full-process-gap", "late-offload"}
     assert flags["full-process-gap"]["action"] == "CF-01"
     assert flags["missing-full-process-video"]["action"] == "CC-01"
     assert left_behind(tmp_path) == []
