@@ -34,8 +34,8 @@ from ingestd.index import acts, decided
 from ingestd.index import tables as t
 from ingestd.index.acts import NONE, ActionFilter
 from ingestd.index.database import snapshot_reads
-from ingestd.index.rows import AnyRow, Row, action_value, coverage_value, loads, place_of
-from ingestd.model import MAX_CLIP_MS, Case, Coverage, EnforcementAction, MediaKind, Position
+from ingestd.index.rows import AnyRow, Row, action_value, coverage_value, loads, officer_value, place_of
+from ingestd.model import MAX_CLIP_MS, Case, Coverage, EnforcementAction, MediaKind, Officer, Position
 
 T = TypeVar("T")
 Condition = ColumnElement[bool] | TextClause
@@ -315,6 +315,8 @@ class ActionDetail:
     suggestions: tuple[SuggestionRow, ...]
     flags: tuple[FlagRow, ...]
     clips: Mapping[str, ClipRow]
+    unqualified: tuple[str, ...] = ()
+    """Officers whose certificate, as the roster has it, had ended when the act began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -769,11 +771,13 @@ def _action_detail(db: Connection, action_id: str) -> ActionDetail | None:
     action = action_value(row)
     links = _links(db, t.link.c.action_id == action_id)
     suggestions = _suggestions(db, t.suggestion.c.action_id == action_id)
+    officers = _officers(db, action.officers)
     flags = select(t.flag).where(t.flag.c.action_id == action_id).order_by(t.flag.c.changed_ms.desc())
     return ActionDetail(
         action=action,
         case=_case(db, action.case),
-        officer_names=_names(db, action.officers),
+        officer_names={one.number: one.name for one in officers},
+        unqualified=tuple(one.number for one in officers if not one.is_qualified(action.interval.start_ms)),
         coverage=_coverage(db, action_id),
         links=links,
         suggestions=suggestions,
@@ -787,9 +791,10 @@ def _case(db: Connection, number: str) -> Case | None:
     return None if row is None else Case(row.number, row.title, row.unit)
 
 
-def _names(db: Connection, officers: Sequence[str]) -> dict[str, str]:
-    rows = db.execute(select(t.officer.c.number, t.officer.c.name).where(t.officer.c.number.in_(officers)))
-    return {row.number: row.name for row in rows}
+def _officers(db: Connection, numbers: Sequence[str]) -> list[Officer]:
+    """Those of them who are on the roster."""
+    found = select(t.officer).where(t.officer.c.number.in_(numbers)).order_by(t.officer.c.number)
+    return [officer_value(row) for row in db.execute(found).mappings()]
 
 
 def _coverage(db: Connection, action_id: str) -> Coverage | None:

@@ -143,6 +143,21 @@ def test_a_roster_that_does_not_speak_of_qualifications_takes_none_back(world):
     assert "2026-11-22" in read.errors[0].reason
 
 
+def test_the_page_of_an_act_names_officers_whose_certificate_had_ended(world):
+    day = at(MORNING)[:10]
+    good(
+        world,
+        officers=[
+            {"number": "000001", "name": "甲", "qualified_until": "2020-01-01"},
+            {"number": "000002", "name": "乙", "qualified_until": day},
+            {"number": "000003", "name": "丙"},
+        ],
+        actions=[act("A1", officers=["000001", "000002", "000003", "000004"])],
+    )
+
+    assert world.queries.action("A1").unqualified == ("000001",)
+
+
 def plan(start, **more):
     return {
         "action_id": "P1",
