@@ -555,6 +555,7 @@ class Unit:
         if not before or (before["sha256"], before["catalogue_sha256"]) != (running.sha256, running.catalogue_sha256):
             self.enter([("config.changed", {"config": self._configuration(running, before)})])
         self._settle_catalogue(running)
+        self._catalogues()  # An earlier one that is not what was kept stops the centre before anything is judged.
 
     def _settle_catalogue(self, running: Running) -> None:
         """The log says which catalogue holds from when; ``config.changed`` has seen to it that its bytes are kept."""
@@ -1110,7 +1111,7 @@ class Unit:
         for asked in (empty_docks, interruptions, plans):
             self._settle(asked(self.repository, self.now_ms, policy))
         self._settle(failures(self.repository, policy))
-        self._settle(gone_too_soon(self.repository, self._catalogues(), policy))
+        self._settle(gone_too_soon(self.repository, self._catalogues, policy))
 
     def record(self, facts: Iterable[tuple[str, JsonObject]]) -> None:
         """Entries that somebody outside this file has decided upon."""

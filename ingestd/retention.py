@@ -4,7 +4,7 @@ Sources: 公安机关现场执法视音频记录工作规定 第十三条 (six m
 enforcement or of obstruction), borrowed as a default by agencies that it does not bind; 运政办〔2019〕3号 一（二）3.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -88,11 +88,11 @@ def kept(repository: Repository, clip: Row, catalogues: Catalogues, now_ms: int,
     return Kept(object_id, until_ms, why, proposable=True)
 
 
-def gone_too_soon(repository: Repository, catalogues: Catalogues, policy: Policy) -> Watched:
+def gone_too_soon(repository: Repository, catalogues: Callable[[], Catalogues], policy: Policy) -> Watched:
     """Originals recorded as gone that, by what is known now, should have been kept for longer."""
     gone = {row["object_id"]: row["done_ms"] for row in repository.gone_originals()}
     rows = repository.clips(gone)
-    facts = (_as_gone(repository, row, gone[object_id], catalogues) for object_id, row in rows.items())
+    facts = (_as_gone(repository, row, gone[object_id], catalogues()) for object_id, row in rows.items())
     found = [flag for fact in facts for flag in retention_conflict(fact, policy)]
     return Watched(found, repository.open_flags_of_rule(CONFLICT.rule_id))
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, String, case, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, String, Table, case, exists, func, literal, or_, select
 
 from ingestd.index import tables as t
 from ingestd.rules.missing_video import RULE as MISSING
@@ -72,13 +72,13 @@ def outcome(grace_over_ms: int | None) -> ColumnElement[str]:
     )
 
 
-def of_unit(column: ColumnElement[str], unit: str, *, below: bool) -> ColumnElement[bool]:
-    """Whether a column names this unit, or with ``below`` one that belongs to it, however many steps down."""
+def of_unit(table: Table, key: ColumnElement[str], unit: str, *, below: bool) -> Select[str]:
+    """Keys of what belongs to this unit, or with ``below`` also to one that belongs to it, however many steps down."""
     if not below:
-        return column == unit
+        return select(key).where(table.c.unit == unit)
     tree = select(literal(unit, String).label("name")).cte("tree", recursive=True)
     tree = tree.union(select(t.unit.c.name).where(t.unit.c.parent == tree.c.name))
-    return column.in_(select(tree.c.name))
+    return select(key).select_from(tree.join(table, table.c.unit == tree.c.name))
 
 
 def conditions(wanted: ActionFilter) -> list[ColumnElement[bool]]:
@@ -89,8 +89,7 @@ def conditions(wanted: ActionFilter) -> list[ColumnElement[bool]]:
     if wanted.unit == NONE:
         asked.append(UNIT == NONE)
     elif wanted.unit:
-        c_unit = t.case_file.c.unit
-        cases = select(t.case_file.c.number).where(of_unit(c_unit, wanted.unit, below=wanted.below))
+        cases = of_unit(t.case_file, t.case_file.c.number, wanted.unit, below=wanted.below)
         asked.append(c.case_number.in_(cases))
     if wanted.officer:
         part = t.action_officer.c

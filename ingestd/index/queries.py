@@ -641,7 +641,7 @@ def _wearers(unit: str, *, below: bool) -> Subquery:
     """Numbers of a unit's officers; of ``acts.NONE`` those that clips name and that no unit has."""
     o = t.officer.c
     if unit != NONE:
-        return select(o.number).where(acts.of_unit(o.unit, unit, below=below)).subquery("wearer")
+        return acts.of_unit(t.officer, o.number, unit, below=below).subquery("wearer")
     named = select(func.min(t.clip.c.officer).label("number")).cte("named", recursive=True)
     following = select(func.min(t.clip.c.officer)).where(t.clip.c.officer > named.c.number).correlate(named)
     named = named.union_all(select(following.scalar_subquery()).where(named.c.number.is_not(None)))

@@ -133,7 +133,7 @@ def test_clips_and_flags_are_listed(folder):
 
     assert (clips["count"], quarantined["count"], unlinked["count"]) == (2, 1, 0)
     assert quarantined["clips"][0]["reason"] == "zero-byte"
-    assert [flag["rule"] for flag in flags["flags"]] == ["full-process-gap"]
+    assert [flag["rule"] for flag in flags["flags"]] == ["full-process-gap", "late-offload"]
     assert "full-process-gap" in ingestd("flags", "list", "--data-dir", folder).stdout
 
 

@@ -53,11 +53,13 @@ CLIPS = {
     "from_ms": (FIRST_MS,),
     "until_ms": (FIRST_MS + 10 * HOUR_MS,),
     "unit": (UNIT, RARE_UNIT, "-"),
+    "below": (True,),
     "late_ms": (24 * HOUR_MS, HOUR_MS),
 }
 ACTIONS = {
     "case": ("rare", CASE),
     "unit": (UNIT, RARE_UNIT, "-"),
+    "below": (True,),
     "officer": ("rare", OFFICER),
     "type": ("rare", "seizure"),
     "level": ("text", "full"),
@@ -172,7 +174,9 @@ def plans(engine, ask):
 
 def whole_tables(lines):
     """Tables that are read from end to end without an index."""
-    found = (re.match(r"SCAN (?!worn|named)(\w+)$", line) or re.search(r"Seq Scan on (\w+)", line) for line in lines)
+    found = (
+        re.match(r"SCAN (?!worn|named|tree)(\w+)$", line) or re.search(r"Seq Scan on (\w+)", line) for line in lines
+    )
     return {one[1] for one in found if one} - SMALL
 
 
@@ -195,8 +199,19 @@ def test_every_page_of_every_list_is_found_by_index_and_read_in_its_order(lists,
 
     assert whole_tables(lines) == set()
     assert (name, field) in SORTED or sorts(lines) == []
-    whole_list = field is None or (name, field, value) == ("flags", "state", "")
+    whole_list = field in (None, "below") or (name, field, value) == ("flags", "state", "")
     assert (not deep and whole_list) or (name, field, value) in WALKED or read_in_vain(lines) == set()
+
+
+@pytest.mark.parametrize("name", ["clips", "actions"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_unit_and_those_below_it_are_found_by_index(lists, name, deep):
+    _, ask, key = ASKED[name]
+
+    lines = plans(lists, lambda: ask(Queries(lists), key if deep else None, {"unit": RARE_UNIT, "below": True}))
+
+    assert whole_tables(lines) == set()
+    assert read_in_vain(lines) == set()
 
 
 @pytest.mark.parametrize("name", FIXED)

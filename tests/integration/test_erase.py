@@ -84,6 +84,7 @@ class Post:
             recorders.list_files,
             recorders.family_of,
             recorders.claims,
+            lambda files, card: recorders.recordings(files, card, SHANGHAI),
             measure_offset,
             still_unformatted,
         )
