@@ -82,6 +82,7 @@ from ingestd.verify import Follower, Station, open_message
 from ingestd.watch import (
     Watched,
     backlogs,
+    came_late,
     clocks,
     decided,
     empty_docks,
@@ -469,6 +470,9 @@ class Unit:
     followers: dict[str, Follower] = field(default_factory=dict)
     offences: dict[str, tuple[str, MessageError, bytes]] = field(default_factory=dict)
     recorders: set[str] = field(default_factory=set)
+    """Recorders that something new came from."""
+    late: set[str] = field(default_factory=set)
+    """Recorders of clips that came late, or that did by what was known before."""
     """Recorders whose clock was measured."""
     arrived: set[str] = field(default_factory=set)
     """Places (``seen_file.place_id``) of files that were copied or failed."""
@@ -657,7 +661,16 @@ class Unit:
 
     def forget(self) -> None:
         """Let go of what was replayed: who rebuilds the tables decides once, at the end (``decide_again``)."""
-        pending = (self.touched, self.concerned, self.fresh, self.actions, self.recorders, self.arrived, self.aside)
+        pending = (
+            self.touched,
+            self.concerned,
+            self.fresh,
+            self.actions,
+            self.recorders,
+            self.late,
+            self.arrived,
+            self.aside,
+        )
         for one in pending:
             one.clear()
 
@@ -879,7 +892,10 @@ class Unit:
             rows = {**{key: dict(self.touched.get(key, row)) for key, row in known.items()}, **arrivals.clips}
             told = {key: rows[key] for key in arrivals.media if key in rows}
             for object_id, row in told.items():
+                was_late = came_late(row, self.settings.policy)
                 row.update(described(arrivals.media[object_id], self.unmeasured_clock_ms))
+                if was_late or came_late(row, self.settings.policy):
+                    self.late.add(row["recorder"])
             settle_officers(self.repository, told.values())
             self.repository.put_arrivals(arrivals, arrivals.clips.values())
             self.repository.update_clips([row for key, row in told.items() if key in known], _DESCRIBED)
@@ -1212,8 +1228,10 @@ class Unit:
         mirrors = [f"{ASIDE.rule_id}:{log}" for log in self.books.by_log]
         compare_flags(self.flags, self.repository.open_flags(mirrors).values(), torn)
         if self.recorders:
-            for asked in (clocks, offloads, wearers):
+            for asked in (clocks, wearers):
                 self._settle(asked(self.repository, self.recorders, self._policy()))
+        if self.late:
+            self._settle(offloads(self.repository, self.late, self._policy()))
         if self.arrived:
             compare_flags(self.flags, self.repository.arrived_flags(self.arrived, NOT_ARRIVED.rule_id), [])
 

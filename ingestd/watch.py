@@ -36,7 +36,7 @@ from ingestd.rules.identity_conflict import identity_conflict
 from ingestd.rules.interruption import RULE as INTERRUPTION
 from ingestd.rules.interruption import interruption
 from ingestd.rules.late_offload import RULE as LATE
-from ingestd.rules.late_offload import late_offload
+from ingestd.rules.late_offload import is_late, late_offload
 from ingestd.rules.no_ready_recorder import RULE as UNREADY
 from ingestd.rules.no_ready_recorder import no_ready_recorder
 from ingestd.rules.repeated_failures import RULE as REPEATED
@@ -80,9 +80,18 @@ def offloads(repository: Repository, recorders: Iterable[str], policy: Policy) -
     for name in sorted(set(recorders)):
         for day, brought in _by_day(repository, name, policy).items():
             asked_of.append(f"{LATE.rule_id}:{name}:{day}")
-            late = [one for one in brought if late_offload(one, policy)]
+            late = [one for one in brought if is_late(one, policy)]
             found += late_offload(_first(late), policy) if late else []
     return Watched(found, list(repository.open_flags(asked_of).values()))
+
+
+def came_late(clip: Row, policy: Policy) -> bool:
+    """Whether a clip was copied later than it should have been; what a rule says of it is asked of ``offloads``."""
+    return clip["end_ms"] is not None and is_late(_offload(clip, clip["recorder"]), policy)
+
+
+def _offload(row: Row, recorder: str) -> Offload:
+    return Offload(row["object_id"], row["station"], recorder, row["end_ms"], row["copied_ms"])
 
 
 def _by_day(repository: Repository, recorder: str, policy: Policy) -> dict[str, list[Offload]]:
@@ -90,7 +99,7 @@ def _by_day(repository: Repository, recorder: str, policy: Policy) -> dict[str, 
     rows = repository.newest_media(recorder, MOST_BROUGHT)
     days: dict[str, list[Offload]] = {}
     for row in rows:
-        one = Offload(row["object_id"], row["station"], recorder, row["end_ms"], row["copied_ms"])
+        one = _offload(row, recorder)
         days.setdefault(policy.day(one.copied_ms).isoformat(), []).append(one)
     if len(rows) == MOST_BROUGHT and len(days) > 1:
         del days[min(days)]

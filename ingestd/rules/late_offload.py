@@ -33,10 +33,15 @@ RULE: Final = Rule(
 )
 
 
+def is_late(offload: Offload, policy: Policy) -> bool:
+    """Exactly at the limit is in time."""
+    return offload.copied_ms > offload.ended_ms + policy.offload_ms
+
+
 def late_offload(offload: Offload, policy: Policy) -> list[Flag]:
-    """One flag for one recorder and day of copying; exactly at the limit is in time."""
+    """One flag for one recorder and day of copying."""
     since_ms = offload.ended_ms + policy.offload_ms
-    if offload.copied_ms <= since_ms:
+    if not is_late(offload, policy):
         return []
     inputs = {
         "object": offload.object_id,
