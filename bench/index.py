@@ -112,7 +112,7 @@ def _station(name: str, seed: int, clips: int) -> FakeStation:
     station = FakeStation(name, seed=seed + 1)
     for number in range(clips):
         officer = f"{number % OFFICERS:06}"
-        start_ms = NOW_MS - 40 * 3_600_000 + number * 10_000
+        start_ms = NOW_MS - 20 * 3_600_000 + number * 10_000
         station.clip(start_ms, 60_000, recorder=f"{name}-{number % OFFICERS}", officer_as_stated=officer)
     return station
 
@@ -136,7 +136,7 @@ def _actions() -> tuple[EnforcementAction, ...]:
             case=f"CASE-{officer:03}",
             type="seizure",
             level=Level.FULL,
-            interval=Interval(begin := NOW_MS - (38 - 2 * part) * 3_600_000, begin + 1_800_000),
+            interval=Interval(begin := NOW_MS - (18 - 2 * part) * 3_600_000, begin + 1_800_000),
             officers=(f"{officer:06}",),
         )
         for officer in range(OFFICERS)

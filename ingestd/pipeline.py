@@ -89,6 +89,7 @@ from ingestd.watch import (
     failures,
     interruptions,
     offloads,
+    offset_of,
     plans,
     wearers,
 )
@@ -471,6 +472,8 @@ class Unit:
     offences: dict[str, tuple[str, MessageError, bytes]] = field(default_factory=dict)
     recorders: set[str] = field(default_factory=set)
     """Recorders that something new came from."""
+    clocked: set[str] = field(default_factory=set)
+    """Those of them whose clock was measured."""
     late: set[str] = field(default_factory=set)
     """Recorders of clips that came late, or that did by what was known before."""
     """Recorders whose clock was measured."""
@@ -667,6 +670,7 @@ class Unit:
             self.fresh,
             self.actions,
             self.recorders,
+            self.clocked,
             self.late,
             self.arrived,
             self.aside,
@@ -905,6 +909,7 @@ class Unit:
         self._review(station, [entry.seq for entry in entries], received_ms)
         self.touched.update(told)
         self.recorders.update(row["recorder"] for row in told.values())
+        self.clocked.update(row["recorder"] for key, row in told.items() if offset_of(arrivals.media[key]))
         self.fresh.update(() if replayed else arrivals.clips.keys() - known.keys())
         self.arrived.update(row["place_id"] for row in arrivals.files if row["state"] != "pending")
 
@@ -1227,9 +1232,10 @@ class Unit:
         torn = [set_aside(log, "mirror-mismatch", str(error)) for log, error in self.damaged.items()]
         mirrors = [f"{ASIDE.rule_id}:{log}" for log in self.books.by_log]
         compare_flags(self.flags, self.repository.open_flags(mirrors).values(), torn)
+        if self.clocked:
+            self._settle(clocks(self.repository, self.clocked, self._policy()))
         if self.recorders:
-            for asked in (clocks, wearers):
-                self._settle(asked(self.repository, self.recorders, self._policy()))
+            self._settle(wearers(self.repository, self.recorders, self._policy()))
         if self.late:
             self._settle(offloads(self.repository, self.late, self._policy()))
         if self.arrived:
