@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, String, Table, case, exists, func, literal, or_, select
+from sqlalchemy import CTE, ColumnElement, Select, String, Table, case, exists, func, literal, or_, select
 
 from ingestd.index import tables as t
 from ingestd.rules.missing_video import RULE as MISSING
@@ -76,9 +76,15 @@ def of_unit(table: Table, key: ColumnElement[str], unit: str, *, below: bool) ->
     """Keys of what belongs to this unit, or with ``below`` also to one that belongs to it, however many steps down."""
     if not below:
         return select(key).where(table.c.unit == unit)
+    tree = units_below(unit)
+    # An outer join keeps its order: SQLite looks each unit up. Nothing equals the unknown key of a unit without any.
+    return select(key).select_from(tree.outerjoin(table, table.c.unit == tree.c.name))
+
+
+def units_below(unit: str) -> CTE:
+    """``name`` of a unit and of all that belong to it."""
     tree = select(literal(unit, String).label("name")).cte("tree", recursive=True)
-    tree = tree.union(select(t.unit.c.name).where(t.unit.c.parent == tree.c.name))
-    return select(key).select_from(tree.join(table, table.c.unit == tree.c.name))
+    return tree.union(select(t.unit.c.name).where(t.unit.c.parent == tree.c.name))
 
 
 def conditions(wanted: ActionFilter) -> list[ColumnElement[bool]]:

@@ -641,7 +641,8 @@ def _wearers(unit: str, *, below: bool) -> Subquery:
     """Numbers of a unit's officers; of ``acts.NONE`` those that clips name and that no unit has."""
     o = t.officer.c
     if unit != NONE:
-        return acts.of_unit(t.officer, o.number, unit, below=below).subquery("wearer")
+        units = o.unit.in_(select(acts.units_below(unit).c.name)) if below else o.unit == unit
+        return select(o.number).where(units).subquery("wearer")
     named = select(func.min(t.clip.c.officer).label("number")).cte("named", recursive=True)
     following = select(func.min(t.clip.c.officer)).where(t.clip.c.officer > named.c.number).correlate(named)
     named = named.union_all(select(following.scalar_subquery()).where(named.c.number.is_not(None)))
