@@ -22,6 +22,7 @@ import structlog
 
 from custody.canonical import JsonObject
 from custody.signer import VerifyKey
+from station_agent import recorders
 from station_agent.config import Policy
 from station_agent.docking import Docking, identity_of, recordable, recorded_path
 from station_agent.durable import make_dirs, replace_file
@@ -164,7 +165,11 @@ class Emptying:
         with self._reader.mounted(docking.event) as volume:
             clips = self._journal.clips(docking.key)
             files = self._files(volume)
-            found = [self._candidate(volume, file, clips.get(identity_of(file))) for file in files]
+            footage = recorders.footage(self._reader.recordings(files, docking.card))
+            found = [
+                self._candidate(volume, file, clips.get(identity_of(file)), is_footage=file.path in footage)
+                for file in files
+            ]
         return erasable(found, self._centre_log, self._keys)
 
     def _files(self, volume: MountedVolume) -> list[SourceFile]:
@@ -173,16 +178,16 @@ class Emptying:
         except OSError as error:
             raise MountError(f"{volume.node} was mounted and cannot be listed: {error.strerror}") from error
 
-    def _candidate(self, volume: MountedVolume, file: SourceFile, clip: Clip | None) -> Candidate:
+    def _candidate(self, volume: MountedVolume, file: SourceFile, clip: Clip | None, *, is_footage: bool) -> Candidate:
         if file.refused or clip is None or clip.state is not ClipState.SEALED or clip.seq is None:
-            return Candidate(file, "", None, None, None)
+            return Candidate(file, "", None, None, None, is_footage)
         sealed, receipt = sealed_in(self._seal, clip.seq), self._journal.receipt(clip.object_id)
-        if receipt is None:
-            return Candidate(file, "", sealed, None, None)
+        if receipt is None or not is_footage:
+            return Candidate(file, "", sealed, receipt, None, is_footage)
         read = ""
         with suppress(CopyError):  # said as a file that could not be read
             read = self._copier.digest(volume.root, file.path, lambda _done, _phase: None)
-        return Candidate(file, read, sealed, receipt, self._stored(sealed.name))
+        return Candidate(file, read, sealed, receipt, self._stored(sealed.name), is_footage)
 
     def _stored(self, name: str) -> Stored | None:
         size = self._shelf.size(name)
@@ -211,16 +216,26 @@ class Emptying:
 def settle(
     journal: Journal, seal: Seal, docking: Docking, files: Iterable[SourceFile], note: str = MISSED
 ) -> frozenset[str]:
-    """Seal ``camera.erased`` for what was to be erased and is not among ``files``; forget the rest of the intention."""
+    """Seal ``camera.erased`` for what was to be erased and is not among ``files``; forget the rest of the intention.
+
+    Of a recorder that cannot be told from another nothing is told. What lies where the listing could not look may still
+    be there: it goes on being intended, and another docking tells.
+    """
+    if not docking.is_known:
+        return frozenset()
+    listed = list(files)
     intended = journal.intended_erasure(docking.key)
-    present = {identity_of(file) for file in files}
-    gone = {one: body for one, body in intended.items() if _identity(body) not in present}
+    present = {identity_of(file) for file in listed}
+    unseen = [file.path for file in listed if file.refused]
+    absent = {one: body for one, body in intended.items() if _identity(body) not in present}
+    hidden = {one for one, body in absent.items() if _is_below(_identity(body)[0], unseen)}
+    gone = {one: body for one, body in absent.items() if one not in hidden}
     ids = sorted(gone)
     for first in range(0, len(ids), BATCH_OBJECTS):
         seal.append(
             "camera.erased", _erased_body(docking, [gone[one] for one in ids[first : first + BATCH_OBJECTS]], note)
         )
-    if intended:
+    if intended and not hidden:
         journal.forgo_erasure(docking.key)
         _log.info("erasure-settled", bay=docking.event.bay, intended=len(intended), gone=len(gone))
     return frozenset(gone)
@@ -330,6 +345,11 @@ def _intention(decision: Decision, order: Order) -> tuple[str, JsonObject]:
         "digests": {"sha256": sealed.sha256},
     }
     return sealed.object_id, {**source, "object": stored, "receipt": basis.block(), **order.why}
+
+
+def _is_below(path: bytes, places: Iterable[bytes]) -> bool:
+    """Whether a path is one of ``places`` or lies in one; an empty place is the root."""
+    return any(not place or path == place or path.startswith(place + b"/") for place in places)
 
 
 def _identity(body: JsonObject) -> tuple[bytes, int, int]:

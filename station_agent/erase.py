@@ -43,6 +43,7 @@ class Forbidden(StrEnum):
 
     NOT_READ = "not-read"
     NEVER_SEALED = "never-sealed"
+    NOT_FOOTAGE = "not-footage"
     DIFFERS = "differs-from-sealed"
     NO_RECEIPT = "no-receipt"
     RECEIPT_INVALID = "receipt-invalid"
@@ -55,6 +56,7 @@ class Forbidden(StrEnum):
 WORDS: Final = {
     Forbidden.NOT_READ: "记录仪上的文件无法读取 · the recorder's file could not be read",
     Forbidden.NEVER_SEALED: "该文件从未采集入证 · this file was never sealed",
+    Forbidden.NOT_FOOTAGE: "不是录像或其附属文件，可能是记录仪的设置 · no recording, maybe the recorder's settings",
     Forbidden.DIFFERS: "记录仪上的文件与已采集的不一致 · the recorder's file is not the one that was sealed",
     Forbidden.NO_RECEIPT: "尚无中心回执 · the centre's receipt is not in hand",
     Forbidden.RECEIPT_INVALID: "回执验签不通过 · the receipt is not signed by the pinned key of the centre",
@@ -98,6 +100,8 @@ class Candidate:
     receipt: bytes | None
     """As it was stored; not yet believed."""
     stored: Stored | None
+    is_footage: bool
+    """Whether it was recorded or lies beside what was (``recorders.footage``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,8 @@ def _decide(candidate: Candidate, centre_log: str, keys: Collection[VerifyKey]) 
     sealed = candidate.sealed
     if sealed is None:
         return Decision(candidate, None, Forbidden.NEVER_SEALED)
+    if not candidate.is_footage:
+        return Decision(candidate, None, Forbidden.NOT_FOOTAGE)
     basis = _basis(candidate.receipt, sealed, centre_log, keys)
     if isinstance(basis, Forbidden):
         return Decision(candidate, None, basis)

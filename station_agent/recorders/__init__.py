@@ -34,9 +34,20 @@ from station_agent.recorders import (
     viofo,
 )
 from station_agent.recorders.family import GENERIC, Claims, Entry, Family
-from station_agent.recorders.grouping import Place
+from station_agent.recorders.grouping import Place, footage
 
-__all__ = ["FAMILIES", "Claims", "Family", "Place", "ambiguous", "claims", "family_of", "list_files", "recordings"]
+__all__ = [
+    "FAMILIES",
+    "Claims",
+    "Family",
+    "Place",
+    "ambiguous",
+    "claims",
+    "family_of",
+    "footage",
+    "list_files",
+    "recordings",
+]
 
 UNKNOWN: Final = Card()
 """Of a file that is seen alone."""

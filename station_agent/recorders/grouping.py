@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 from custody.canonical import JsonObject
 from station_agent import times
 from station_agent.model import SourceFile
-from station_agent.recorders.family import SOUND, STILLS, Claims, Entry
+from station_agent.recorders.family import CLIPS, SOUND, STILLS, Claims, Entry
 
 SIDES: Final = frozenset(b"SRT GPX GPS 3GF JSON VTT LRV THM XML KEY CPI".split())
 """Extensions of what travels with a clip of the same stem, in upper case."""
@@ -124,6 +124,13 @@ def recordings(files: Iterable[SourceFile], claims: Callable[[bytes], Claims], z
     clips = [file for file in known if not file.is_side]
     places = _of_clips(clips, zone)
     return places | _of_sides([file for file in known if file.is_side], clips, places)
+
+
+def footage(places: Mapping[bytes, Place]) -> frozenset[bytes]:
+    """Paths of what was recorded, and of what lies beside it. Settings, logs and indexes of a recorder are neither."""
+    recorded = {path for path in places if Entry.of(path).extension in CLIPS}
+    keys = {places[path].key for path in recorded}
+    return frozenset(recorded | {path for path, place in places.items() if place.role == "side" and place.key in keys})
 
 
 def _of_clips(clips: Sequence[_File], zone: ZoneInfo) -> dict[bytes, Place]:

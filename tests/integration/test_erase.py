@@ -62,9 +62,9 @@ def medium(request, tmp_path) -> Medium:
     return medium_of(tmp_path, request.param, CLIP_BYTES)
 
 
-def medium_of(folder: Path, filesystem: str, size: int) -> Medium:
+def medium_of(folder: Path, filesystem: str, size: int, more: Sequence[str] = ()) -> Medium:
     source = folder / "source"
-    for name in NAMES:
+    for name in (*NAMES, *more):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes(os.urandom(size))
     (source / NAMES[-1]).chmod(0o444)
@@ -181,6 +181,19 @@ def test_a_docking_whose_clips_all_have_receipts_is_emptied_and_the_log_says_of_
     dock.plug(1, medium.image, "EC2300471")
     done = subprocess.run([*check, dock.partition(1)], capture_output=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_settings_of_the_recorder_stay_on_it_and_side_files_go_with_their_clip(tmp_path, dock, watch, post):
+    medium = medium_of(tmp_path, "exfat", CLIP_BYTES, ["info.ini", "LOG/20260131.txt", "DCIM/1.GPX", "lonely.json"])
+    dock.plug(1, medium.image, "EC2300471", read_only=False)
+    event = watch.docked(dock.partition(1))
+    docking = post.read(event)
+    post.deliver()
+    outcome = post.emptying().empty(docking, Order("王强"))
+    assert post.on_card(event) == ["LOG/20260131.txt", "info.ini", "lonely.json"]
+    kept = {path for path, why in reasons(outcome).items() if why is Forbidden.NOT_FOOTAGE}
+    assert kept == set(post.on_card(event))
+    assert len(outcome.gone) == len(NAMES) + 1
 
 
 def test_policies_that_do_not_empty_by_themselves_write_nothing(dock, watch, medium, post):

@@ -1,7 +1,9 @@
 """What may be erased: any single thing that is not right forbids it, and nothing is right by default."""
 
+import base64
 from dataclasses import replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -13,15 +15,18 @@ from custody.receipt import EVENT, body
 from custody.record import Draft
 from custody.signer import Ed25519Signer
 from station_agent.config import Policy, load
-from station_agent.emptying import Order, Orders, state_after
+from station_agent.docking import Docking
+from station_agent.emptying import Order, Orders, settle, state_after
 from station_agent.erase import WORDS, Candidate, Forbidden, Plan, Sealed, Stored, Wanted, erasable
 from station_agent.errors import AgentError, ConfigError
-from station_agent.model import DeviceIdentity, RecorderDocked, SourceFile
-from station_agent.seal import new_id
+from station_agent.journal import Journal
+from station_agent.model import Card, DeviceIdentity, RecorderDocked, SourceFile
+from station_agent.recorders import footage, recordings
+from station_agent.seal import Seal, new_id
 from station_agent.states import BayState
 from tests.fakes.log_files import MemoryLogFiles
 from tests.fakes.station_centre import CENTRE_LOG, WITNESS_KEY
-from tests.fakes.station_world import CENTRE, ORIGIN, START_MS
+from tests.fakes.station_world import CENTRE, ORIGIN, SIGNER, START_MS, FakeClock
 
 KEYS = [CENTRE.verify_key()]
 ID = new_id(START_MS)
@@ -39,7 +44,8 @@ def receipt_for(sealed: Sealed, event: str = EVENT, log: str = CENTRE_LOG, signe
     return centre.append([Draft(event, new_id(START_MS), time, facts)], [signer])[0].data
 
 
-GOOD = Candidate(SourceFile(b"DCIM/1.MP4", 40, 1), SHA256, SEALED, receipt_for(SEALED), Stored(40, SHA256))
+FILE = SourceFile(b"DCIM/1.MP4", 40, 1)
+GOOD = Candidate(FILE, SHA256, SEALED, receipt_for(SEALED), Stored(40, SHA256), is_footage=True)
 
 
 def reason(candidate: Candidate) -> Forbidden | None:
@@ -59,6 +65,7 @@ def test_what_is_right_in_everything_rests_on_its_receipt():
     ("candidate", "forbidden"),
     [
         (replace(GOOD, sealed=None), Forbidden.NEVER_SEALED),
+        (replace(GOOD, is_footage=False), Forbidden.NOT_FOOTAGE),
         (replace(GOOD, receipt=None), Forbidden.NO_RECEIPT),
         (replace(GOOD, receipt=b""), Forbidden.NO_RECEIPT),
         (replace(GOOD, receipt=receipt_for(SEALED, signer=Ed25519Signer.from_seed(bytes(32)))), "receipt-invalid"),
@@ -115,6 +122,75 @@ def test_a_recorder_with_a_file_that_was_never_sealed_is_not_shown_as_safe_after
     link = replace(GOOD, file=replace(GOOD.file, refused="symlink"), sealed=None)
     assert state_after(erasable([GOOD, link], CENTRE_LOG, KEYS)) is BayState.WAITING_UPLOAD
     assert state_after(erasable([GOOD, replace(GOOD, sealed=None)], CENTRE_LOG, KEYS)) is BayState.ERROR
+
+
+@pytest.fixture
+def rooms(tmp_path):
+    """A journal and a log in which the erasure of two files is intended."""
+    clock = FakeClock(START_MS)
+    journal = Journal(tmp_path / "journal.db", ORIGIN, lambda: new_id(START_MS))
+    seal = Seal(MemoryLogFiles(chunk=65536), ORIGIN, SIGNER, clock, journal)
+    event = RecorderDocked("/dev/x1", 1, DeviceIdentity("EC2300471", volume_uuid="6A1F-0C3B"), "exfat", START_MS)
+    docking = Docking(event, "1")
+    bodies = dict(intended(path) for path in (b"A/1.MP4", b"B/2.MP4"))
+    journal.intend_erasure(docking.key, bodies)
+    yield journal, seal, docking
+    journal.close()
+
+
+def intended(path):
+    object_id = new_id(START_MS)
+    name = original_name(object_id, START_MS, "MP4")
+    stored = {"id": object_id, "name": name, "size": 40, "digests": {"sha256": SHA256}}
+    file = {"path_b64": base64.b64encode(path).decode(), "size": 40, "mtime_ms": 0}
+    receipt = {"log": CENTRE_LOG, "seq": 0, "leaf": "33" * 32}
+    return object_id, {**file, "object": stored, "receipt": receipt, **Order("王强").why}
+
+
+def erased(seal):
+    return [entry.record.event for entry in seal.entries(0)].count("camera.erased")
+
+
+def test_what_is_on_the_recorder_still_is_not_told_and_what_is_gone_is(rooms):
+    journal, seal, docking = rooms
+    assert len(settle(journal, seal, docking, [SourceFile(b"A/1.MP4", 40, 0)])) == 1
+    assert erased(seal) == 1
+    assert journal.intended_erasure(docking.key) == {}
+
+
+def test_of_a_recorder_that_may_be_another_nothing_is_told(rooms):
+    journal, seal, docking = rooms
+    docking.shares_key = True
+    assert settle(journal, seal, docking, []) == frozenset()
+    assert erased(seal) == 0
+    assert len(journal.intended_erasure(docking.key)) == 2
+
+
+@pytest.mark.parametrize(("place", "gone", "left"), [(b"A", 1, 1), (b"", 0, 2), (b"C", 2, 0), (b"B/2.MP4", 1, 1)])
+def test_what_lies_where_the_listing_could_not_look_is_not_told_as_gone(rooms, place, gone, left):
+    journal, seal, docking = rooms
+    refused = SourceFile(place, 0, 0, "unreadable-folder")
+    assert len(settle(journal, seal, docking, [refused])) == gone
+    assert len(journal.intended_erasure(docking.key)) == left
+    settle(journal, seal, docking, [])
+    assert journal.intended_erasure(docking.key) == {}
+    assert erased(seal) == (gone > 0) + (left > 0)
+
+
+def test_what_was_recorded_and_what_lies_beside_it_is_footage_and_settings_are_not():
+    names = (
+        b"DCIM/1.MP4",
+        b"DCIM/1.GPX",
+        b"DCIM/1.LRV",
+        b"a.wav",
+        b"b.JPG",
+        b"info.ini",
+        b"set.json",
+        b"x.bin",
+        b"LOG/1.txt",
+    )
+    places = recordings([SourceFile(name, 1, 0) for name in names], Card(), ZoneInfo("Asia/Shanghai"))
+    assert footage(places) == set(names[:5])
 
 
 def test_no_pinned_key_means_that_nothing_is_erased():
