@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
@@ -474,8 +474,8 @@ class Unit:
     """Recorders that something new came from."""
     clocked: set[str] = field(default_factory=set)
     """Those of them whose clock was measured."""
-    late: set[str] = field(default_factory=set)
-    """Recorders of clips that came late, or that did by what was known before."""
+    late: set[tuple[str, date]] = field(default_factory=set)
+    """Recorders and days of copying of clips that came late, or that did by what was known before."""
     """Recorders whose clock was measured."""
     arrived: set[str] = field(default_factory=set)
     """Places (``seen_file.place_id``) of files that were copied or failed."""
@@ -899,7 +899,7 @@ class Unit:
                 was_late = came_late(row, self.settings.policy)
                 row.update(described(arrivals.media[object_id], self.unmeasured_clock_ms))
                 if was_late or came_late(row, self.settings.policy):
-                    self.late.add(row["recorder"])
+                    self.late.add((row["recorder"], self.settings.policy.day(row["copied_ms"])))
             settle_officers(self.repository, told.values())
             self.repository.put_arrivals(arrivals, arrivals.clips.values())
             self.repository.update_clips([row for key, row in told.items() if key in known], _DESCRIBED)

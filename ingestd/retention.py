@@ -89,8 +89,8 @@ def kept(repository: Repository, clip: Row, catalogues: Catalogues, now_ms: int,
 
 
 def gone_too_soon(repository: Repository, catalogues: Callable[[], Catalogues], policy: Policy) -> Watched:
-    """Originals recorded as gone that, by what is known now, should have been kept for longer."""
-    gone = {row["object_id"]: row["done_ms"] for row in repository.gone_originals()}
+    """Originals recorded as gone that, by the acts they turned out to belong to, should have been kept for longer."""
+    gone = repository.gone_and_linked()
     rows = repository.clips(gone)
     facts = (_as_gone(repository, row, gone[object_id], catalogues()) for object_id, row in rows.items())
     found = [flag for fact in facts for flag in retention_conflict(fact, policy)]

@@ -6,6 +6,7 @@ the rest is asked after by time, for it grows while nothing comes.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Final
 
 from custody.canonical import JsonObject
@@ -52,8 +53,6 @@ OTHER_DOCKING_MS: Final = HOUR_MS
 """Copies of one recorder that lie farther apart belong to two dockings, each with its own reading of the clock."""
 EMPTY_AFTER_MS: Final = HOUR_MS
 """A station lists what is new on a recorder within this; until then a docking is not called empty."""
-MOST_BROUGHT: Final = 500
-"""Newest clips of a recorder among which late ones are looked for: more than a card brings at one docking."""
 EMPTY_DAYS: Final = 30
 """For so long it is asked whether a docking was empty: registers of acts come in late."""
 
@@ -73,41 +72,29 @@ def clocks(repository: Repository, recorders: Iterable[str], policy: Policy) -> 
     return Watched(found, list(repository.open_flags(f"{CLOCK.rule_id}:{name}" for name in names).values()))
 
 
-def offloads(repository: Repository, recorders: Iterable[str], policy: Policy) -> Watched:
-    """Footage of ``recorders`` that was handed in late, by recorder and day, as far back as their newest clips go."""
-    found: list[Flag] = []
-    asked_of: list[str] = []
-    for name in sorted(set(recorders)):
-        for day, brought in _by_day(repository, name, policy).items():
-            asked_of.append(f"{LATE.rule_id}:{name}:{day}")
-            late = [one for one in brought if is_late(one, policy)]
-            found += late_offload(_first(late), policy) if late else []
-    return Watched(found, list(repository.open_flags(asked_of).values()))
+def offloads(repository: Repository, brought: Iterable[tuple[str, date]], policy: Policy) -> Watched:
+    """Footage that was handed in late, by recorder and the day on which it was copied."""
+    asked = sorted(set(brought))
+    late = [one for name, day in asked if (one := _late(repository, name, day, policy))]
+    found = [flag for one in late for flag in late_offload(one, policy)]
+    return Watched(found, list(repository.open_flags(f"{LATE.rule_id}:{name}:{day}" for name, day in asked).values()))
 
 
 def came_late(clip: Row, policy: Policy) -> bool:
     """Whether a clip was copied later than it should have been; what a rule says of it is asked of ``offloads``."""
-    return clip["end_ms"] is not None and is_late(_offload(clip, clip["recorder"]), policy)
+    return clip["end_ms"] is not None and is_late(_offload(clip), policy)
 
 
-def _offload(row: Row, recorder: str) -> Offload:
-    return Offload(row["object_id"], row["station"], recorder, row["end_ms"], row["copied_ms"])
+def _offload(row: Row) -> Offload:
+    return Offload(row["object_id"], row["station"], row["recorder"], row["end_ms"], row["copied_ms"])
 
 
-def _by_day(repository: Repository, recorder: str, policy: Policy) -> dict[str, list[Offload]]:
-    """What a recorder brought, by day of copying; a day of which not all is at hand is left out."""
-    rows = repository.newest_media(recorder, MOST_BROUGHT)
-    days: dict[str, list[Offload]] = {}
-    for row in rows:
-        one = _offload(row, recorder)
-        days.setdefault(policy.day(one.copied_ms).isoformat(), []).append(one)
-    if len(rows) == MOST_BROUGHT and len(days) > 1:
-        del days[min(days)]
-    return days
-
-
-def _first(late: list[Offload]) -> Offload:
-    return replace(min(late, key=lambda one: (one.ended_ms, one.object_id)), clips=len(late))
+def _late(repository: Repository, recorder: str, day: date, policy: Policy) -> Offload | None:
+    """Of what came late from a recorder on a day, that which had ended first, and how many there are."""
+    span = (policy.begins_ms(day), policy.begins_ms(day + timedelta(days=1)))
+    late = [one for row in repository.media_copied(recorder, *span) if is_late(one := _offload(row), policy)]
+    first = min(late, key=lambda one: (one.ended_ms, one.object_id), default=None)
+    return None if first is None else replace(first, clips=len(late))
 
 
 def wearers(repository: Repository, recorders: Iterable[str], policy: Policy) -> Watched:
@@ -127,25 +114,25 @@ def empty_docks(repository: Repository, now_ms: int, policy: Policy) -> Watched:
     from_ms = now_ms - EMPTY_DAYS * DAY_MS
     found: list[Flag] = []
     for row in repository.empty_dockings(from_ms, now_ms - EMPTY_AFTER_MS):
-        docked_ms, before_ms = row["docked_ms"], row["before_ms"] or 0
-        for officer in _holders(repository, row["recorder"], before_ms, docked_ms):
+        docked_ms = row["docked_ms"]
+        for officer, since_ms in _holders(repository, row["recorder"], row["before_ms"] or 0, docked_ms):
             docking = EmptyDocking(row["recorder"], officer, row["station"], docked_ms, f"{row['log']}:{row['seq']}")
-            acts = repository.actions_between(officer, before_ms, docked_ms)
-            found += empty_dock(docking, before_ms, acts, policy)
+            acts = repository.actions_between(officer, since_ms, docked_ms)
+            found += empty_dock(docking, since_ms, acts, policy)
     standing = repository.open_flags_of_rule(EMPTY.rule_id)
     return Watched(found, [row for row in standing if loads(row["inputs"])["docked_ms"] >= from_ms])
 
 
-def _holders(repository: Repository, recorder: str, from_ms: int, until_ms: int) -> list[str]:
-    """Who had the recorder at any time in between, as the ledger says."""
+def _holders(repository: Repository, recorder: str, from_ms: int, until_ms: int) -> list[tuple[str, int]]:
+    """Who had the recorder in between, as the ledger says, and since when in that time."""
     ledger = repository.assignments([recorder]).get(recorder, [])
     held = (one for one in ledger if one.start_ms < until_ms and (one.end_ms is None or one.end_ms > from_ms))
-    return sorted({one.officer for one in held})
+    return sorted((one.officer, max(from_ms, one.start_ms)) for one in held)
 
 
 def failures(repository: Repository, policy: Policy) -> Watched:
     """Officers who, as reviewed and found, failed again to show the certificate or to inform the party."""
-    known = [CheckpointFailure(officer, act, "", at_ms) for officer, act, at_ms in repository.failures()]
+    known = [CheckpointFailure(officer, act, at_ms) for officer, act, at_ms in repository.failures()]
     return Watched(repeated_failures(known, policy), repository.open_flags_of_rule(REPEATED.rule_id))
 
 
@@ -162,7 +149,7 @@ def plans(repository: Repository, now_ms: int, policy: Policy) -> Watched:
             one.officer
             for officer in plan.officers
             for one in ledger.get(officer, ())
-            if one.recorder in ready and one.start_ms <= start_ms and (one.end_ms is None or one.end_ms > now_ms)
+            if one.recorder in ready and one.start_ms <= start_ms and (one.end_ms is None or one.end_ms > start_ms)
         }
         found += no_ready_recorder(PlannedAct(plan, frozenset(equipped)), now_ms, policy)
     return Watched(found, repository.open_flags_of_rule(UNREADY.rule_id))
@@ -193,8 +180,7 @@ def _break(row: Row, action: EnforcementAction | None) -> Interruption | None:
     if action is None or not gaps:
         return None
     longest = max((Interval(gap["start_ms"], gap["end_ms"]) for gap in gaps), key=lambda span: span.length_ms)
-    reviewer = "reviewed" if row["stage"] == "reviewed" else ""
-    return Interruption(action, longest, row["explanation"], reviewer)
+    return Interruption(action, longest, row["explanation"], reviewed=row["stage"] == "reviewed")
 
 
 def backlogs(repository: Repository, now_ms: int, policy: Policy) -> Watched:

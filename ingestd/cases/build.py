@@ -150,9 +150,9 @@ class _Reader:
     def day_end_ms(self, name: str, zone: tzinfo) -> int | None:
         return self._parsed(name, lambda raw: fields.day_end_ms(raw, zone), None)
 
-    def listed(self, name: str) -> tuple[str, ...] | None:
-        """Identifiers; empty when it says that there are none, and None when it says nothing."""
-        return self._parsed(name, lambda raw: () if fields.is_none(raw) else fields.identifiers(raw), None)
+    def listed(self, name: str, several: Callable[[str], tuple[str, ...]]) -> tuple[str, ...] | None:
+        """What ``several`` reads; empty when the field says that there is none, and None when it says nothing."""
+        return self._parsed(name, lambda raw: () if fields.is_none(raw) else several(raw), None)
 
     def degrees_e7(self, name: str, limit: int) -> int | None:
         return self._parsed(name, lambda raw: fields.degrees_e7(raw, limit), None)
@@ -447,7 +447,7 @@ def _plan(reader: _Reader, roster: _Roster, cases: _Cases, around: Surroundings)
 
 def _evidenced(reader: _Reader, catalogues: Catalogues, began_ms: int) -> tuple[str, ...] | None:
     """Ids of steps that are shown; by id or name, and each of them known to the catalogue of the day."""
-    written = reader.listed("evidenced")
+    written = reader.listed("evidenced", fields.names)
     if written is None:
         return None
     known = catalogues.at(began_ms).checkpoints
@@ -467,7 +467,7 @@ def _unknown_step(written: str, allowed: Both) -> Both:
 
 
 def _failed(reader: _Reader, roster: _Roster) -> tuple[str, ...] | None:
-    written = reader.listed("failed")
+    written = reader.listed("failed", fields.identifiers)
     if written is None:
         return None
     return tuple(dict.fromkeys(roster.resolve(reader, "failed", one) for one in written))

@@ -188,8 +188,8 @@ TABLES: Final = (
             Column(
                 "evidenced",
                 Both(
-                    "已有录像或文书证明的法定环节，按目录编号，用 ； 分隔；“无”为一项都没有",
-                    "steps shown by clip or document, by the catalogue's ids; none: not one",
+                    "已有录像或文书证明的法定环节，按目录的编号或名称，用 ； 分隔；“无”为一项都没有",
+                    "steps shown by clip or document, by id or name of the catalogue; none: not one",
                 ),
                 required=False,
                 also=("已证明环节", "环节证明", "checkpoints"),

@@ -27,6 +27,7 @@ _DAY: Final = re.compile(
 """A spreadsheet writes a day as its midnight."""
 _SPOILT_BY_SPREADSHEET: Final = re.compile(r"\d(?:\.\d+)?E\+?\d+", re.IGNORECASE)
 _SEPARATORS: Final = re.compile(r"[;；、,，\n]")
+_BETWEEN_NAMES: Final = re.compile(r"[;；\n]")
 _INVISIBLE: Final = "\ufeff\u200b\u200e\u200f"
 
 
@@ -72,6 +73,14 @@ def identifiers(raw: str) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(part for part in parts if part))
     if not found:
         raise FieldError(Both("没有可用的编号。", "There is no number in it."))
+    return found
+
+
+def names(raw: str) -> tuple[str, ...]:
+    """Several names, which may hold commas, separated by ``; ；`` or a line break. Raises ``FieldError``."""
+    found = tuple(dict.fromkeys(name for part in _BETWEEN_NAMES.split(raw) if (name := text(part))))
+    if not found:
+        raise FieldError(Both("没有可用的名称。", "There is no name in it."))
     return found
 
 

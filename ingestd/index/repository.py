@@ -22,6 +22,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    or_,
     select,
     text,
     union,
@@ -306,29 +307,33 @@ class Repository:
         (``start_ms``).
         """
         c = t.clip.c
-        beside = text("officer_source = 'ledger' AND officer_stated <> ''")
+        beside = text("officer_source = 'ledger' AND (officer_stated <> '' OR officer_camera <> '')")
+        stated = func.coalesce(func.nullif(c.officer_stated, ""), c.officer_camera)
         pairs = select(
             c.recorder,
             c.officer.label("ledger"),
-            c.officer_stated.label("stated"),
+            stated.label("stated"),
             func.count().label("clips"),
             func.min(c.object_id).label("first"),
             func.min(c.start_ms).label("start_ms"),
-        ).where(beside, c.officer != c.officer_stated)
+        ).where(beside, c.officer != stated)
         queries = (
-            pairs.where(c.recorder.in_(part)).group_by(c.recorder, c.officer, c.officer_stated)
-            for part in _chunks(recorders)
+            pairs.where(c.recorder.in_(part)).group_by(c.recorder, c.officer, stated) for part in _chunks(recorders)
         )
         return [dict(row) for query in queries for row in self._db.execute(query).mappings()]
 
-    def newest_media(self, recorder: str, limit: int) -> list[Row]:
-        """The newest media of a recorder whose time is known: ``object_id``, ``station``, ``end_ms``, ``copied_ms``."""
+    def media_copied(self, recorder: str, from_ms: int, until_ms: int) -> list[Row]:
+        """Media of a recorder, of known time, that were copied in [from_ms, until_ms).
+
+        ``object_id``, ``station``, ``recorder``, ``end_ms``, ``copied_ms``.
+        """
         c = t.clip.c
-        found = (
-            select(c.object_id, c.station, c.end_ms, c.copied_ms)
-            .where(c.recorder == recorder, c.end_ms.is_not(None), c.kind.in_(MEDIA))
-            .order_by(c.object_id.desc())
-            .limit(limit)
+        found = select(c.object_id, c.station, c.recorder, c.end_ms, c.copied_ms).where(
+            c.recorder == recorder,
+            c.copied_ms >= from_ms,
+            c.copied_ms < until_ms,
+            c.end_ms.is_not(None),
+            c.kind.in_(MEDIA),
         )
         return [dict(row) for row in self._db.execute(found).mappings()]
 
@@ -342,11 +347,8 @@ class Repository:
         before = select(func.max(other.c.docked_ms)).where(mine, other.c.docked_ms < d.docked_ms).scalar_subquery()
         after = select(func.min(other.c.docked_ms)).where(mine, other.c.docked_ms > d.docked_ms).scalar_subquery()
         f = t.seen_file.c
-        seen = exists().where(
-            f.recorder == d.recorder,
-            f.seen_ms >= d.docked_ms,
-            f.seen_ms < func.coalesce(after, d.docked_ms + until_ms),
-        )
+        meanwhile = (f.recorder == d.recorder, f.seen_ms >= d.docked_ms)
+        seen = exists().where(*meanwhile, or_(after.is_(None), f.seen_ms < after))
         found = select(t.docking, before.label("before_ms")).where(
             d.docked_ms >= from_ms, d.docked_ms < until_ms, d.recorder != "", ~seen
         )
@@ -378,10 +380,11 @@ class Repository:
         )
         return {recorder for query in queries for recorder in self._db.execute(query).scalars()}
 
-    def gone_originals(self) -> list[Row]:
-        """Originals that were disposed of: ``object_id``, ``done_ms``."""
+    def gone_and_linked(self) -> dict[str, int]:
+        """Originals that were disposed of and belong to an act all the same, and when they went (ms)."""
         c = t.disposal.c
-        return [dict(row) for row in self._db.execute(select(c.object_id, c.done_ms)).mappings()]
+        found = select(c.object_id, c.done_ms).where(exists().where(t.link.c.object_id == c.object_id))
+        return {row.object_id: row.done_ms for row in self._db.execute(found)}
 
     def overdue_files(self, before_ms: int, rule: str, limit: int) -> list[Row]:
         """Files seen before ``before_ms``, not arrived, and not flagged by ``rule`` yet."""

@@ -118,12 +118,7 @@ _NO_FACTS: Final = ActFacts()
 def action_value(row: AnyRow) -> EnforcementAction:
     """An action as decisions take it."""
     return EnforcementAction(
-        action_id=row["action_id"],
-        case=row["case_number"],
-        type=row["type"],
-        level=Level(row["level"]),
-        interval=Interval(row["start_ms"], row["end_ms"]),
-        officers=tuple(loads(row["officers"])),
+        **_act(row),
         place=place_of(row),
         radius_m=row["radius_m"],
         tolerated_gap_ms=row["tolerated_gap_ms"],
@@ -134,14 +129,19 @@ def action_value(row: AnyRow) -> EnforcementAction:
 
 def plan_value(row: AnyRow) -> EnforcementAction:
     """An act that is planned."""
-    return EnforcementAction(
-        action_id=row["action_id"],
-        case=row["case_number"],
-        type=row["type"],
-        level=Level(row["level"]),
-        interval=Interval(row["start_ms"], row["end_ms"]),
-        officers=tuple(loads(row["officers"])),
-    )
+    return EnforcementAction(**_act(row))
+
+
+def _act(row: AnyRow) -> dict[str, Any]:
+    """What a plan has as well: what, when and by whom."""
+    return {
+        "action_id": row["action_id"],
+        "case": row["case_number"],
+        "type": row["type"],
+        "level": Level(row["level"]),
+        "interval": Interval(row["start_ms"], row["end_ms"]),
+        "officers": tuple(loads(row["officers"])),
+    }
 
 
 def officer_value(row: AnyRow) -> Officer:

@@ -185,7 +185,7 @@ Index(
     postgresql_where=text("case_key <> ''"),
     sqlite_where=text("case_key <> ''"),
 )
-_IN_DISPUTE = "officer_source = 'ledger' AND officer_stated <> ''"
+_IN_DISPUTE = "officer_source = 'ledger' AND (officer_stated <> '' OR officer_camera <> '')"
 Index(
     "ix_clip_stated_beside_ledger",
     clip.c.recorder,

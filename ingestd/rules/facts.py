@@ -19,12 +19,12 @@ class WrittenRecord:
 
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """A break in the recording of one act, with what the officers and the reviewer said of it; empty: nothing yet."""
+    """The longest break in the recording of one act, what the officers said of it, and whether that was reviewed."""
 
     action: EnforcementAction
     span: Interval
     reason: str = ""
-    reviewer: str = ""
+    reviewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,6 @@ class CheckpointFailure:
 
     officer: str
     action_id: str
-    checkpoint: str
     at_ms: int
 
 
@@ -201,7 +200,7 @@ class MajorDecision:
 
 @dataclass(frozen=True, slots=True)
 class PlannedAct:
-    """An act that is planned, and those of its officers who hold a recorder that is charged, empty and in time."""
+    """An act that is planned, and those of its officers who hold a recorder that is read out and in time."""
 
     action: EnforcementAction
     ready_officers: frozenset[str]

@@ -36,9 +36,9 @@ RULE: Final = Rule(
 
 
 def interruption(broken: Interruption, now_ms: int, policy: Policy) -> list[Flag]:
-    """One flag for one act, about its first break, once the gap itself should have been answered for."""
+    """One flag for one act, about its longest break, once the gap itself should have been answered for."""
     action, since_ms = broken.action, due_ms(broken.action, policy)
-    settled = broken.reason and broken.reviewer
+    settled = broken.reason and broken.reviewed
     short = broken.span.length_ms <= action.tolerated_gap_ms
     in_time = not policy.is_over(policy.answer_by(since_ms), now_ms)
     if action.level is not Level.FULL or settled or short or in_time:

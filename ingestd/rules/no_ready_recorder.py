@@ -11,17 +11,18 @@ from ingestd.rules.wording import Both
 
 RULE: Final = Rule(
     rule_id="no-ready-recorder",
-    version="1",
+    version="2",
     title=Both("计划的行为没有可用的记录仪", "No ready recorder for a planned act"),
     asks=Both(
         "应当全程音像记录的执法活动，出发前检查记录仪的电量、存储空间和日期时间。",
         "Before an act that must be recorded in full, the recorder's battery, memory and clock are checked.",
     ),
     noticed=Both(
-        "计划开始前规定时长内（默认二十四小时），没有一名执法人员领用了电量、空间和时钟合格的记录仪；"
-        "有人领用或者行为开始后自动撤销。",
-        "Within the set time before the planned start (24 hours by default) none of its officers holds a recorder that"
-        " is charged, has room and keeps time. It is withdrawn when one does, or when the act has begun.",
+        "计划开始前规定时长内（默认二十四小时），没有一名执法人员按台账领用了已采集完、时钟（测量过的）准确的记录仪；"
+        "有人领用或者行为开始后自动撤销。电量和剩余空间不在核对之列，出发前由人检查。",
+        "Within the set time before the planned start (24 hours by default) none of its officers has, by the ledger, a"
+        " recorder of which everything was copied and whose clock was right when it was last measured. It is withdrawn"
+        " when one has, or when the act has begun. Battery and free memory are not known here; people look at them.",
     ),
     sentence=Both(
         "计划于 {start_ms} 开始的{type}（执法人员 {officers}）没有人持有可用的记录仪。",

@@ -4,14 +4,15 @@ import json
 
 import pytest
 
-from ingestd import flag_life
+from ingestd import decisions, flag_life
+from ingestd.catalogue import parse
 from ingestd.decisions import Person
 from ingestd.index.acts import ActionFilter
 from ingestd.index.queries import ClipFilter
 from ingestd.model import Officer
 from ingestd.rules import Policy
 from tests.fakes.centre_station import NOW_MS, FakeStation
-from tests.fakes.centre_world import World
+from tests.fakes.centre_world import CATALOGUE, World
 from tests.ingestd.test_act_facts import DAY, HOUR, MORNING, at, flagged, later, told
 
 DOCKED = {"serial": "REC1"}
@@ -241,6 +242,17 @@ def test_missing_steps_are_called_by_their_names_and_an_unknown_one_is_refused(w
     assert "出示执法身份证件（id-shown）" in read.errors[0].reason
 
 
+CHECKPOINTS = parse(CATALOGUE.read_bytes(), "catalogue.toml").checkpoints
+
+
+@pytest.mark.parametrize("step", CHECKPOINTS)
+def test_a_step_is_known_by_its_id_and_by_each_of_its_names_as_the_catalogue_spells_them(world, step):
+    name = CHECKPOINTS[step].name
+    for number, written in enumerate((step, name.zh, name.en, f"{name.zh}；{name.en}\n{step}")):
+        [changed] = good(world, actions=[act(f"A{number}", evidenced=written)]).actions
+        assert changed.facts.evidenced == (step,)
+
+
 def test_an_officer_found_wanting_twice_is_listed_until_a_finding_is_corrected(world):
     good(
         world, actions=[act("A1", failed=["000001"]), act("A2", failed=["000001", "000002"], start=MORNING + 2 * HOUR)]
@@ -261,6 +273,62 @@ def test_late_footage_of_one_docking_is_one_flag(world, station):
 
     [inputs] = flags(world, "late-offload").values()
     assert (inputs["clips"], inputs["recorder"], inputs["ended_ms"]) == (3, "REC1", NOW_MS - 30 * HOUR + 60_000)
+
+
+def test_late_footage_is_counted_by_the_day_however_much_came_in_time(world, station):
+    for number in range(520):
+        station.clip(NOW_MS - (26 if number == 0 else 2) * HOUR)
+    world.pipeline.handle([station.message(first, first + 260) for first in range(0, 1040, 260)])
+    [(flag_id, inputs)] = flags(world, "late-offload").items()
+    assert inputs["clips"] == 1
+
+    station.utc_ms += DAY
+    station.clip(NOW_MS - 30 * HOUR)
+    world.clock.ms = station.utc_ms
+    world.pipeline.handle([station.message(2 * 520)])
+    assert len(flags(world, "late-offload")) == 2
+    assert flags(world, "late-offload")[flag_id] == inputs
+
+
+def test_what_the_recorder_states_at_the_dock_is_held_against_the_ledger_as_well(world, station):
+    good(world, assignments=[{"recorder": "REC1", "officer": "000009", "start": at(NOW_MS - DAY)}])
+    object_id = station.copied(officer="000001")
+    station.described(object_id, NOW_MS - HOUR, officer_as_stated="")
+    world.pipeline.handle([station.message()])
+
+    assert flags(world, "identity-conflict").keys() == {"identity-conflict:REC1:000009:000001"}
+
+
+def test_an_act_before_the_officer_had_the_recorder_does_not_make_it_empty(world, station):
+    held = {"recorder": "REC1", "officer": "000001", "start": at(MORNING + 2 * HOUR)}
+    good(world, assignments=[held], actions=[act("A1", type="查封、扣押")])
+    station.docked()
+    world.pipeline.handle([station.message()])
+    later(world, 2 * HOUR)
+
+    assert not flags(world, "empty-dock")
+
+
+def test_an_original_that_went_and_turns_out_to_belong_to_a_seizure_is_told(world, station):
+    clip = station.clip(MORNING, officer_as_stated="000001")
+    world.pipeline.handle([station.message()])
+    world.pipeline.record_checks(world.read_back())
+    world.pipeline.viewed(clip, "detail", "甲")
+    world.clock.ms += 200 * DAY
+    for who in ("甲", "乙"):
+        world.pipeline.decide(decisions.approve_disposal(clip, Person(who, "已过保存期"), 183))
+    world.pipeline.decide(decisions.record_disposal(clip, Person("丙", "已移除"), lambda _name: False))
+    world.pipeline.sweep()
+    assert not flags(world, "retention-conflict")
+
+    good(world, actions=[act("A1", type="查封、扣押")])
+    world.pipeline.sweep()
+    [inputs] = flags(world, "retention-conflict").values()
+    assert (inputs["object"], inputs["case"]) == (clip, "案1")
+
+    good(world, actions=[act("A1", type="查封、扣押", officers=["000007"])])
+    world.pipeline.sweep()
+    assert not flags(world, "retention-conflict")
 
 
 def test_ledger_and_device_that_name_different_officers_are_one_flag_until_the_ledger_is_corrected(world, station):

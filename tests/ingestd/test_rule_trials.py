@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -82,9 +82,9 @@ def written(*, complete=False, now_ms=DUE, footage=()):
     return written_record(facts.WrittenRecord(act, complete), cover(act, footage), now_ms, POLICY)
 
 
-def broken(length_ms=5000, reason="", reviewer="", now_ms=DUE + 30 * DAY_MS):
+def broken(length_ms=5000, reason="", *, reviewed=False, now_ms=DUE + 30 * DAY_MS):
     hole = Interval(T0 + MINUTE, T0 + MINUTE + length_ms)
-    return interruption(facts.Interruption(action(), hole, reason, reviewer), now_ms, POLICY)
+    return interruption(facts.Interruption(action(), hole, reason, reviewed), now_ms, POLICY)
 
 
 def steps(*evidenced, now_ms=DUE):
@@ -139,7 +139,7 @@ def docked_empty(docked_ms=END, since_ms=T0, **act):
 
 
 def failed(*acts):
-    found = [facts.CheckpointFailure("007", act, "证件", T0 + number) for number, act in enumerate(acts)]
+    found = [facts.CheckpointFailure("007", act, T0 + number) for number, act in enumerate(acts)]
     return repeated_failures(found, POLICY)
 
 
@@ -202,7 +202,7 @@ TRIALS = {
         written, lambda: written(complete=True), lambda: written(now_ms=DUE - 1), lambda: written(now_ms=DUE)
     ),
     "interruption-unexplained": Trial(
-        broken, lambda: broken(reason="换电池", reviewer="013"), lambda: broken(1000), lambda: broken(1001)
+        broken, lambda: broken(reason="换电池", reviewed=True), lambda: broken(1000), lambda: broken(1001)
     ),
     "checkpoint-missing": Trial(
         steps, lambda: steps("证件", "告知"), lambda: steps("证件", "告知", "清单"), lambda: steps("证件")
@@ -366,7 +366,12 @@ def test_a_deadline_that_rests_on_no_notice_is_told_as_provisional():
 def test_a_break_that_is_explained_still_needs_a_reviewer():
     (flag,) = broken(reason="换电池")
     assert "审核签字" in flag.detail
-    assert broken(now_ms=DUE - 1) == []
+
+
+def test_a_break_is_told_of_on_the_day_after_the_last_on_which_its_gap_could_be_answered():
+    last = POLICY.answer_by(DUE).day
+    assert broken(now_ms=POLICY.begins_ms(last + timedelta(days=1)) - 1) == []
+    assert len(broken(now_ms=POLICY.begins_ms(last + timedelta(days=1)))) == 1
 
 
 def test_two_registered_officers_are_enough_without_any_clip():
@@ -434,7 +439,7 @@ def test_an_act_of_somebody_else_or_before_the_last_docking_does_not_concern_an_
 
 
 def test_the_figure_of_failures_is_the_agencys():
-    found = [facts.CheckpointFailure("007", "a1", "证件", T0)]
+    found = [facts.CheckpointFailure("007", "a1", T0)]
     assert len(repeated_failures(found, replace(POLICY, failures=1))) == 1
     assert len(repeated_failures(found, replace(POLICY, failures=0))) == 1
 

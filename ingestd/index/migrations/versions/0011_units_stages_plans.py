@@ -11,7 +11,7 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
-IN_DISPUTE = "officer_source = 'ledger' AND officer_stated <> ''"
+IN_DISPUTE = "officer_source = 'ledger' AND (officer_stated <> '' OR officer_camera <> '')"
 
 
 def upgrade() -> None:
