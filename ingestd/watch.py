@@ -170,7 +170,7 @@ def interruptions(repository: Repository, now_ms: int, policy: Policy) -> Watche
     """Breaks in recordings whose flag nobody answered, or whose answer nobody reviewed, within the agency's days."""
     gaps = repository.open_flags_of_rule(GAP.rule_id)
     acts = repository.actions(row["action_id"] for row in gaps)
-    broken = [one for row in gaps if row["state"] == "open" and (one := _break(row, acts.get(row["action_id"])))]
+    broken = [one for row in gaps if (one := _break(row, acts.get(row["action_id"])))]
     found = [flag for one in broken for flag in interruption(one, now_ms, policy)]
     return Watched(found, repository.open_flags_of_rule(INTERRUPTION.rule_id))
 

@@ -194,6 +194,20 @@ def test_a_planned_seizure_without_a_ready_recorder_is_told_before_it_begins(wor
     assert not flags(world, "no-ready-recorder"), "the act has begun"
 
 
+@pytest.mark.parametrize(
+    ("taken", "returned", "is_told"),
+    [(-1, None, False), (0, None, False), (1, None, True), (-1, HOUR, False), (-1, 1, False), (-1, 0, True)],
+)
+def test_a_recorder_is_ready_for_a_plan_only_if_it_is_in_hand_when_the_act_begins(world, taken, returned, is_told):
+    start = NOW_MS + 2 * HOUR
+    held = {"recorder": "REC1", "officer": "000001", "start": at(start + taken * 1000)}
+    end = {} if returned is None else {"end": at(start + returned * 1000)}
+    good(world, plans=[plan(start)], assignments=[{**held, **end}])
+    world.pipeline.sweep()
+
+    assert bool(flags(world, "no-ready-recorder")) is is_told
+
+
 @pytest.mark.parametrize(("offset_ms", "is_told"), [(0, False), (60_000, False), (60_001, True)])
 def test_a_recorder_whose_clock_is_off_is_not_ready(world, station, offset_ms, is_told):
     clock = {"offset_ms": offset_ms, "uncertainty_ms": 0, "method": "connect-write"}
@@ -286,8 +300,34 @@ def test_late_footage_is_counted_by_the_day_however_much_came_in_time(world, sta
     station.clip(NOW_MS - 30 * HOUR)
     world.clock.ms = station.utc_ms
     world.pipeline.handle([station.message(2 * 520)])
-    assert len(flags(world, "late-offload")) == 2
-    assert flags(world, "late-offload")[flag_id] == inputs
+    told = flags(world, "late-offload")
+    assert len(told) == 2
+    assert {one["clips"] for one in told.values()} == {1}
+    assert told[flag_id] == inputs
+
+
+def test_a_message_of_an_earlier_day_that_comes_later_counts_for_its_own_day(tmp_path, database_url):
+    stations = [FakeStation(), FakeStation("station-02", 2)]
+    world = World(tmp_path, database_url, stations, offload_ms=Policy().offload_ms).started()
+    stations[1].utc_ms += DAY
+    world.clock.ms = stations[1].utc_ms
+    for station in reversed(stations):
+        station.clip(NOW_MS - 30 * HOUR)
+        world.pipeline.handle([station.message()])
+
+    told = flags(world, "late-offload").values()
+    assert sorted((one["station"], one["clips"]) for one in told) == [("station-01", 1), ("station-02", 1)]
+    world.close()
+
+
+def test_a_corrected_clock_takes_back_that_footage_came_late(world, station):
+    clip = station.clip(NOW_MS - 30 * HOUR)
+    world.pipeline.handle([station.message()])
+    assert flags(world, "late-offload")
+
+    station.described(clip, NOW_MS - 2 * HOUR)
+    world.pipeline.handle([station.message(2)])
+    assert not flags(world, "late-offload")
 
 
 def test_what_the_recorder_states_at_the_dock_is_held_against_the_ledger_as_well(world, station):
@@ -297,6 +337,23 @@ def test_what_the_recorder_states_at_the_dock_is_held_against_the_ledger_as_well
     world.pipeline.handle([station.message()])
 
     assert flags(world, "identity-conflict").keys() == {"identity-conflict:REC1:000009:000001"}
+
+
+def test_an_empty_docking_stays_told_when_the_next_one_brings_files_and_when_a_month_has_passed(world, station):
+    good(
+        world,
+        assignments=[{"recorder": "REC1", "officer": "000001", "start": at(MORNING - HOUR)}],
+        actions=[act("A1", type="查封、扣押")],
+    )
+    station.docked()
+    station.docked()
+    station.seen("new.mp4")
+    world.pipeline.handle([station.message()])
+    later(world, 2 * HOUR)
+    assert len(flags(world, "empty-dock")) == 1
+
+    later(world, 40 * DAY)
+    assert len(flags(world, "empty-dock")) == 1
 
 
 def test_an_act_before_the_officer_had_the_recorder_does_not_make_it_empty(world, station):
@@ -309,7 +366,8 @@ def test_an_act_before_the_officer_had_the_recorder_does_not_make_it_empty(world
     assert not flags(world, "empty-dock")
 
 
-def test_an_original_that_went_and_turns_out_to_belong_to_a_seizure_is_told(world, station):
+@pytest.mark.parametrize(("kind", "term"), [("查封、扣押", "与案卷同期"), ("强制拆除", "永久")])
+def test_an_original_that_went_and_turns_out_to_belong_to_an_act_is_told(world, station, kind, term):
     clip = station.clip(MORNING, officer_as_stated="000001")
     world.pipeline.handle([station.message()])
     world.pipeline.record_checks(world.read_back())
@@ -321,12 +379,12 @@ def test_an_original_that_went_and_turns_out_to_belong_to_a_seizure_is_told(worl
     world.pipeline.sweep()
     assert not flags(world, "retention-conflict")
 
-    good(world, actions=[act("A1", type="查封、扣押")])
+    good(world, actions=[act("A1", type=kind)])
     world.pipeline.sweep()
     [inputs] = flags(world, "retention-conflict").values()
-    assert (inputs["object"], inputs["case"]) == (clip, "案1")
+    assert (inputs["object"], inputs["case"], inputs["asked_for_zh"]) == (clip, "案1", term)
 
-    good(world, actions=[act("A1", type="查封、扣押", officers=["000007"])])
+    good(world, actions=[act("A1", type=kind, officers=["000007"])])
     world.pipeline.sweep()
     assert not flags(world, "retention-conflict")
 
