@@ -34,7 +34,7 @@ from ingestd.index import acts, decided
 from ingestd.index import tables as t
 from ingestd.index.acts import NONE, ActionFilter
 from ingestd.index.database import snapshot_reads
-from ingestd.index.rows import AnyRow, Row, action_value, coverage_value, loads, officer_value, place_of
+from ingestd.index.rows import AnyRow, Row, action_value, coverage_value, loads, officer_value, place_of, plan_value
 from ingestd.model import MAX_CLIP_MS, Case, Coverage, EnforcementAction, MediaKind, Officer, Position
 
 T = TypeVar("T")
@@ -320,6 +320,16 @@ class ActionDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanDetail:
+    """Everything a page shows of an act that is planned; the interval of ``plan`` is the one planned."""
+
+    plan: EnforcementAction
+    case: Case | None
+    officer_names: Mapping[str, str]
+    flags: tuple[FlagRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CaseRow:
     """A case as a list shows it."""
 
@@ -441,6 +451,10 @@ class Queries:
     def action(self, action_id: str) -> ActionDetail | None:
         """One action, or None when there is none of that id."""
         return self.read(lambda db: _action_detail(db, action_id))
+
+    def plan(self, action_id: str) -> PlanDetail | None:
+        """One act that is planned, or None when there never was a plan of that id."""
+        return self.read(lambda db: _plan_detail(db, action_id))
 
     def audits(self, limit: int) -> list[int]:
         """Numbers of the newest entries of the centre log that say what an audit found, newest first."""
@@ -773,7 +787,6 @@ def _action_detail(db: Connection, action_id: str) -> ActionDetail | None:
     links = _links(db, t.link.c.action_id == action_id)
     suggestions = _suggestions(db, t.suggestion.c.action_id == action_id)
     officers = _officers(db, action.officers)
-    flags = select(t.flag).where(t.flag.c.action_id == action_id).order_by(t.flag.c.changed_ms.desc())
     return ActionDetail(
         action=action,
         case=_case(db, action.case),
@@ -782,9 +795,24 @@ def _action_detail(db: Connection, action_id: str) -> ActionDetail | None:
         coverage=_coverage(db, action_id),
         links=links,
         suggestions=suggestions,
-        flags=tuple(_flag_rows(db, flags)),
+        flags=_flags_about(db, action_id),
         clips=_clips_by_id(db, [*(one.object_id for one in links), *(one.object_id for one in suggestions)]),
     )
+
+
+def _plan_detail(db: Connection, action_id: str) -> PlanDetail | None:
+    row = db.execute(select(t.plan).where(t.plan.c.action_id == action_id)).mappings().one_or_none()
+    if row is None:
+        return None
+    plan = plan_value(row)
+    names = {one.number: one.name for one in _officers(db, plan.officers)}
+    return PlanDetail(plan, _case(db, plan.case), names, _flags_about(db, action_id))
+
+
+def _flags_about(db: Connection, action_id: str) -> tuple[FlagRow, ...]:
+    """Whatever was flagged about an act, what changed last first."""
+    flags = select(t.flag).where(t.flag.c.action_id == action_id).order_by(t.flag.c.changed_ms.desc())
+    return tuple(_flag_rows(db, flags))
 
 
 def _case(db: Connection, number: str) -> Case | None:

@@ -39,9 +39,13 @@ def add_pages(app: FastAPI, site: Site) -> None:
     @app.get("/actions/{action_id:path}", include_in_schema=False)
     def action(request: Request, action_id: str) -> Response:
         detail = site.reads.action(action_id)
-        if detail is None:
+        if detail is not None:
+            line = timeline(detail, site.zone)
+            return site.page(request, "action.html", detail=detail, action=detail.action, line=line)
+        planned = site.reads.plan(action_id)
+        if planned is None:
             raise PageError(404, phrase("There is no action %(id)s."), id=action_id)
-        return site.page(request, "action.html", detail=detail, action=detail.action, line=timeline(detail, site.zone))
+        return site.page(request, "plan.html", detail=planned, plan=planned.plan)
 
 
 def wanted(asked: Mapping[str, str], site: Site) -> ActionFilter:

@@ -17,6 +17,7 @@ from ingestd.index.queries import (
     FlagRow,
     MirrorRow,
     Page,
+    PlanDetail,
     Summary,
 )
 from ingestd.index.rows import Row
@@ -76,6 +77,10 @@ class Reads(Protocol):
 
     def action(self, action_id: str) -> ActionDetail | None:
         """One action, or None."""
+        ...
+
+    def plan(self, action_id: str) -> PlanDetail | None:
+        """One act that is planned, or None."""
         ...
 
 

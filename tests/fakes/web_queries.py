@@ -30,6 +30,7 @@ from ingestd.index.queries import (
     LinkRow,
     LogState,
     Page,
+    PlanDetail,
     ProxyRow,
     SuggestionRow,
     Summary,
@@ -76,6 +77,7 @@ class FakeQueries:
 
     details: list[ClipDetail] = field(default_factory=list)
     acts: list[ActionDetail] = field(default_factory=list)
+    planned: list[PlanDetail] = field(default_factory=list)
     raised: list[FlagRow] = field(default_factory=list)
     fails_with: Exception | None = None
     asked: list[ClipFilter] = field(default_factory=list)
@@ -159,6 +161,10 @@ class FakeQueries:
     def action(self, action_id: str) -> ActionDetail | None:
         self._check()
         return next((act for act in self.acts if act.action.action_id == action_id), None)
+
+    def plan(self, action_id: str) -> PlanDetail | None:
+        self._check()
+        return next((one for one in self.planned if one.plan.action_id == action_id), None)
 
     def _check(self) -> None:
         if self.fails_with:
@@ -328,7 +334,9 @@ def story() -> FakeQueries:
         for link in act.links:
             number = next(i for i, d in enumerate(details) if d.row.object_id == link.object_id)
             details[number] = replace(details[number], links=(link,))
-    return FakeQueries(details, acts, [flag for act in acts for flag in act.flags])
+    planned = replace(acts[0].action, action_id="JH-2026-0007", interval=Interval(at("27 09:00:00"), at("27 10:00:00")))
+    plan = PlanDetail(planned, acts[0].case, acts[0].officer_names, ())
+    return FakeQueries(details, acts, [plan], [flag for act in acts for flag in act.flags])
 
 
 def _held(number: int, path: str, reason: str, kind: MediaKind, problems: tuple[str, ...]) -> ClipDetail:

@@ -180,6 +180,9 @@ def test_a_planned_seizure_without_a_ready_recorder_is_told_before_it_begins(wor
     later(world, 7 * HOUR)
     [told_of] = flags(world, "no-ready-recorder").values()
     assert (told_of["action"], told_of["since_ms"]) == ("P1", start - DAY)
+    shown = world.queries.plan("P1")
+    assert (shown.plan.interval.start_ms, [flag.rule for flag in shown.flags]) == (start, ["no-ready-recorder"])
+    assert world.queries.plan("P9") is None
 
     good(world, assignments=[{"recorder": "REC1", "officer": "000002", "start": at(NOW_MS)}])
     world.pipeline.sweep()

@@ -40,6 +40,7 @@ PAGES = [
     "/files?state=copied",
     "/actions/XZ-2026-0117-01",
     "/actions/XZ-2026-0121-01",
+    "/actions/JH-2026-0007",
     "/clips?officer=nobody",
     "/nowhere",
     "/clips?linked=maybe",
@@ -79,6 +80,15 @@ def test_each_count_on_the_first_page_is_the_length_of_its_list(visitor):
             '<article class="flag'
         )
         assert rows == count, href
+
+
+def test_a_planned_act_has_a_page_until_it_takes_place(visitor, index):
+    text = text_of(visitor.get("/actions/JH-2026-0007"))
+    assert "计划中；尚无登记表明已经实施。" in text
+    assert "2026-11-27 09:00:00" in text
+
+    index.acts.append(replace(index.acts[0], action=replace(index.acts[0].action, action_id="JH-2026-0007")))
+    assert "计划中" not in text_of(visitor.get("/actions/JH-2026-0007"))
 
 
 def test_counts_go_on_beyond_one_read(visitor, index):
