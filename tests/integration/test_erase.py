@@ -33,28 +33,13 @@ from station_agent.store import EvidenceStore
 from tests.fakes.log_files import MemoryLogFiles
 from tests.fakes.station_centre import CENTRE_KEY, CENTRE_LOG, WITNESS_KEY, FakeCentre
 from tests.fakes.station_world import CENTRE, ORIGIN, SIGNER
-from tests.integration.test_dock_offload import Watch
 from tests.integration.test_station_dock import Agent
-from tests.rig.loopdock import LoopDock
 from tests.rig.medium import Medium, make_medium
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("dock")]
 CLIP_BYTES = 1 << 20
 NAMES = ("DCIM/1.MP4", "DCIM/2.MP4", "锁定.MP4")
-
-
-@pytest.fixture
-def dock(tmp_path, need_root) -> Iterator[LoopDock]:
-    with LoopDock(tmp_path / "dock") as made:
-        yield made
-
-
-@pytest.fixture
-def watch(dock) -> Iterator[Watch]:
-    made = Watch(dock)
-    yield made
-    made.close()
 
 
 @pytest.fixture(params=["exfat", "ext4"])

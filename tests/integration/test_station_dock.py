@@ -36,12 +36,6 @@ def medium(need_root, tmp_path: Path) -> Medium:
     return make_medium(tmp_path / "card.img", "exfat", source)
 
 
-@pytest.fixture
-def dock(need_root, tmp_path: Path) -> Iterator[LoopDock]:
-    with LoopDock(tmp_path / "dock") as made:
-        yield made
-
-
 class Agent:
     """The real program in a process of its own."""
 
