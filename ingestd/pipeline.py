@@ -50,8 +50,8 @@ from ingestd.enrolment.standing import centre_row, enrolled
 from ingestd.errors import ConfigError, DatabaseError, MessageError, MirrorError, StateError
 from ingestd.index.database import snapshot_reads
 from ingestd.index.people import by_hand, unmeasured_clock_ms
-from ingestd.index.repository import Repository, mirrored
-from ingestd.index.rows import Row, list_in, object_in, text_in
+from ingestd.index.repository import Repository
+from ingestd.index.rows import Row, list_in, mirrored, object_in, text_in
 from ingestd.index.stations import UNDECIDABLE, about, described, disputed, gather
 from ingestd.judge import FlagChanges, Verdicts, assess, compare_flags, relink, settle_officers
 from ingestd.logbooks import Cosigner, Logbooks

@@ -1,6 +1,6 @@
 """Which clips the index gives to a unit or an officer. The index is no evidence; a report says that it was asked."""
 
-from sqlalchemy import make_url, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ingestd.audit.applied import is_there
@@ -14,7 +14,7 @@ def clips_of(url: str, unit: str, officer: str) -> frozenset[str]:
 
     Raises ``AuditError`` when there is no index to ask, ``DatabaseError`` when it does not answer.
     """
-    if not is_there(make_url(url)):
+    if not is_there(url):
         raise AuditError("--unit and --officer are known to the index alone, and there is none; select by date or case")
     wanted = select(t.clip.c.object_id)
     if officer:

@@ -46,6 +46,7 @@ from ingestd.index.rows import (
     dumps,
     key_in,
     link_value,
+    mirrored,
     object_in,
     officer_value,
     plan_value,
@@ -866,14 +867,6 @@ _CLIPS_NEAR: Final = union(
     select(t.link.c.object_id).where(t.link.c.action_id == bindparam("action_id")),
     select(t.suggestion.c.object_id).where(t.suggestion.c.action_id == bindparam("action_id")),
 )
-
-
-def mirrored(entry: Entry) -> tuple[str, int]:
-    """Log and size of the mirror after a ``station.entries`` entry."""
-    mirror = entry.record.block("mirror")
-    leaves = mirror.get("leaves")
-    count = len(leaves) if isinstance(leaves, (list, tuple)) else 0
-    return str(mirror["log"]), int(str(mirror["from"])) + count
 
 
 def key_row(entry: Entry) -> Row:
