@@ -113,6 +113,11 @@ class Draft:
 
 def compose(draft: Draft, log: str, seq: int, prev: str) -> bytes:
     """Canonical payload of ``draft`` at its place in a log. Raises ``ContractError`` for what a reader would refuse."""
+    return placed(draft, log, seq, prev)[0]
+
+
+def placed(draft: Draft, log: str, seq: int, prev: str) -> tuple[bytes, Record]:
+    """What ``compose`` gives, and the record that every reader will make of it."""
     head: dict[str, JsonValue] = {
         "type": RECORD_TYPE,
         "event": draft.event,
@@ -127,10 +132,9 @@ def compose(draft: Draft, log: str, seq: int, prev: str) -> bytes:
         raise ContractError(f"a draft of {draft.event!r} may not carry {sorted(taken)}")
     payload = canonical_bytes({**draft.body, **head})
     try:
-        parse_record(payload)
+        return payload, parse_record(payload)
     except UnparsableError as error:
         raise ContractError(f"{draft.event}: {error}") from error
-    return payload
 
 
 def parse_record(payload: bytes) -> Record:
