@@ -20,10 +20,12 @@ from ingestd.audit.history import History
 from ingestd.config import CENTRE, Config
 from ingestd.errors import CentreError, ConfigError
 from ingestd.imports import ImportFolder
+from ingestd.index.repository import Repository
 from ingestd.logfiles import PosixLogFiles
 from ingestd.premises import SystemClock, centre_keys, log_folder
 from ingestd.receive import Receiver
 from ingestd.recheck import Rechecker
+from ingestd.retention import proposable
 from ingestd.schedule import Schedule
 from ingestd.service import Centre, build
 from ingestd.stats.make import make
@@ -157,6 +159,9 @@ def _pages(centre: Centre, store: EvidenceReader, receiver: Receiver) -> uvicorn
         published=anchors.published(config),
         history=audit_history(centre),
         counted=lambda by, bounds, now_ms: make(centre.queries, by, bounds, now_ms, policy),
+        proposable=lambda limit: centre.queries.read(
+            lambda db: proposable(Repository(db), SystemClock().now_ms(), policy.keep_days, limit)
+        ),
         policy=policy,
         tokens=Known(centre.queries.token, SystemClock().now_ms),
         importer=lambda data, name, dry_run: centre.pipeline.import_cases(data, name, dry_run=dry_run),

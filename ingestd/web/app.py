@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from ingestd.errors import CentreError, ObjectMissingError
 from ingestd.rules import Policy, TypeName
-from ingestd.web import actions, audits, clips, files, flags, home, language, log, media, reviews, statistics
+from ingestd.web import actions, audits, clips, files, flags, home, language, log, media, retention, reviews, statistics
 from ingestd.web.api.resources import Importer, add_resources
 from ingestd.web.api.shapes import problem
 from ingestd.web.api.tokens import Nobody, Tokens
@@ -19,6 +19,7 @@ from ingestd.web.assets import assets
 from ingestd.web.headers import SecurityHeaders
 from ingestd.web.language import phrase
 from ingestd.web.ports import AuditReads, LogReads, Media, Reads, Viewed
+from ingestd.web.retention import Proposable
 from ingestd.web.site import PageError, Site
 from ingestd.web.statistics import Counted
 
@@ -36,6 +37,7 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     published: LogReads | None = None,
     history: AuditReads | None = None,
     counted: Counted | None = None,
+    proposable: Proposable | None = None,
     policy: Policy | None = None,
     tokens: Tokens | None = None,
     importer: Importer | None = None,
@@ -47,8 +49,9 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
 
     ``published`` is the centre log for witnesses; without it there is no ``/api/v1/log``.
     ``history`` are the audits; without it there is no ``/audits``. ``counted`` makes statistics; without it there is no
-    ``/stats``. ``policy`` says how long footage may be on its way, and when it is late. ``tokens`` knows those of other
-    systems; without ``importer`` nothing is imported here.
+    ``/stats``. ``proposable`` names what may be disposed of; without it there is no ``/retention``. ``policy`` says how
+    long footage may be on its way, and when it is late. ``tokens`` knows those of other systems; without ``importer``
+    nothing is imported here.
     ``hindrance`` says why no message arrives from the broker, or an empty string. ``viewed`` records who looks at a
     clip before it is shown; ``user_header`` is the header in which a login in front of the pages names the user.
     """
@@ -60,6 +63,7 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
         now=now or (lambda: datetime.now(tz=ZoneInfo("UTC"))),
         has_audits=history is not None,
         has_stats=counted is not None,
+        has_retention=proposable is not None,
         policy=policy or Policy(),
         viewed=viewed,
         user_header=user_header,
@@ -75,6 +79,8 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
         audits.add_pages(app, site, history)
     if counted is not None:
         statistics.add_pages(app, site, counted)
+    if proposable is not None:
+        retention.add_pages(app, site, proposable)
     if published is not None:
         log.add_pages(app, published)
     _add_assets(app)

@@ -29,6 +29,11 @@ VERDICT: Final[Mapping[str, Word]] = {
     "unreadable": Word(phrase("Store cannot be read"), "triangle", "warn"),
     "disposed": Word(phrase("Disposed of as approved"), "dots", "calm"),
 }
+DISPOSAL: Final[Mapping[str, Word]] = {
+    "one-more": Word(phrase("One more person is needed"), "dots", "warn"),
+    "approved": Word(phrase("May be removed from the store"), "triangle", "warn"),
+    "gone": Word(phrase("Gone, as approved"), "dots", "calm"),
+}
 FLAG_STATUS: Final[Mapping[str, Word]] = {
     "open": Word(phrase("Open"), "flag", "bad"),
     "explained": Word(phrase("Explained, to be reviewed"), "dots", "warn"),
