@@ -6,11 +6,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from ingestd.audit.applied import is_there
 from ingestd.errors import AuditError, DatabaseError
 from ingestd.index import tables as t
+from ingestd.index.acts import units_below
 from ingestd.index.database import connect
 
 
 def clips_of(url: str, unit: str, officer: str) -> frozenset[str]:
-    """Clips of officers or recorders of ``unit``, and of ``officer``, as far as each is given. Writes nothing.
+    """Clips of officers or recorders of ``unit`` and of all units below, and of ``officer``, as far as each is given.
+
+    Writes nothing.
 
     Raises ``AuditError`` when there is no index to ask, ``DatabaseError`` when it does not answer.
     """
@@ -20,8 +23,9 @@ def clips_of(url: str, unit: str, officer: str) -> frozenset[str]:
     if officer:
         wanted = wanted.where(t.clip.c.officer == officer)
     if unit:
-        officers = select(t.officer.c.number).where(t.officer.c.unit == unit)
-        recorders = select(t.recorder.c.serial).where(t.recorder.c.unit == unit)
+        units = select(units_below(unit).c.name)
+        officers = select(t.officer.c.number).where(t.officer.c.unit.in_(units))
+        recorders = select(t.recorder.c.serial).where(t.recorder.c.unit.in_(units))
         wanted = wanted.where(t.clip.c.officer.in_(officers) | t.clip.c.recorder.in_(recorders))
     engine = connect(url)
     try:
