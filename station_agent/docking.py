@@ -132,12 +132,15 @@ class Docking:
     def camera(self, officer: str = "") -> dict[str, JsonValue]:
         """The ``camera`` block: everything the recorder states of itself, by source."""
         identity, card = self.event.identity, self.card_ids
+        number = self.identity.recorder
+        named: JsonObject = {"recorder": number} if number else {}
         read: dict[str, list[JsonValue]] = {
             "card_ids": [*card.settings],
             "card_ids_unread": [*card.unread],
             "name_ids": [*card.names],
         }
         return {
+            **named,
             "serial": identity.serial,
             "vendor_id": identity.vendor_id,
             "product_id": identity.product_id,
