@@ -21,6 +21,7 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     # Written by a station.
     "device.docked": ("camera", "volume"),
     "device.undocked": ("camera", "reason"),
+    "device.identified": ("camera", "identity"),
     "ingest.seen": ("camera", "files"),
     "ingest.copied": ("camera", "object", "source", "copy"),
     "ingest.verified": ("camera", "object", "source", "copy"),

@@ -24,7 +24,7 @@ from rich.text import Text
 from custody.checkpoint import NoteKey
 from custody.errors import CustodyError, EvidenceError
 from custody.verdicts import Outcome
-from station_agent import enrolment
+from station_agent import enrolment, port_rules
 from station_agent.audit import NoLog, verify_log
 from station_agent.clock import SystemClock
 from station_agent.config import FILE_NAME, Config, load
@@ -34,6 +34,7 @@ from station_agent.errors import AgentError, ConfigError, JournalError, KeyFileE
 from station_agent.journal import Journal
 from station_agent.logfiles import ENTRIES, AuditedLogFiles
 from station_agent.publish import rewind
+from station_agent.registry_file import RegistryFile
 from station_agent.seal import new_id
 from station_agent.service import TOOLS, broker_of, ingest_folder, is_running, opened
 from station_agent.service import run as run_service
@@ -236,19 +237,29 @@ def _answer(settings: Config, path: Path) -> dict[str, Any]:
     return found
 
 
+@app.command("udev-rules")
+def udev_rules(config: ConfigOption = None, data_dir: DataOption = None) -> None:
+    """Print the udev rules that keep keyboards and the like out of the bays, for /etc/udev/rules.d."""
+    sys.stdout.write(port_rules.rules(_config(config, data_dir).bay_patterns))
+
+
 @app.command()
 def doctor(
     config: ConfigOption = None,
     data_dir: DataOption = None,
     as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+    only: Annotated[str, typer.Option("--only", metavar="NAME", help="one check; its own exit status")] = "",
 ) -> None:
     """Check what the station needs; exit 0 when all of it is there."""
     settings = _config(config, data_dir)
-    results = {name: _examine(check) for name, check in _checks(settings).items()}
+    checks = _checks(settings)
+    if only and only not in checks:
+        raise ConfigError(f"--only {only}: there are {', '.join(checks)}")
+    results = {name: _examine(check) for name, check in checks.items() if only in ("", name)}
     healthy = all(result["ok"] for result in results.values())
     lines = [f"{'ok  ' if r['ok'] else 'FAIL'} {name}: {r['detail']}" for name, r in results.items()]
     _print({"ok": healthy, "checks": results}, as_json, "\n".join(lines))
-    raise typer.Exit(0 if healthy else 1)
+    raise typer.Exit(results[only]["exit_code"] if only else 0 if healthy else 1)
 
 
 def _asked(settings: Config, asked: enrolment.Asked, out: Path | None, *, as_json: bool) -> None:
@@ -362,6 +373,9 @@ def _checks(settings: Config) -> dict[str, Callable[[], str]]:
     return {
         **TOOLS,
         "udev": _udev,
+        "udev-rules": lambda: port_rules.check_installed(settings.bay_patterns),
+        "udev-loaded": lambda: port_rules.check_known(settings.bay_patterns),
+        "registry": lambda: _registry(settings),
         "key": lambda: _key(settings),
         "certificates": lambda: enrolment.check_places(settings, enrolment.history_of(settings)),
         "spool": lambda: _writable(settings.paths.data),
@@ -373,15 +387,22 @@ def _checks(settings: Config) -> dict[str, Callable[[], str]]:
 
 def _examine(check: Callable[[], str]) -> dict[str, Any]:
     try:
-        return {"ok": True, "detail": check()}
+        return {"ok": True, "detail": check(), "exit_code": 0}
     except AgentError as error:
-        return {"ok": False, "detail": str(error)}
+        return {"ok": False, "detail": str(error), "exit_code": error.exit_code}
 
 
 def _udev() -> str:
     if not Path("/run/udev/control").exists():
         raise AgentError("udevd does not run: docked recorders are not noticed")
     return "running"
+
+
+def _registry(settings: Config) -> str:
+    registry, handling = RegistryFile(settings.registry.file).current(), settings.registry.handling
+    if settings.registry.file is None:
+        return "none is named: every recorder is read, and none is checked"
+    return f"{len(registry.recorders)} recorders, SHA-256 {registry.sha256[:16]}…; others: {handling}"
 
 
 def _key(settings: Config) -> str:

@@ -28,6 +28,7 @@ from custody.identifiers import is_origin, is_station_id, log_origin
 from custody.profile import Profile
 from keystore import SCHEMES
 from station_agent.errors import ConfigError
+from station_agent.registry import Handling
 
 FILE_NAME = "station-agent.toml"
 """Name of the configuration file in a data folder (``--data-dir``)."""
@@ -200,6 +201,27 @@ class Recorders(_Section):
     recorders that count names from the start again, clone their serial, or had their clock set back."""
 
 
+class RegistrySection(_Section):
+    """Which recorders this station knows."""
+
+    file: PlacedPath | None = None
+    """Register of recorders, CSV or TOML (docs/identity.md); read again at each docking once it changed."""
+    unregistered: Handling | None = None
+    """What becomes of a recorder that the register does not know. ``refuse``: nothing of it is read (default where a
+    file is named); ``quarantine``: copied, sealed, and set aside at the centre; ``accept`` (default without a file)."""
+
+    @model_validator(mode="after")
+    def _has_a_register(self) -> Self:
+        if self.file is None and self.handling is not Handling.ACCEPT:
+            raise ValueError(f"unregistered = {self.handling} needs a file: without one every recorder is unknown")
+        return self
+
+    @property
+    def handling(self) -> Handling:
+        """What becomes of a recorder that the register does not know."""
+        return self.unregistered or (Handling.REFUSE if self.file else Handling.ACCEPT)
+
+
 class Offload(_Section):
     """Copying."""
 
@@ -252,6 +274,7 @@ class Config(_Section):
     store: Store = Store()
     erase: Erase = Erase()
     recorders: Recorders = Recorders()
+    registry: RegistrySection = RegistrySection()
     offload: Offload = Offload()
     transcode: Transcode = Transcode()
     publish: Publish = Publish()

@@ -24,6 +24,8 @@ class DeviceIdentity:
     volume_label: str = ""
     port: str = ""
     """udev ``ID_PATH``: the physical port."""
+    interfaces: str = ""
+    """udev ``ID_USB_INTERFACES``: class, subclass and protocol of each USB interface, ``:080650:``."""
 
     @property
     def key(self) -> str:
@@ -38,6 +40,26 @@ class DeviceIdentity:
     def recordable(self) -> "DeviceIdentity":
         """The same with every text as a record can hold it."""
         return DeviceIdentity(**{part.name: recordable(getattr(self, part.name)) for part in fields(self)})
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """An id as one source states it; ``source`` is one of ``registry.Source``."""
+
+    source: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardIds:
+    """Who wrote a card, as the card itself states."""
+
+    settings: tuple[str, ...] = ()
+    """From settings files that its family of recorders knows."""
+    names: tuple[str, ...] = ()
+    """From the names of its files."""
+    unread: tuple[str, ...] = ()
+    """Settings files that could not be read, with the reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from custody.signer import Signer
 from keystore import KeystoreError
 from station_agent import enrolment, recorders
 from station_agent.bays import BayMap
+from station_agent.card_ids import ids_on
 from station_agent.clock import SystemClock, measure_offset
 from station_agent.config import Config
 from station_agent.describe import Describer
@@ -40,6 +41,7 @@ from station_agent.keys import open_signers
 from station_agent.logfiles import PosixLogFiles
 from station_agent.model import (
     Card,
+    CardIds,
     ClockReading,
     Described,
     DeviceIdentity,
@@ -54,6 +56,7 @@ from station_agent.mount import clear_stale, mounted
 from station_agent.offload import Offloader
 from station_agent.pipeline import SPARE_BYTES, Pipeline, Reader, Summary
 from station_agent.publish import Broker, Outbox, Publisher, Trust
+from station_agent.registry_file import RegistryFile
 from station_agent.screen import create_app
 from station_agent.seal import Seal, new_id
 from station_agent.status import Board, LogHead, Status, status_of
@@ -112,6 +115,8 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
             patient=patient,
             trust_names=config.recorders.trust_names,
             settle=lambda docking, files: settle(journal, seal, docking, files),
+            registry=RegistryFile(config.registry.file).current,
+            unregistered=config.registry.handling,
         )
         pipeline.recover()
         enrolment.take_over(config, seal)
@@ -345,7 +350,13 @@ def _reader(config: Config) -> Reader:
         recordings=lambda files, card: recorders.recordings(files, card, config.zone),
         measure_offset=measure_offset,
         still_unformatted=still_unformatted,
+        card_ids=recorders_card_ids,
     )
+
+
+def recorders_card_ids(root: Path, files: Iterable[SourceFile], card: Card) -> CardIds:
+    """Who wrote the card mounted at ``root``, as its family of recorders reads it."""
+    return ids_on(root, files, card, recorders.settings_of(card.family), lambda path: recorders.claims(path, card))
 
 
 def _mounted(event: RecorderDocked, config: Config) -> AbstractContextManager[MountedVolume]:

@@ -82,6 +82,10 @@ class Board:
             docking_id, lambda t: replace(t, state=bay_after(t.state, state), warnings=(*t.warnings, *warnings))
         )
 
+    def warn(self, docking_id: str, *warnings: str) -> None:
+        """Something new to say beside the word; a bay that promised more is taken back to «with warnings»."""
+        self._change(docking_id, lambda t: _warned(t, warnings))
+
     def progress(self, docking_id: str, object_id: str, done: int, phase: str) -> None:
         """One copy came this far."""
         self._change(docking_id, lambda t: _moving(replace(t, copying={**t.copying, object_id: (done, phase)})))
@@ -208,6 +212,17 @@ def _moving(tile: Tile) -> Tile:
     """Reading while any new file is still read from the recorder, else verifying."""
     reading = any(phase == READING for _, phase in tile.copying.values())
     return replace(tile, state=bay_after(tile.state, BayState.READING if reading else BayState.VERIFYING))
+
+
+def _warned(tile: Tile, warnings: Sequence[str]) -> Tile:
+    new = [one for one in warnings if one not in tile.warnings]
+    if not new or tile.state not in _READ:
+        return tile
+    return replace(tile, state=bay_after(tile.state, BayState.SAFE_WITH_WARNINGS), warnings=(*tile.warnings, *new))
+
+
+_READ: Final = (BayState.WAITING_UPLOAD, BayState.NO_NEW_DATA, BayState.SAFE_WITH_WARNINGS)
+"""States of a bay in which reading has ended well; one that is still being read gets its warnings when it ends."""
 
 
 def _without(copying: Mapping[str, tuple[int, str]], object_id: str) -> Mapping[str, tuple[int, str]]:

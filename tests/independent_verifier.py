@@ -55,6 +55,7 @@ DECIMAL = re.compile(r"0|[1-9][0-9]*")
 BLOCKS = {
     "device.docked": ("camera", "volume"),
     "device.undocked": ("camera", "reason"),
+    "device.identified": ("camera", "identity"),
     "ingest.seen": ("camera", "files"),
     "ingest.copied": ("camera", "object", "source", "copy"),
     "ingest.verified": ("camera", "object", "source", "copy"),

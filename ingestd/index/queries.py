@@ -105,7 +105,8 @@ class ClipRow:
     """None while it is not described."""
     status: str
     reason: str
-    """Why it is quarantined: ``zero-byte``, ``unreadable-media``, ``unknown-content``, ``undecidable``; or empty."""
+    """Why it is quarantined: ``zero-byte``, ``unreadable-media``, ``unknown-content``, ``unregistered-recorder``,
+    ``undecidable``; or empty."""
     start_ms: int | None
     end_ms: int | None
     uncertainty_ms: int

@@ -323,6 +323,16 @@ class Repository:
         )
         return [dict(row) for query in queries for row in self._db.execute(query).mappings()]
 
+    def clips_set_aside(self, reason: str, recorders: Iterable[str]) -> set[str]:
+        """Clips of these recorders that are set aside for this reason."""
+        c = t.clip.c
+        queries = (select(c.object_id).where(c.recorder.in_(part), c.reason == reason) for part in _chunks(recorders))
+        return {object_id for query in queries for object_id in self._db.execute(query).scalars()}
+
+    def registered(self, recorders: Iterable[str]) -> set[str]:
+        """Which of these recorders are on the list that the agency imports."""
+        return {row["serial"] for row in self._rows(t.recorder, t.recorder.c.serial, set(recorders))}
+
     def media_copied(self, recorder: str, from_ms: int, until_ms: int) -> list[Row]:
         """Media of a recorder, of known time, that were copied in [from_ms, until_ms).
 

@@ -84,6 +84,7 @@ CODES: Final[Mapping[str, str]] = {
     "zero-byte": phrase("file has no content"),
     "unreadable-media": phrase("media cannot be opened"),
     "unknown-content": phrase("content of unknown kind"),
+    "unregistered-recorder": phrase("recorder that nobody registered"),
     # Why a file could not be copied.
     "read-error": phrase("the recorder could not read it"),
     "source-vanished": phrase("it was gone from the recorder"),
@@ -185,6 +186,7 @@ SELECTION: Final[Mapping[str, str]] = {
 }
 EVENTS: Final[Mapping[str, str]] = {
     "device.docked": phrase("Recorder docked"),
+    "device.identified": phrase("Whose recorder it is"),
     "device.undocked": phrase("Recorder removed"),
     "ingest.seen": phrase("Seen on the recorder"),
     "ingest.copied": phrase("Copied and read back equal"),

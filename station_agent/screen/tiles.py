@@ -58,6 +58,8 @@ WARNINGS: Final[Mapping[str, str]] = {
     "refused": phrase("%(num)s entries not read (links, devices)"),
     "failed": phrase("%(num)s files could not be copied"),
     "erased": phrase("%(num)s files erased"),
+    "identity-conflict": phrase("identity is contradictory (%(num)s), call the administrator"),
+    "unregistered": phrase("recorder not registered: %(num)s files set aside"),
 }
 """Warnings of the status, ``code:number``; any other is shown as it came."""
 

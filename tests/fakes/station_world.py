@@ -18,7 +18,9 @@ from station_agent.errors import CopyError, DamagedCopyError, StoreError
 from station_agent.journal import Journal
 from station_agent.model import CopyResult, DeviceIdentity, MountedVolume, RecorderDocked, StationTime
 from station_agent.pipeline import Pipeline, Reader
+from station_agent.registry import NOTHING, Handling, Registry
 from station_agent.seal import Seal, new_id
+from station_agent.service import recorders_card_ids
 from station_agent.status import Board
 from tests.fakes.log_files import MemoryLogFiles
 
@@ -162,6 +164,8 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     trust_names: bool = False
     max_bays: int = 16
+    registry: Registry = NOTHING
+    unregistered: Handling = Handling.ACCEPT
 
     def __post_init__(self) -> None:
         self.card.mkdir(parents=True, exist_ok=True)
@@ -207,6 +211,7 @@ class Station:
             lambda files, card: recorders.recordings(files, card, ZoneInfo("UTC")),
             measure_offset,
             lambda _: self.unformatted,
+            recorders_card_ids,
         )
         self.pipeline = Pipeline(
             world.clock,
@@ -221,6 +226,8 @@ class Station:
             max_bays=world.max_bays,
             patient=False,
             trust_names=world.trust_names,
+            registry=lambda: world.registry,
+            unregistered=world.unregistered,
         )
         self.pipeline.recover()
 
