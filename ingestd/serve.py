@@ -57,7 +57,7 @@ def run(config: Config, stop: threading.Event) -> None:
     receiver.start()
     notify("READY=1")
     _log.info("centre-running", web=f"http://{config.web.host}:{config.web.port}", log=config.origin)
-    stop.wait()
+    tend(stop)
     notify("STOPPING=1")
     pages.should_exit = True
     crew.join()
@@ -117,6 +117,14 @@ def stop_on_signals() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
+
+
+def tend(stop: threading.Event) -> None:
+    """Until ``stop`` is set, tell systemd twice in the time of its watchdog that we live (sd_watchdog_enabled(3))."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    pause_s = int(microseconds) / 2_000_000 if microseconds.isdigit() else None
+    while not stop.wait(pause_s):
+        notify("WATCHDOG=1")
 
 
 def notify(state: str) -> None:

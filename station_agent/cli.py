@@ -1,5 +1,6 @@
 """Command line of the station, and the one place where errors become exit codes."""
 
+import functools
 import json
 import logging
 import os
@@ -36,9 +37,9 @@ from station_agent.logfiles import ENTRIES, AuditedLogFiles
 from station_agent.publish import rewind
 from station_agent.registry_file import RegistryFile
 from station_agent.seal import new_id
-from station_agent.service import TOOLS, broker_of, ingest_folder, is_running, opened
+from station_agent.service import TOOLS, broker_of, ingest_folder, is_running, opened, sandbox_of
 from station_agent.service import run as run_service
-from station_agent.status import Board, CentreLink, LogHead, Status, status_of, summary_line
+from station_agent.status import Board, CentreLink, LogHead, Status, status_of, summary_line, with_sandbox
 from station_agent.store import EvidenceStore
 
 EVIDENCE_EXIT: Final = 65
@@ -336,7 +337,7 @@ def _remembered_status(settings: Config) -> Status:
         head = LogHead(settings.origin, journal.applied, "")
         link = CentreLink(online=False, since_ms=0)
         told = status_of(settings.station.id, "stopped", Board(sorted(settings.bay_patterns)), journal, head, link)
-        return {**told, "keys": _remembered_keys(settings)}
+        return {**with_sandbox(told, sandbox_of(settings)), "keys": _remembered_keys(settings)}
     finally:
         journal.close()
 
@@ -370,8 +371,11 @@ def _print_status(facts: Status) -> None:
 
 
 def _checks(settings: Config) -> dict[str, Callable[[], str]]:
+    sandbox = sandbox_of(settings)
+    tools = {name: functools.partial(probe, sandbox) for name, probe in TOOLS.items()}
     return {
-        **TOOLS,
+        "sandbox": sandbox.probe,
+        **tools,
         "udev": _udev,
         "udev-rules": lambda: port_rules.check_installed(settings.bay_patterns),
         "udev-loaded": lambda: port_rules.check_known(settings.bay_patterns),

@@ -238,6 +238,15 @@ class Transcode(_Section):
     height: Annotated[int, Field(ge=144, le=2160)] = 540
 
 
+class Sandbox(_Section):
+    """Walls around the programs that read media: no network, one file to read, bounded memory and time."""
+
+    enabled: bool = True
+    """False: media are read without walls, and doctor and status say so."""
+    required: bool = True
+    """Where walls cannot be built, no media are read until they can. False: they are read without, and it is said."""
+
+
 class Publish(_Section):
     """Sending entries to the centre."""
 
@@ -277,6 +286,7 @@ class Config(_Section):
     registry: RegistrySection = RegistrySection()
     offload: Offload = Offload()
     transcode: Transcode = Transcode()
+    sandbox: Sandbox = Sandbox()
     publish: Publish = Publish()
     dropfolder: DropFolder = DropFolder()
     screen: Screen = Screen()

@@ -59,10 +59,11 @@ from station_agent.publish import Broker, Outbox, Publisher, Trust
 from station_agent.registry_file import RegistryFile
 from station_agent.screen import create_app
 from station_agent.seal import Seal, new_id
-from station_agent.status import Board, LogHead, Status, status_of
+from station_agent.status import Board, LogHead, Status, status_of, with_sandbox
 from station_agent.store import EvidenceStore
 from station_agent.threads import Threads
 from station_agent.tools import exiftool, ffmpeg, ffprobe
+from station_agent.tools.sandbox import Sandbox
 from station_agent.transcode import make_proxy, plan
 
 CHECKPOINT_EVERY_S: Final = 60.0
@@ -84,6 +85,7 @@ class Rooms:
     pipeline: Pipeline
     board: Board
     followup: FollowUp
+    sandbox: Sandbox
     stop: threading.Event
 
 
@@ -121,9 +123,10 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
         pipeline.recover()
         enrolment.take_over(config, seal)
         enrolment.check_places(config, seal.history)
-        media = stack.enter_context(_media(config))
+        sandbox = sandbox_of(config)
+        media = stack.enter_context(_media(config, sandbox))
         followup = FollowUp(clock, journal, seal, media, _LateStore(config.store_url), config.spool)
-        yield Rooms(config, clock, journal, seal, pipeline, board, followup, stop)
+        yield Rooms(config, clock, journal, seal, pipeline, board, followup, sandbox, stop)
 
 
 def run(config: Config, stop: threading.Event) -> None:
@@ -216,7 +219,7 @@ class _Running:
         told = status_of(
             self._config.station.id, state, self._rooms.board, self._rooms.journal, head, self._publisher.link
         )
-        return {**told, "keys": enrolment.described(self._config, seal.history)}
+        return {**with_sandbox(told, self._rooms.sandbox), "keys": enrolment.described(self._config, seal.history)}
 
 
 class _ThreadServer(uvicorn.Server):
@@ -383,24 +386,30 @@ def _as_it_is(path: Path) -> MountedVolume:
     return MountedVolume(path, "", FOLDER, FOLDER, ("ro",) if read_only else ("rw",), device_read_only=False)
 
 
+def sandbox_of(config: Config) -> Sandbox:
+    """The walls around media tools, as configured."""
+    return Sandbox(config.sandbox.enabled, config.sandbox.required)
+
+
 @contextmanager
-def _media(config: Config) -> Iterator[Media]:
+def _media(config: Config, sandbox: Sandbox) -> Iterator[Media]:
     with ExitStack() as stack:
-        describer = _LateDescriber(config, stack)
+        describer = _LateDescriber(config, stack, sandbox)
 
         def derive(path: Path, media: JsonObject, target: Path) -> Proxy | None:
             wanted = plan(media, config.transcode.height) if config.transcode.enabled else None
-            return make_proxy(path, wanted, target) if wanted else None
+            return make_proxy(path, wanted, target, sandbox) if wanted else None
 
-        yield Media(describer.describe, derive, _tools_ready)
+        yield Media(describer.describe, derive, lambda: _tools_ready(sandbox))
 
 
 class _LateDescriber:
     """Starts the media tools at the first description: a missing program delays descriptions and nothing else."""
 
-    def __init__(self, config: Config, stack: ExitStack) -> None:
+    def __init__(self, config: Config, stack: ExitStack, sandbox: Sandbox) -> None:
         self._config = config
         self._stack = stack
+        self._sandbox = sandbox
         self._describer: Describer | None = None
 
     def describe(  # noqa: PLR0913  # what is known of one copy
@@ -409,17 +418,18 @@ class _LateDescriber:
         if self._describer is None:
             work = self._config.paths.data / "work"
             make_dirs(work)
-            self._describer = Describer(self._config.zone, work)
+            self._describer = Describer(self._config.zone, work, self._sandbox)
             self._stack.callback(self._describer.close)
         return self._describer.describe(path, file, claimed(file.path, card, stated), clock, docked_ms)
 
 
-def _tools_ready() -> None:
+def _tools_ready(sandbox: Sandbox) -> None:
+    sandbox.ready()
     for probe in TOOLS.values():
-        probe()
+        probe(sandbox)
 
 
-TOOLS: Final[Mapping[str, Callable[[], str]]] = {
+TOOLS: Final[Mapping[str, Callable[[Sandbox], str]]] = {
     "ffmpeg": ffmpeg.probe,
     "ffprobe": ffprobe.probe,
     "exiftool": exiftool.probe,

@@ -12,6 +12,7 @@ from typing import Any, Final
 from station_agent.journal import Journal, Waiting
 from station_agent.model import RecorderDocked
 from station_agent.states import BayState, bay_after
+from station_agent.tools.sandbox import Sandbox
 
 Status = dict[str, Any]
 """The value of ``/api/status``: JSON objects, arrays, strings, numbers and booleans."""
@@ -158,6 +159,13 @@ def status_of(  # noqa: PLR0913  # the parts of the status
         "log": {"origin": log.origin, "size": log.size, "root": log.root},
         "centre": {"online": centre.online, "since_ms": centre.since_ms},
     }
+
+
+def with_sandbox(told: Status, sandbox: Sandbox) -> Status:
+    """The same, and a trouble where media tools work without walls, or wait for them."""
+    reason = sandbox.absent()
+    trouble = {"job": "sandbox", "object": "", "attempts": 0, "reason": reason}
+    return {**told, "troubles": [*([trouble] if reason else []), *told["troubles"]]}
 
 
 def summary_line(waiting: Waiting) -> str:

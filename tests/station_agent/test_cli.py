@@ -137,6 +137,7 @@ def test_doctor_names_what_is_wrong(agent):
     assert checks["broker"]["ok"] is False
     assert set(checks) == {
         *cli.TOOLS,
+        "sandbox",
         "udev",
         "udev-rules",
         "udev-loaded",
