@@ -3,7 +3,9 @@
     announced → its turn → mounted → listed → said (device.docked, ingest.seen)
               → each new file: reserve → copy + re-read → rename → seal; each known one: compare → done
 
-What makes ``kill -9`` harmless is the order around each file:
+Small files take these steps together, in batches that share every sync; what holds for one holds for each of them.
+
+What makes ``kill -9`` harmless is the order around each file, or each batch:
 
 1. journal ``copying`` with the object's id and name
 2. copy, fsync, uncached re-read, compare
@@ -11,7 +13,7 @@ What makes ``kill -9`` harmless is the order around each file:
 4. rename, fsync of the folder
 5. log append, fsync; then journal ``sealed`` with its outbox row in one transaction
 
-``recover`` takes each of these up again. Nothing here writes to a recorder.
+``recover`` takes each file up again wherever it stands. Nothing here writes to a recorder.
 
 A name, a size and a time do not make a file: what was sealed under them before is read again and compared, unless the
 station is told to trust names and the recorder can be told from all others.
@@ -45,7 +47,7 @@ from station_agent.docking import (
     recordable,
 )
 from station_agent.durable import fsync_dir, make_dirs
-from station_agent.errors import CopyError, DeviceGoneError, MountError, StoppingError
+from station_agent.errors import AgentError, CopyError, DeviceGoneError, MountError, StoppingError
 from station_agent.journal import Clip, Journal
 from station_agent.model import (
     Card,
@@ -57,6 +59,7 @@ from station_agent.model import (
     SourceFile,
     printable,
 )
+from station_agent.offload import VERIFYING, Wanted
 from station_agent.ports import Clock
 from station_agent.recorders import Place
 from station_agent.seal import Fact, Seal
@@ -70,6 +73,10 @@ SPARE_BYTES: Final = 64 << 20
 """Space that stays free in the spool for journal, log and the file system itself."""
 NO_SPACE_PAUSE_S: Final = 5.0
 """How long a recorder that does not fit waits before it is tried again."""
+SMALL_BYTES: Final = 256 << 10
+"""Files up to this size share their syncs with others: copying them costs less than waiting for the medium."""
+BATCH_FILES: Final = 64
+"""At so many files a sync costs each next to nothing, and other bays wait for the log for some tens of ms."""
 FORMAT_PATIENCE_S: Final = 2.0
 """How long a medium without file system may take to show one, or its partitions: the kernel tells of it in steps."""
 GONE_PATIENCE_S: Final = 1.0
@@ -91,16 +98,16 @@ _log = structlog.get_logger(__name__)
 class Copier(Protocol):
     """What the pipeline needs from ``offload.Offloader``."""
 
-    def copy(self, root: Path, path: bytes, temporary: Path, on_progress: Callable[[int, str], None]) -> CopyResult:
-        """Copy with proof. Raises ``CopyError``, or whatever ``on_progress`` raises."""
+    def copy_all(self, root: Path, wanted: Sequence[Wanted]) -> list[CopyResult | AgentError]:
+        """Copy with proof; the outcomes in order, none of files that were not begun."""
         ...
 
     def digest(self, root: Path, path: bytes, on_progress: Callable[[int, str], None]) -> str:
-        """SHA-256 of a file of the recorder. Raises as ``copy``."""
+        """SHA-256 of a file of the recorder. Raises ``CopyError``, or whatever ``on_progress`` raises."""
         ...
 
-    def publish(self, temporary: Path, final: Path) -> None:
-        """Rename, durably. Raises ``CopyError``."""
+    def publish(self, pairs: Sequence[tuple[Path, Path]]) -> None:
+        """Rename each temporary to its final name, durably. Raises ``CopyError``."""
         ...
 
 
@@ -125,6 +132,29 @@ class Reader:
     recordings: Callable[[Iterable[SourceFile], Card], Mapping[bytes, Place]]
     measure_offset: Callable[[Iterable[SourceFile], int], ClockReading]
     still_unformatted: Callable[[RecorderDocked], bool]
+
+
+_Known = tuple[SourceFile, Clip]
+"""A file as it was found, with what the journal remembers of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A file in hand, reserved in the journal."""
+
+    file: SourceFile
+    clip: Clip
+    final: Path
+    temporary: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Proved:
+    """A copy that was read back equal, and the body of its entry to come."""
+
+    copy: _Copy
+    sha256: str
+    body: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,12 +370,12 @@ class Pipeline:
             if file.refused and clip.state is not ClipState.SEALED and clip.reason != file.refused:
                 self._fail(docking, file, clip, file.refused)
 
-    def _clips(self, docking: Docking, files: Sequence[SourceFile]) -> list[tuple[SourceFile, Clip]]:
-        """Each file as it was found, with what the journal remembers of it."""
+    def _clips(self, docking: Docking, files: Sequence[SourceFile]) -> list[_Known]:
+        """Each file with its clip."""
         known = self._journal.clips(docking.key)
         return [(file, known[identity_of(file)]) for file in files]
 
-    def _wanted(self, docking: Docking, files: Sequence[SourceFile]) -> list[tuple[SourceFile, Clip]]:
+    def _wanted(self, docking: Docking, files: Sequence[SourceFile]) -> list[_Known]:
         """What is still to be copied or compared."""
         over = docking.copied | docking.same | docking.failed
         openable = [(file, clip) for file, clip in self._clips(docking, files) if not file.refused]
@@ -354,33 +384,34 @@ class Pipeline:
     def _is_trusted(self, docking: Docking, clip: Clip) -> bool:
         return clip.state is ClipState.SEALED and self._trust_names and docking.is_known
 
-    def _copy_once(
-        self, docking: Docking, wanted: Sequence[tuple[SourceFile, Clip]], stated: Mapping[str, str]
-    ) -> None:
+    def _copy_once(self, docking: Docking, wanted: Sequence[_Known], stated: Mapping[str, str]) -> None:
         docking.no_space = False
         with ThreadPoolExecutor(self._workers, thread_name_prefix=f"bay{docking.event.bay}") as pool:
-            for running in [pool.submit(self._copy_one, docking, file, clip, stated) for file, clip in wanted]:
+            for running in [pool.submit(self._copy_batch, docking, batch, stated) for batch in in_batches(wanted)]:
                 running.result()
 
-    def _copy_one(self, docking: Docking, file: SourceFile, clip: Clip, stated: Mapping[str, str]) -> None:
-        """One file, or the reason why not."""
+    def _copy_batch(self, docking: Docking, batch: Sequence[_Known], stated: Mapping[str, str]) -> None:
+        """Each file of it, or the reason why not."""
         if docking.gone.is_set() or self._stop.is_set():
             return
+        wanted = [(file, clip) for file, known in batch for clip in self._to_copy(docking, file, known)]
         try:
-            if clip.state is ClipState.SEALED:
-                clip = self._compared(docking, file, clip)
-            if clip.state is not ClipState.SEALED:
-                with self._space.reserved(file.size):
-                    self._offload(docking, file, clip, stated)
+            with self._space.reserved(sum(file.size for file, _ in wanted)):
+                self._offload(docking, wanted, stated)
         except CopyError as error:
-            self._judge(docking, file, self._put_down(docking, clip), error)
-        except ContractError as error:
-            _log.warning("unrecordable", path=file.printable, detail=str(error))
-            self._fail(docking, file, self._put_down(docking, clip), UNRECORDABLE)
-        except DeviceGoneError:
-            self._pulled(docking, file, self._put_down(docking, clip))
-        except StoppingError:
-            self._put_down(docking, clip)
+            for file, clip in wanted:
+                self._give_up(docking, file, clip, error)
+
+    def _to_copy(self, docking: Docking, file: SourceFile, clip: Clip) -> list[Clip]:
+        """The clip that this file has to become; none when it is sealed already, or could not be compared."""
+        if clip.state is not ClipState.SEALED:
+            return [clip]
+        try:
+            clip = self._compared(docking, file, clip)
+        except (AgentError, ContractError) as error:
+            self._give_up(docking, file, clip, error)
+            return []
+        return [] if clip.state is ClipState.SEALED else [clip]
 
     def _compared(self, docking: Docking, file: SourceFile, clip: Clip) -> Clip:
         """The clip of this content: the sealed one, or a new one for content that was never sealed under this name."""
@@ -394,29 +425,64 @@ class Pipeline:
         self._seal.append("ingest.seen", docking.seen([listed(file, clip.edition + 1)]))
         return self._journal.clips(docking.key)[identity_of(file)]
 
-    def _offload(self, docking: Docking, file: SourceFile, clip: Clip, stated: Mapping[str, str]) -> None:
-        """Steps 1 to 5 of this module's head."""
-        extension = safe_extension(file.path.rpartition(b"/")[2].decode("ascii", "replace"))
-        clip = self._journal.reserve(clip, original_name(clip.object_id, docking.event.at_ms, extension))
-        final, temporary = self._places(clip)
-        _make_dirs(final.parent)
-        result = self._copier.copy(docking.root, file.path, temporary, self._watch(docking, clip))
-        if result.size != file.size:
-            raise CopyError("source-changed", f"listed with {file.size} bytes, read {result.size}")
-        officer = stated.get("officer") or self._reader.claims(file.path, docking.card).officer
-        body = copied_body(docking, file, clip, result, officer, stated)
+    def _offload(self, docking: Docking, wanted: Sequence[_Known], stated: Mapping[str, str]) -> None:
+        """Steps 1 to 5 of this module's head. Raises ``CopyError`` before any of them was begun."""
+        copies = self._reserved(docking, wanted)
+        orders = [Wanted(copy.file.path, copy.temporary, self._watch(docking, copy.clip)) for copy in copies]
+        outcomes = self._copier.copy_all(docking.root, orders)
+        proved = []
+        for copy, outcome in itertools.zip_longest(copies, outcomes):
+            try:
+                proved.append(self._proved(docking, copy, outcome, stated))
+            except (AgentError, ContractError) as error:
+                self._give_up(docking, copy.file, copy.clip, error)
+        if proved:
+            self._seal_all(docking, proved)
+
+    def _reserved(self, docking: Docking, wanted: Sequence[_Known]) -> list[_Copy]:
+        clips = self._journal.reserve([(clip, _store_name(docking, file, clip)) for file, clip in wanted])
+        copies = [_Copy(file, clip, *self._places(clip)) for (file, _), clip in zip(wanted, clips, strict=True)]
+        for folder in {copy.final.parent for copy in copies}:
+            _make_dirs(folder)
+        return copies
+
+    def _proved(
+        self, docking: Docking, copy: _Copy, outcome: CopyResult | AgentError | None, stated: Mapping[str, str]
+    ) -> _Proved:
+        """The outcome of a copy with the body of its entry. Raises why there is none; nothing was begun without any."""
+        if outcome is None:
+            raise StoppingError("it was not begun")
+        if isinstance(outcome, AgentError):
+            raise outcome
+        if outcome.size != copy.file.size:
+            raise CopyError("source-changed", f"listed with {copy.file.size} bytes, read {outcome.size}")
+        officer = stated.get("officer") or self._reader.claims(copy.file.path, docking.card).officer
+        body = copied_body(docking, copy.file, copy.clip, outcome, officer, stated)
         self._seal.require_fit("ingest.copied", _recovered(body))  # the longer of the two bodies it may get
-        clip = self._journal.copied(clip, result.sha256, body)
-        self._copier.publish(temporary, final)
-        self._seal.append("ingest.copied", body)
-        docking.copied.add(clip.object_id)
-        self._board.sealed(docking.id, clip.object_id, file.size)
+        return _Proved(copy, outcome.sha256, body)
+
+    def _seal_all(self, docking: Docking, proved: Sequence[_Proved]) -> None:
+        """Steps 3 to 5."""
+        self._journal.copied([(one.copy.clip, one.sha256, one.body) for one in proved])
+        try:
+            self._copier.publish([(one.copy.temporary, one.copy.final) for one in proved])
+        except CopyError as error:
+            for one in proved:
+                self._give_up(docking, one.copy.file, one.copy.clip, error)
+            return
+        self._seal.append_all([("ingest.copied", one.body) for one in proved])
+        for one in proved:
+            docking.copied.add(one.copy.clip.object_id)
+            self._board.sealed(docking.id, one.copy.clip.object_id, one.copy.file.size)
 
     def _watch(self, docking: Docking, clip: Clip) -> Callable[[int, str], None]:
-        """Shows the progress of one copy, and ends it when the recorder is gone or the station stops."""
+        """Shows the progress of one copy, and ends it when the station stops.
+
+        A recorder that is gone ends the reading; what was read in full by then is proved and sealed all the same.
+        """
 
         def on_progress(done: int, phase: str) -> None:
-            self._check(docking)
+            self._check_stop() if phase == VERIFYING else self._check(docking)
             self._board.progress(docking.id, clip.object_id, done, phase)
 
         return on_progress
@@ -429,6 +495,21 @@ class Pipeline:
     def _check_stop(self) -> None:
         if self._stop.is_set():
             raise StoppingError("the station stops")
+
+    def _give_up(self, docking: Docking, file: SourceFile, clip: Clip, error: AgentError | ContractError) -> None:
+        """Put the file down, and say what its error means. An error that is not of one file is raised again."""
+        match error:
+            case CopyError():
+                self._judge(docking, file, self._put_down(docking, clip), error)
+            case ContractError():
+                _log.warning("unrecordable", path=file.printable, detail=str(error))
+                self._fail(docking, file, self._put_down(docking, clip), UNRECORDABLE)
+            case DeviceGoneError():
+                self._pulled(docking, file, self._put_down(docking, clip))
+            case StoppingError():
+                self._put_down(docking, clip)
+            case _:
+                raise error
 
     def _judge(self, docking: Docking, file: SourceFile, clip: Clip, error: CopyError) -> None:
         """What a failed copy means: no room yet, a recorder pulled early, or a fact about this file."""
@@ -543,7 +624,7 @@ class Pipeline:
             self._journal.discard(clip)
             return
         if found == temporary:
-            self._copier.publish(temporary, final)
+            self._copier.publish([(temporary, final)])
         fsync_dir(final.parent)
         self._seal.append("ingest.copied", _recovered(parse_object(clip.body)))
 
@@ -578,6 +659,22 @@ class Space:
                 self._promised -= size
 
 
+def in_batches(wanted: Iterable[_Known]) -> Iterator[list[_Known]]:
+    """The files in their order, small neighbours together, each larger one alone. Pure."""
+    batch: list[_Known] = []
+    for one in wanted:
+        small = one[0].size <= SMALL_BYTES
+        if batch and (not small or len(batch) == BATCH_FILES):
+            yield batch
+            batch = []
+        if small:
+            batch.append(one)
+        else:
+            yield [one]
+    if batch:
+        yield batch
+
+
 def final_state(summary: Summary, clock: ClockReading) -> tuple[BayState, list[str]]:
     """The word for a recorder that was read to the end, and what to say beside it."""
     warnings = _warnings(summary, clock)
@@ -601,6 +698,11 @@ def _warnings(summary: Summary, clock: ClockReading) -> list[str]:
 
 def _has_failed(docking: Docking, clip: Clip) -> bool:
     return clip.state is ClipState.FAILED or clip.object_id in docking.failed
+
+
+def _store_name(docking: Docking, file: SourceFile, clip: Clip) -> str:
+    extension = safe_extension(file.path.rpartition(b"/")[2].decode("ascii", "replace"))
+    return original_name(clip.object_id, docking.event.at_ms, extension)
 
 
 def _recovered(body: JsonObject) -> JsonObject:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,9 +14,10 @@ from custody.log import LogFiles
 from custody.signer import Ed25519Signer
 from station_agent import recorders
 from station_agent.clock import measure_offset
-from station_agent.errors import CopyError, DamagedCopyError, StoreError
+from station_agent.errors import AgentError, CopyError, DamagedCopyError, StoreError
 from station_agent.journal import Journal
 from station_agent.model import CopyResult, DeviceIdentity, MountedVolume, RecorderDocked, StationTime
+from station_agent.offload import Wanted
 from station_agent.pipeline import Pipeline, Reader
 from station_agent.seal import Seal, new_id
 from station_agent.status import Board
@@ -59,6 +60,7 @@ class FakeCopier:
     die_at: int = -1
     when: When = When.BEFORE
     during: Callable[[], None] = lambda: None
+    before_the_proof: Callable[[], None] = lambda: None
     copied: list[bytes] = field(default_factory=list)
     compared: list[bytes] = field(default_factory=list)
     dead: bool = False
@@ -74,10 +76,22 @@ class FakeCopier:
         if name in self.reasons:
             raise CopyError(self.reasons[name])
         temporary.write_bytes(data)
+        self.before_the_proof()
         on_progress(len(data), "verifying")
         digest = hashlib.sha256(data).hexdigest()
         self._step(When.AFTER)
         return CopyResult(len(data), digest, digest, "uncached", START_MS, START_MS + 1)
+
+    def copy_all(self, root: Path, wanted: Sequence[Wanted]) -> list[CopyResult | AgentError]:
+        outcomes: list[CopyResult | AgentError] = []
+        for one in wanted:
+            try:
+                outcomes.append(self.copy(root, one.path, one.temporary, one.on_progress))
+            except CopyError as error:
+                outcomes.append(error)
+            except AgentError as error:
+                return [*outcomes, error]
+        return outcomes
 
     def digest(self, root: Path, path: bytes, on_progress: Callable[[int, str], None]) -> str:
         self.compared.append(path.rpartition(b"/")[2])
@@ -88,10 +102,11 @@ class FakeCopier:
             raise CopyError(self.reasons[self.compared[-1]])
         return hashlib.sha256(data).hexdigest()
 
-    def publish(self, temporary: Path, final: Path) -> None:
-        self._step(When.BEFORE)
-        temporary.replace(final)
-        self._step(When.AFTER)
+    def publish(self, pairs: Sequence[tuple[Path, Path]]) -> None:
+        for temporary, final in pairs:
+            self._step(When.BEFORE)
+            temporary.replace(final)
+            self._step(When.AFTER)
 
     def _step(self, when: When) -> None:
         if when is When.BEFORE:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from custody.errors import CustodyError
 from station_agent import pipeline as rooms
 from station_agent.docking import OTHER_CONTENT, UNMEASURED
 from station_agent.errors import AgentError, CopyError, JournalError
 from station_agent.model import ClockReading, MountedVolume, RecorderDocked, RecorderUndocked, SourceFile
-from station_agent.pipeline import Space, Summary, final_state
+from station_agent.pipeline import Space, Summary, final_state, in_batches
 from station_agent.states import MAY_TAKE, BayState, ClipState
 from tests.fakes.log_files import Fault, MemoryLogFiles
 from tests.fakes.station_world import CrashingJournal, FakeCopier, KilledError, Station, When, World
@@ -116,11 +118,26 @@ def test_pulled_in_mid_copy_then_put_back(world):
 
     world.copier.during = pull
     station.pipeline.docked(station.event())
-    assert station.events()[-2:] == ["ingest.failed", "device.undocked"]
+    assert station.events()[-3:] == ["ingest.failed", "ingest.copied", "device.undocked"]
+    assert sealed_sources(station) == ["DCIM/a.MP4"]
+    assert [r.block("source")["path"] for r in records(station, "ingest.failed")] == ["DCIM/b.MP4"]
     assert station.seal.entries(station.seal.size - 1)[0].record.payload["reason"] == "pulled-early"
     assert station.board.tiles()[0].state is BayState.PULLED_EARLY
     world.copier.during = lambda: None
     station.pipeline.docked(station.event())
+    check_invariants(station, NAMES)
+
+
+def test_pulled_after_the_last_file_was_read_leaves_nothing_open(world):
+    station = world.start()
+
+    def pull() -> None:
+        if len(world.copier.copied) == len(NAMES):
+            station.pipeline.undocked(RecorderUndocked(str(world.card), 0))
+
+    world.copier.before_the_proof = pull
+    assert station.pipeline.docked(station.event()).complete
+    assert station.seal.entries(station.seal.size - 1)[0].record.payload["reason"] == "removed"
     check_invariants(station, NAMES)
 
 
@@ -142,6 +159,34 @@ def test_space_is_promised_once():
         pass
     with space.reserved(10):
         pass
+
+
+def test_one_bad_file_of_a_batch_holds_up_no_other(world):
+    world.copier.reasons[b"b.MP4"] = "read-error"
+    station = world.start()
+    assert station.pipeline.docked(station.event()).failed == 1
+    assert sealed_sources(station) == ["DCIM/a.MP4", "c.mp4"]
+    assert len(list(world.spool.rglob("*.part"))) == 0
+
+
+@pytest.mark.parametrize(("small", "syncs"), [(0, 3 * len(NAMES)), (rooms.SMALL_BYTES, 3)])
+def test_files_taken_together_share_every_transaction(world, monkeypatch, small, syncs):
+    monkeypatch.setattr(rooms, "SMALL_BYTES", small)
+    journal = world.journal(CrashingJournal)
+    station = world.start(journal)
+    before = journal.transactions
+    station.pipeline.docked(station.event())
+    assert journal.transactions - before == 2 + syncs  # docked and seen; then reserved, copied and sealed
+
+
+@given(st.lists(st.integers(0, 2 * rooms.SMALL_BYTES), max_size=300))
+def test_batches_are_the_files_in_their_order_and_large_ones_are_alone(sizes):
+    files: list[Any] = [(SourceFile(b"%d" % number, size, 0), number) for number, size in enumerate(sizes)]
+    batches = list(in_batches(files))
+    assert [one for batch in batches for one in batch] == files
+    assert all(0 < len(batch) <= rooms.BATCH_FILES for batch in batches)
+    large = [batch for batch in batches if any(file.size > rooms.SMALL_BYTES for file, _ in batch)]
+    assert all(len(batch) == 1 for batch in large)
 
 
 def test_a_stop_leaves_no_half_state(world):
@@ -203,11 +248,18 @@ def test_copy_longer_than_listed_is_not_sealed(world, monkeypatch):
     assert station.pipeline.docked(station.event()).failed == 1
 
 
-# The crash matrix: every write of the log, every transaction, every step of the copier, each lost or kept.
+# The crash matrix: every write of the log, every transaction, every step of the copier, each lost or kept. Files are
+# copied together, and each alone as large ones are.
+
+
+@pytest.fixture(params=[0, rooms.SMALL_BYTES], ids=["alone", "together"])
+def together(request, monkeypatch) -> bool:
+    monkeypatch.setattr(rooms, "SMALL_BYTES", request.param)
+    return bool(request.param)
 
 
 @pytest.mark.parametrize("fault", list(Fault))
-def test_crash_at_every_write_of_the_log(tmp_path, fault):
+def test_crash_at_every_write_of_the_log(tmp_path, fault, together):
     crashes = 0
     for number in range(100):
         files = MemoryLogFiles(fail_at=number, fault=fault, chunk=4096)
@@ -225,11 +277,11 @@ def test_crash_at_every_write_of_the_log(tmp_path, fault):
         again = world.start()
         again.pipeline.docked(again.event())
         check_invariants(again, NAMES)
-    assert crashes >= 7
+    assert crashes >= (5 if together else 7)
 
 
 @pytest.mark.parametrize("when", list(When))
-def test_crash_at_every_transaction_of_the_journal(tmp_path, when):
+def test_crash_at_every_transaction_of_the_journal(tmp_path, when, together):
     crashes = 0
     for number in range(100):
         world = World(tmp_path / str(number), MemoryLogFiles(chunk=4096))
@@ -247,11 +299,11 @@ def test_crash_at_every_transaction_of_the_journal(tmp_path, when):
         again = world.start()
         again.pipeline.docked(again.event())
         check_invariants(again, NAMES)
-    assert crashes >= 11
+    assert crashes >= (5 if together else 11)
 
 
 @pytest.mark.parametrize("when", list(When))
-def test_crash_at_every_step_of_the_copier(tmp_path, when):
+def test_crash_at_every_step_of_the_copier(tmp_path, when, together):
     for number in range(6):
         world = World(tmp_path / str(number), MemoryLogFiles(chunk=4096), FakeCopier(die_at=number, when=when))
         for name in NAMES:
@@ -266,11 +318,11 @@ def test_crash_at_every_step_of_the_copier(tmp_path, when):
 
 
 def test_a_copy_damaged_while_the_station_was_down_is_copied_again(world):
-    world.copier.die_at, world.copier.when = 1, When.AFTER
+    world.copier.die_at, world.copier.when = 3, When.AFTER
     station = world.start()
     with pytest.raises(KilledError):
         station.pipeline.docked(station.event())
-    [final] = [p for p in world.spool.rglob("*") if p.is_file()]
+    [final] = [p for p in world.spool.rglob("*") if p.is_file() and p.suffix != ".part"]
     final.write_bytes(b"rotten")
     world.copier.revive()
     again = world.start()
@@ -280,14 +332,14 @@ def test_a_copy_damaged_while_the_station_was_down_is_copied_again(world):
 
 
 def test_a_recovered_copy_says_so(world):
-    world.copier.die_at, world.copier.when = 1, When.AFTER
+    world.copier.die_at, world.copier.when = 3, When.AFTER
     station = world.start()
     with pytest.raises(KilledError):
         station.pipeline.docked(station.event())
     world.copier.revive()
     again = world.start()
     notes = [e.record.payload["note"] for e in again.seal.entries(0) if e.record.event == "ingest.copied"]
-    assert notes == [rooms.RECOVERED]
+    assert notes == [rooms.RECOVERED] * 3
 
 
 def test_a_lost_journal_is_rebuilt_from_the_log(world):
@@ -601,18 +653,21 @@ def test_facts_that_fit_no_entry_fail_their_file_alone_in_this_life_and_the_next
     check_invariants(again, NAMES)
 
 
-def test_a_spool_that_is_full_at_the_last_moment_is_tried_again(world):
+def test_a_spool_that_is_full_at_the_last_moment_is_tried_again(world, together):
     station = world.start()
     publish, refusals = world.copier.publish, [1, 1]
 
-    def full(temporary: Path, final: Path) -> None:
+    def full(pairs: list[tuple[Path, Path]]) -> None:
         if refusals:
             refusals.pop()
+            publish(pairs[:1])
             raise CopyError("no-space", "rename")
-        publish(temporary, final)
+        publish(pairs)
 
     world.copier.publish = full
     station.pipeline._workers = 1
-    assert (station.pipeline.docked(station.event()).open, station.board.tiles()[0].state) == (2, BayState.NO_SPACE)
+    summary = station.pipeline.docked(station.event())
+    assert (summary.open, station.board.tiles()[0].state) == (3 if together else 2, BayState.NO_SPACE)
+    refusals.clear()
     assert docked_again(station).open == 0
     check_invariants(station, NAMES)
