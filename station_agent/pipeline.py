@@ -24,10 +24,10 @@ import hashlib
 import itertools
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -65,12 +65,14 @@ from station_agent.recorders import Place
 from station_agent.seal import Fact, Seal
 from station_agent.states import BayState, ClipState
 from station_agent.status import Board
-from station_agent.turns import Turns
+from station_agent.turns import GoOn, Shares, Slots, Turns
 
 PART: Final = ".part"
 """Suffix of temporary names in the spool."""
 SPARE_BYTES: Final = 64 << 20
 """Space that stays free in the spool for journal, log and the file system itself."""
+BLOCK_BYTES: Final = 4096
+"""What a file takes up is a multiple of this, as on any file system of today."""
 NO_SPACE_PAUSE_S: Final = 5.0
 """How long a recorder that does not fit waits before it is tried again."""
 SMALL_BYTES: Final = 256 << 10
@@ -117,6 +119,11 @@ class Claimed(Protocol):
     @property
     def officer(self) -> str:
         """The officer as stated in the name, or an empty string."""
+        ...
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the recorder or its officer marked the clip, as far as name and folder tell."""
         ...
 
 
@@ -199,11 +206,15 @@ class Pipeline:
         *,
         workers: int = 2,
         max_bays: int = 16,
+        copies: int = 16,
+        priority_bays: Collection[int] = (),
         patient: bool = True,
         trust_names: bool = False,
         settle: Callable[[Docking, Sequence[SourceFile]], object] = lambda _docking, _files: None,
     ) -> None:
-        """``max_bays`` recorders are read at once; further ones wait.
+        """``max_bays`` recorders are read at once, by ``copies`` copies over all; further ones wait.
+
+        ``priority_bays`` and their copies come before others.
 
         ``patient``: a full spool is waited for; otherwise the docking ends with its files open.
         ``trust_names``: a file with the path, size and time of a sealed one is taken for it unread, on recorders that
@@ -224,6 +235,8 @@ class Pipeline:
         self._settle = settle
         self._space = Space(spool)
         self._turns = Turns(max_bays)
+        self._slots = Slots(Shares(copies, priority_bays))
+        self._priority_bays = frozenset(priority_bays)
         self._numbers = itertools.count(1)
         self._dockings: dict[str, Docking] = {}
         """Device node → what is docked there now."""
@@ -276,6 +289,10 @@ class Pipeline:
         if over:
             self._say_undocked(docking)
 
+    def has_room(self, size: int) -> bool:
+        """Whether a file of so many bytes could be taken now, besides all that is promised to copies in hand."""
+        return room_for(size) <= self._space.free()
+
     def resting(self) -> list[Docking]:
         """Recorders that were read to the end and are still in their bays."""
         with self._lock:
@@ -296,7 +313,11 @@ class Pipeline:
         return Docking(event, f"{event.node}#{next(self._numbers)}")
 
     def _read_volume(self, docking: Docking) -> Summary:
-        with self._turns.turn(docking.key, lambda: self._check(docking)), self._reader.mounted(docking.event) as volume:
+        first = docking.event.bay in self._priority_bays
+        with (
+            self._turns.turn(docking.key, lambda: self._check(docking), first=first),
+            self._reader.mounted(docking.event) as volume,
+        ):
             return self._ingest(docking, volume)
 
     def _read_nothing(self, docking: Docking) -> Summary:
@@ -357,6 +378,8 @@ class Pipeline:
             comparing = all(clip.state is ClipState.SEALED for _, clip in wanted)
             self._board.show(docking.id, BayState.VERIFYING if comparing else BayState.READING)
         self._copy_once(docking, wanted, stated)
+        if docking.no_space:
+            _log.error("no-space", bay=docking.event.bay, free_bytes=self._space.free())
         while docking.no_space and self._patient and not docking.gone.is_set():
             self._board.show(docking.id, BayState.NO_SPACE)
             if self._stop.wait(NO_SPACE_PAUSE_S):
@@ -376,10 +399,11 @@ class Pipeline:
         return [(file, known[identity_of(file)]) for file in files]
 
     def _wanted(self, docking: Docking, files: Sequence[SourceFile]) -> list[_Known]:
-        """What is still to be copied or compared."""
+        """What is still to be copied or compared, marked clips first, else in the order of the listing."""
         over = docking.copied | docking.same | docking.failed
         openable = [(file, clip) for file, clip in self._clips(docking, files) if not file.refused]
-        return [(f, c) for f, c in openable if c.object_id not in over and not self._is_trusted(docking, c)]
+        wanted = [(f, c) for f, c in openable if c.object_id not in over and not self._is_trusted(docking, c)]
+        return sorted(wanted, key=lambda known: not self._reader.claims(known[0].path, docking.card).is_marked)
 
     def _is_trusted(self, docking: Docking, clip: Clip) -> bool:
         return clip.state is ClipState.SEALED and self._trust_names and docking.is_known
@@ -391,31 +415,38 @@ class Pipeline:
                 running.result()
 
     def _copy_batch(self, docking: Docking, batch: Sequence[_Known], stated: Mapping[str, str]) -> None:
-        """Each file of it, or the reason why not."""
+        """Each file of it, or the reason why not, in a slot that is shared with other copies."""
         if docking.gone.is_set() or self._stop.is_set():
             return
-        wanted = [(file, clip) for file, known in batch for clip in self._to_copy(docking, file, known)]
         try:
-            with self._space.reserved(sum(file.size for file, _ in wanted)):
-                self._offload(docking, wanted, stated)
+            with self._slots.slot(docking.event.bay, lambda: self._check(docking)) as go_on:
+                self._copy_in_turn(docking, batch, stated, go_on)
+        except (DeviceGoneError, StoppingError):
+            return  # Its turn never came; nothing of it was begun.
+
+    def _copy_in_turn(self, docking: Docking, batch: Sequence[_Known], stated: Mapping[str, str], go_on: GoOn) -> None:
+        wanted = [(file, clip) for file, known in batch for clip in self._to_copy(docking, file, known, go_on)]
+        try:
+            with self._space.reserved(sum(room_for(file.size) for file, _ in wanted)) as taken:
+                self._offload(docking, wanted, stated, taken, go_on)
         except CopyError as error:
             for file, clip in wanted:
                 self._give_up(docking, file, clip, error)
 
-    def _to_copy(self, docking: Docking, file: SourceFile, clip: Clip) -> list[Clip]:
+    def _to_copy(self, docking: Docking, file: SourceFile, clip: Clip, go_on: GoOn) -> list[Clip]:
         """The clip that this file has to become; none when it is sealed already, or could not be compared."""
         if clip.state is not ClipState.SEALED:
             return [clip]
         try:
-            clip = self._compared(docking, file, clip)
+            clip = self._compared(docking, file, clip, go_on)
         except (AgentError, ContractError) as error:
             self._give_up(docking, file, clip, error)
             return []
         return [] if clip.state is ClipState.SEALED else [clip]
 
-    def _compared(self, docking: Docking, file: SourceFile, clip: Clip) -> Clip:
+    def _compared(self, docking: Docking, file: SourceFile, clip: Clip, go_on: GoOn) -> Clip:
         """The clip of this content: the sealed one, or a new one for content that was never sealed under this name."""
-        digest = self._copier.digest(docking.root, file.path, self._watch(docking, clip))
+        digest = self._copier.digest(docking.root, file.path, self._watch(docking, clip, go_on))
         if digest in self._journal.digests(clip):
             docking.same.add(clip.object_id)
             self._board.sealed(docking.id, clip.object_id, file.size)
@@ -425,10 +456,13 @@ class Pipeline:
         self._seal.append("ingest.seen", docking.seen([listed(file, clip.edition + 1)]))
         return self._journal.clips(docking.key)[identity_of(file)]
 
-    def _offload(self, docking: Docking, wanted: Sequence[_Known], stated: Mapping[str, str]) -> None:
+    def _offload(
+        self, docking: Docking, wanted: Sequence[_Known], stated: Mapping[str, str], taken: "Taken", go_on: GoOn
+    ) -> None:
         """Steps 1 to 5 of this module's head. Raises ``CopyError`` before any of them was begun."""
         copies = self._reserved(docking, wanted)
-        orders = [Wanted(copy.file.path, copy.temporary, self._watch(docking, copy.clip)) for copy in copies]
+        taken.by(copy.temporary for copy in copies)
+        orders = [Wanted(copy.file.path, copy.temporary, self._watch(docking, copy.clip, go_on)) for copy in copies]
         outcomes = self._copier.copy_all(docking.root, orders)
         proved = []
         for copy, outcome in itertools.zip_longest(copies, outcomes):
@@ -475,15 +509,17 @@ class Pipeline:
             docking.copied.add(one.copy.clip.object_id)
             self._board.sealed(docking.id, one.copy.clip.object_id, one.copy.file.size)
 
-    def _watch(self, docking: Docking, clip: Clip) -> Callable[[int, str], None]:
+    def _watch(self, docking: Docking, clip: Clip, go_on: GoOn) -> Callable[[int, str], None]:
         """Shows the progress of one copy, and ends it when the station stops.
 
         A recorder that is gone ends the reading; what was read in full by then is proved and sealed all the same.
         """
 
         def on_progress(done: int, phase: str) -> None:
-            self._check_stop() if phase == VERIFYING else self._check(docking)
+            check = self._check_stop if phase == VERIFYING else lambda: self._check(docking)
+            check()
             self._board.progress(docking.id, clip.object_id, done, phase)
+            go_on(check)
 
         return on_progress
 
@@ -513,10 +549,11 @@ class Pipeline:
 
     def _judge(self, docking: Docking, file: SourceFile, clip: Clip, error: CopyError) -> None:
         """What a failed copy means: no room yet, a recorder pulled early, or a fact about this file."""
-        _log.warning("copy-failed", path=file.printable, reason=error.reason, detail=error.detail)
         if error.reason == "no-space":
             docking.no_space = True
-        elif error.reason in _MAYBE_GONE and self._is_gone(docking):
+            return
+        _log.warning("copy-failed", path=file.printable, reason=error.reason, detail=error.detail)
+        if error.reason in _MAYBE_GONE and self._is_gone(docking):
             self._pulled(docking, file, clip)
         else:
             self._fail(docking, file, clip, error.reason)
@@ -633,30 +670,69 @@ class Pipeline:
         return final, final.with_name(final.name + PART)
 
 
+@dataclass(slots=True)
+class Taken:
+    """Room that was promised to copies, and what of it they have taken from the disk already."""
+
+    size: int
+    _temporaries: list[Path] = field(default_factory=list)
+
+    def by(self, temporaries: Iterable[Path]) -> None:
+        """These files take it."""
+        self._temporaries = list(temporaries)
+
+    def outstanding(self) -> int:
+        """Bytes that are promised and not yet missing from what the disk says is free."""
+        return max(0, self.size - sum(map(_allocated, self._temporaries)))
+
+
 class Space:
-    """Room in the spool, promised to copies before they begin."""
+    """Room in the spool, promised to copies before they begin. Together they are promised no more than there is."""
 
     def __init__(
         self, spool: Path, free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
     ) -> None:
         self._spool = spool
         self._free_bytes = free_bytes
-        self._promised = 0
+        self._promised: list[Taken] = []
         self._lock = threading.Lock()
 
-    @contextmanager
-    def reserved(self, size: int) -> Iterator[None]:
-        """Hold ``size`` bytes for as long as the context lasts. Raises ``CopyError`` ``no-space``."""
+    def free(self) -> int:
+        """Bytes that nobody was promised; never below zero."""
         with self._lock:
-            free = self._free_bytes(self._spool) - self._promised - SPARE_BYTES
+            return self._free()
+
+    @contextmanager
+    def reserved(self, size: int) -> Iterator[Taken]:
+        """Hold ``size`` bytes for as long as the context lasts. Raises ``CopyError`` ``no-space``."""
+        promise = Taken(size)
+        with self._lock:
+            free = self._free()
             if size > free:
-                raise CopyError("no-space", f"{size} bytes are needed, {max(0, free)} are free in the spool")
-            self._promised += size
+                raise CopyError("no-space", f"{size} bytes are needed, {free} are free in the spool")
+            self._promised.append(promise)
         try:
-            yield
+            yield promise
         finally:
             with self._lock:
-                self._promised -= size
+                self._promised = [one for one in self._promised if one is not promise]
+
+    def _free(self) -> int:
+        # Asked in this order: what is written in between counts twice and never not at all.
+        outstanding = sum(promise.outstanding() for promise in self._promised)
+        return max(0, self._free_bytes(self._spool) - outstanding - SPARE_BYTES)
+
+
+def room_for(size: int) -> int:
+    """Bytes that a file of this size takes up on the disk."""
+    return -(-size // BLOCK_BYTES) * BLOCK_BYTES
+
+
+def _allocated(path: Path) -> int:
+    try:
+        return path.stat().st_blocks * 512  # the unit of st_blocks, whatever the file system's (inode(7))
+    except OSError:
+        return 0  # Not made yet, or renamed: then it counts twice until its promise ends.
 
 
 def in_batches(wanted: Iterable[_Known]) -> Iterator[list[_Known]]:

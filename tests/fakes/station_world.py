@@ -177,6 +177,7 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     trust_names: bool = False
     max_bays: int = 16
+    copies: int = 16
 
     def __post_init__(self) -> None:
         self.card.mkdir(parents=True, exist_ok=True)
@@ -234,6 +235,7 @@ class Station:
             self.stop,
             workers=1,
             max_bays=world.max_bays,
+            copies=world.copies,
             patient=False,
             trust_names=world.trust_names,
         )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from custody.errors import CustodyError
 from station_agent import pipeline as rooms
@@ -18,6 +19,7 @@ from station_agent.errors import AgentError, CopyError, JournalError
 from station_agent.model import ClockReading, MountedVolume, RecorderDocked, RecorderUndocked, SourceFile
 from station_agent.pipeline import Space, Summary, final_state, in_batches
 from station_agent.states import MAY_TAKE, BayState, ClipState
+from station_agent.status import _without_space
 from tests.fakes.log_files import Fault, MemoryLogFiles
 from tests.fakes.station_world import CrashingJournal, FakeCopier, KilledError, Station, When, World
 
@@ -151,6 +153,90 @@ def test_no_space_keeps_the_data_on_the_recorder(world):
     station.pipeline._space = Space(world.spool)
     station.pipeline.docked(station.event())
     check_invariants(station, NAMES)
+
+
+def test_a_full_spool_is_an_alarm_and_the_copying_goes_on_when_there_is_room(world, monkeypatch):
+    monkeypatch.setattr(rooms, "NO_SPACE_PAUSE_S", 0.01)
+    station = world.start()
+    station.pipeline._patient = True
+    seen: list[Any] = []
+
+    def free(_spool: Path) -> int:
+        tile = station.board.tiles()[0]
+        seen.append((tile.state, _without_space([tile])))
+        return 0 if len(seen) < 5 else 2 * rooms.SPARE_BYTES
+
+    station.pipeline._space = Space(world.spool, free)
+    with capture_logs() as logs:
+        assert station.pipeline.docked(station.event()).complete
+    assert [line["log_level"] for line in logs if line["event"] == "no-space"] == ["error"]
+    [(_, [trouble])] = [one for one in seen if one[0] is BayState.NO_SPACE][:1]
+    assert trouble["object"] == "bay 1"
+    assert trouble["reason"].startswith("no-space")
+    assert _without_space(station.board.tiles()) == []
+    check_invariants(station, NAMES)
+
+
+def test_what_a_copy_took_already_is_not_reserved_a_second_time(tmp_path):
+    block, total = rooms.BLOCK_BYTES, 10
+    part = tmp_path / "clip.part"
+
+    def free(_spool: Path) -> int:
+        return rooms.SPARE_BYTES + total * block - rooms._allocated(part)
+
+    space = Space(tmp_path, free)
+    with space.reserved(6 * block) as taken:
+        taken.by([part])
+        assert space.free() == 4 * block
+        part.write_bytes(bytes(2 * block))
+        assert space.free() == 4 * block
+        part.write_bytes(bytes(6 * block))
+        with space.reserved(4 * block), pytest.raises(CopyError, match="no-space"), space.reserved(1):
+            pass
+    assert space.free() == 4 * block
+
+
+def test_copies_in_hand_say_what_they_took(world):
+    station = world.start()
+    outstanding: list[int] = []
+    world.copier.during = lambda: outstanding.append(station.pipeline._space._promised[0].outstanding())
+    station.pipeline.docked(station.event())
+    assert outstanding == [2 * rooms.BLOCK_BYTES, rooms.BLOCK_BYTES, 0]
+    assert station.pipeline._space._promised == []
+
+
+def test_many_bays_at_once_are_promised_no_more_than_there_is(tmp_path):
+    space = Space(tmp_path, lambda _: rooms.SPARE_BYTES + 10)
+    all_asked, granted = threading.Barrier(8), []
+
+    def ask(number: int) -> None:
+        try:
+            with space.reserved(3):
+                granted.append(number)
+                all_asked.wait(5)
+        except CopyError:
+            all_asked.wait(5)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(8)))
+    assert len(granted) == 3
+
+
+@pytest.mark.parametrize(("size", "room"), [(0, 0), (1, 4096), (4096, 4096), (4097, 8192)])
+def test_a_file_takes_up_whole_blocks(size, room):
+    assert rooms.room_for(size) == room
+
+
+def test_marked_clips_go_first_and_the_others_in_their_order(tmp_path):
+    world = World(tmp_path)
+    names = [f"DCIM/Movie/{folder}2026_0501_16{n}928_00053{n}F.MP4" for n, folder in enumerate(["", "", "RO/", ""])]
+    for name in names:
+        world.put(name, name.encode())
+    station = world.start()
+    station.pipeline.docked(station.event())
+    order = [names[2], names[0], names[1], names[3]]
+    assert [os.fsdecode(name) for name in world.copier.copied] == [name.rpartition("/")[2] for name in order]
+    assert sealed_sources(station) == order
 
 
 def test_space_is_promised_once():
@@ -540,6 +626,61 @@ def test_what_another_recorder_left_unread_has_not_vanished_from_this_one(world,
     again = world.start()
     again.pipeline.docked(replace(second, identity=event.identity))
     assert [r.payload["reason"] for r in records(again, "ingest.failed")] == ["source-vanished"] * vanished
+
+
+def test_a_card_that_is_stuck_holds_no_slot(world, second):
+    world.copies = 1
+    station = world.start()
+    stuck, go_on = threading.Event(), threading.Event()
+
+    def during() -> None:
+        if not stuck.is_set():
+            stuck.set()
+            go_on.wait(10)
+
+    world.copier.during = during
+    other = replace(second, identity=replace(second.identity, serial="OTHER"))
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(station.pipeline.docked, station.event())
+        assert stuck.wait(5)
+        assert pool.submit(station.pipeline.docked, other).result(5).sealed == 1
+        assert not one.done()
+        go_on.set()
+        assert one.result(5).sealed == 3
+
+
+def test_a_card_that_was_stuck_waits_for_a_slot_again(world):
+    world.copies = 1
+    station = world.start()
+    stuck, go_on = threading.Event(), threading.Event()
+
+    def during() -> None:
+        stuck.set()
+        go_on.wait(10)
+
+    world.copier.during = during
+    with ThreadPoolExecutor(1) as pool:
+        one = pool.submit(station.pipeline.docked, station.event())
+        assert stuck.wait(5)
+        with station.pipeline._slots.slot(9, lambda: None):
+            go_on.set()
+            time.sleep(0.1)
+            assert not one.done()
+        assert one.result(5).sealed == 3
+
+
+def test_pulled_while_it_waits_for_a_slot_nothing_of_it_was_begun(world, second):
+    world.copies = 1
+    station = world.start()
+    with station.pipeline._slots.slot(9, lambda: None) as keep, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(station.pipeline.docked, station.event())
+        assert bay_states(station, {1: BayState.READING})
+        station.pipeline.undocked(RecorderUndocked(str(world.card), 0))
+        while not waiting.done():
+            keep(lambda: None)
+            time.sleep(0.01)
+    assert (waiting.result().open, world.copier.copied) == (3, [])
+    assert records(station, "ingest.failed") == []
 
 
 def test_a_recorder_that_waits_is_shown_and_when_it_is_taken_out_it_is_never_read(world, second):
