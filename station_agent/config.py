@@ -229,6 +229,10 @@ class Offload(_Section):
     """Copies at once per recorder. The read-back of one file overlaps the reading of the next."""
     max_bays: Annotated[int, Field(ge=1, le=64)] = 16
     """Recorders worked on at once; further ones wait."""
+    copies: Annotated[int, Field(ge=1, le=64)] = 16
+    """Copies at once over all bays, which get equal shares of them; a copy that waits for its card holds none."""
+    priority_bays: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Bays whose recorders and copies go before all others. They must be among ``[bays]``."""
 
 
 class Transcode(_Section):
@@ -297,6 +301,13 @@ class Config(_Section):
     def _keys_of_profile(self) -> Self:
         if (self.keys.sm2 is not None) != (self.station.profile is Profile.GM):
             raise ValueError("keys.sm2 is needed in profile gm, and allowed there alone")
+        return self
+
+    @model_validator(mode="after")
+    def _priority_bays_exist(self) -> Self:
+        unknown = sorted({*self.offload.priority_bays} - {*self.bay_patterns})
+        if unknown:
+            raise ValueError(f"offload.priority_bays: bay {unknown[0]} is not among bays")
         return self
 
     @property

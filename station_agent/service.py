@@ -5,7 +5,6 @@ One process owns a data folder: a lock on ``<data>/lock`` is held for as long as
 
 import fcntl
 import os
-import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -54,7 +53,7 @@ from station_agent.model import (
 )
 from station_agent.mount import clear_stale, mounted
 from station_agent.offload import Offloader
-from station_agent.pipeline import SPARE_BYTES, Pipeline, Reader, Summary
+from station_agent.pipeline import Pipeline, Reader, Summary
 from station_agent.publish import Broker, Outbox, Publisher, Trust
 from station_agent.registry_file import RegistryFile
 from station_agent.screen import create_app
@@ -114,6 +113,8 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
             stop,
             workers=config.offload.workers,
             max_bays=config.offload.max_bays,
+            copies=config.offload.copies,
+            priority_bays=config.offload.priority_bays,
             patient=patient,
             trust_names=config.recorders.trust_names,
             settle=lambda docking, files: settle(journal, seal, docking, files),
@@ -195,13 +196,10 @@ class _Running:
         if folder is None:
             return
         make_dirs(folder)
-        dropped = DropFolder(folder, self._config.dropfolder.settle_s, self._has_room)
+        dropped = DropFolder(folder, self._config.dropfolder.settle_s, self._rooms.pipeline.has_room)
         for file in dropped.files(self._stop):
             if _take_dropped(self._rooms, folder, file).open:
                 dropped.later(file)
-
-    def _has_room(self, size: int) -> bool:
-        return shutil.disk_usage(self._config.spool).free - SPARE_BYTES >= size
 
     def _screen(self) -> uvicorn.Server:
         app = create_app(self._status, zone=self._config.zone, stopped=self._stop.is_set)

@@ -150,12 +150,13 @@ def status_of(  # noqa: PLR0913  # the parts of the status
     station: str, state: str, board: Board, journal: Journal, log: LogHead, centre: CentreLink
 ) -> Status:
     """The value of ``/api/status``."""
+    tiles = board.tiles()
     return {
         "station": station,
         "state": state,
-        "bays": [_bay(tile, board.now_s(), journal) for tile in board.tiles()],
+        "bays": [_bay(tile, board.now_s(), journal) for tile in tiles],
         "waiting": journal.waiting().block(),
-        "troubles": _troubles(journal, log.origin),
+        "troubles": [*_without_space(tiles), *_troubles(journal, log.origin)],
         "log": {"origin": log.origin, "size": log.size, "root": log.root},
         "centre": {"online": centre.online, "since_ms": centre.since_ms},
     }
@@ -201,6 +202,15 @@ def _proved(tile: Tile, journal: Journal) -> BayState:
     if tile.state is BayState.WAITING_UPLOAD and journal.open_for(tile.device_key) == 0:
         return bay_after(tile.state, BayState.SAFE)
     return tile.state
+
+
+def _without_space(tiles: Sequence[Tile]) -> list[Status]:
+    reason = "no-space: the spool has no room for its next file, which stays on the recorder"
+    return [
+        {"job": "offload", "object": f"bay {tile.bay}", "attempts": 0, "reason": reason}
+        for tile in tiles
+        if tile.state is BayState.NO_SPACE
+    ]
 
 
 def _troubles(journal: Journal, origin: str) -> list[Status]:

@@ -66,6 +66,8 @@ class Claims:
     """The recorder's counter, which goes on from clip to clip; it says the order and nothing more."""
     series: bytes = b""
     """What a clip has in common with the one that may go on where it ends."""
+    is_marked: bool = False
+    """The recorder, or who wore it, marked or locked it: it is copied and uploaded before others."""
     is_side: bool = False
     """It belongs to a clip although its extension does not tell: a voice memo, a thumbnail."""
 
