@@ -21,6 +21,7 @@ from ingestd.config import CENTRE, Config
 from ingestd.errors import CentreError, ConfigError
 from ingestd.imports import ImportFolder
 from ingestd.logfiles import PosixLogFiles
+from ingestd.metrics import Sources, registry_of
 from ingestd.premises import SystemClock, centre_keys, log_folder
 from ingestd.receive import Receiver
 from ingestd.recheck import Rechecker
@@ -163,6 +164,7 @@ def _pages(centre: Centre, store: EvidenceReader, receiver: Receiver) -> uvicorn
         hindrance=lambda: receiver.problem,
         viewed=centre.pipeline.viewed,
         user_header=config.web.user_header,
+        metrics=registry_of(Sources(centre.queries, lambda: receiver.problem, config.paths.data)),
     )
     return uvicorn.Server(
         uvicorn.Config(

@@ -19,6 +19,7 @@ import uvicorn
 
 from custody.canonical import JsonObject
 from custody.checkpoint import NoteKey
+from custody.heartbeat import Health
 from custody.profile import Profile
 from custody.signer import Signer
 from keystore import KeystoreError
@@ -35,9 +36,11 @@ from station_agent.emptying import Emptying, Orders, Steward, settle
 from station_agent.enrolment import key_places
 from station_agent.errors import JournalError, KeyFileError
 from station_agent.followup import FollowUp, Media
+from station_agent.health import health_of
 from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD, Journal
 from station_agent.keys import open_signers
 from station_agent.logfiles import PosixLogFiles
+from station_agent.metrics import Sources, registry_of
 from station_agent.model import (
     Card,
     ClockReading,
@@ -59,6 +62,7 @@ from station_agent.seal import Seal, new_id
 from station_agent.status import Board, LogHead, Status, status_of
 from station_agent.store import EvidenceStore
 from station_agent.threads import Threads
+from station_agent.timesource import TimeSource
 from station_agent.tools import exiftool, ffmpeg, ffprobe
 from station_agent.transcode import make_proxy, plan
 
@@ -81,7 +85,13 @@ class Rooms:
     pipeline: Pipeline
     board: Board
     followup: FollowUp
+    timesource: TimeSource
     stop: threading.Event
+
+    def health(self) -> Health:
+        """How the station is now."""
+        now, reading = self.clock.now(), self.timesource.reading()
+        return health_of(now, reading, self.journal, self.seal.size, self.config.spool)
 
 
 @contextmanager
@@ -93,7 +103,7 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
     with ExitStack() as stack:
         stack.enter_context(_alone(config.paths.data))
         signers = signers_of(config)
-        clock = SystemClock()
+        clock, timesource = SystemClock(), TimeSource()
         journal = Journal(config.journal, config.origin, lambda: new_id(clock.now().utc_ms))
         stack.callback(journal.close)
         seal = _seal(config, signers, clock, journal)
@@ -118,7 +128,7 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
         enrolment.check_places(config, seal.history)
         media = stack.enter_context(_media(config))
         followup = FollowUp(clock, journal, seal, media, _LateStore(config.store_url), config.spool)
-        yield Rooms(config, clock, journal, seal, pipeline, board, followup, stop)
+        yield Rooms(config, clock, journal, seal, pipeline, board, followup, timesource, stop)
 
 
 def run(config: Config, stop: threading.Event) -> None:
@@ -196,7 +206,9 @@ class _Running:
         return shutil.disk_usage(self._config.spool).free - SPARE_BYTES >= size
 
     def _screen(self) -> uvicorn.Server:
-        app = create_app(self._status, zone=self._config.zone, stopped=self._stop.is_set)
+        rooms = self._rooms
+        metrics = registry_of(Sources(rooms.health, rooms.journal, rooms.board, lambda: self._publisher.link))
+        app = create_app(self._status, zone=self._config.zone, stopped=self._stop.is_set, metrics=metrics)
         settings = uvicorn.Config(
             app, self._config.screen.host, self._config.screen.port, log_level="warning", timeout_graceful_shutdown=2
         )

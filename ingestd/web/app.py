@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.exceptions import HTTPException
 
 from ingestd.errors import CentreError, ObjectMissingError
@@ -42,6 +44,7 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     hindrance: Callable[[], str] = str,
     viewed: Viewed = lambda _object_id, _what, _actor: None,
     user_header: str = "",
+    metrics: CollectorRegistry | None = None,
 ) -> FastAPI:
     """The pages over ``reads`` and ``store``; times are shown in ``zone``, action types by their names in ``types``.
 
@@ -51,6 +54,7 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     systems; without ``importer`` nothing is imported here.
     ``hindrance`` says why no message arrives from the broker, or an empty string. ``viewed`` records who looks at a
     clip before it is shown; ``user_header`` is the header in which a login in front of the pages names the user.
+    Without ``metrics`` there is no ``/metrics``.
     """
     site = Site(
         reads=reads,
@@ -77,6 +81,8 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
         statistics.add_pages(app, site, counted)
     if published is not None:
         log.add_pages(app, published)
+    if metrics is not None:
+        _add_metrics(app, metrics)
     _add_assets(app)
     _add_errors(app, site)
     return app
@@ -87,6 +93,12 @@ def _without_nul(request: Request) -> None:
     given = [request.url.path, *request.path_params.values(), *request.query_params.values()]
     if any("\0" in str(value) for value in given):
         raise PageError(400, phrase("A request may not contain the NUL character."))
+
+
+def _add_metrics(app: FastAPI, registry: CollectorRegistry) -> None:
+    @app.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _add_assets(app: FastAPI) -> None:
