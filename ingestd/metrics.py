@@ -1,7 +1,7 @@
 """The centre's figures for Prometheus, asked of the index at each scrape. No label names a person, recorder or clip."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,8 +11,9 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ingestd.index.queries import ClipCounts, MirrorRow, Summary
+from ingestd.index.queries import ClipCounts, Summary
 from ingestd.rules import RULES_BY_ID
+from ingestd.stations import Standing, StationRow
 
 
 class Figures(Protocol):
@@ -26,10 +27,6 @@ class Figures(Protocol):
         """How many flags of each rule are open."""
         ...
 
-    def mirrors(self) -> list[MirrorRow]:
-        """The stations' logs as far as they are held."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class Sources:
@@ -40,6 +37,7 @@ class Sources:
     """Why no message arrives from the broker, or an empty string."""
     data: Path
     """Where log and mirrors lie: a full disk there stops the centre."""
+    stations: Callable[[], Sequence[StationRow]]
 
 
 def registry_of(sources: Sources) -> CollectorRegistry:
@@ -71,15 +69,23 @@ class _Centre(Collector):
         yield _gauge("ingestd_messages_quarantined", "Messages in quarantine.", summary.messages_quarantined)
         flags = dict.fromkeys(RULES_BY_ID, 0) | self._sources.figures.open_flags_by_rule()
         yield _by("ingestd_flags_open", "Open flags of each rule.", "rule", flags)
-        yield self._mirrors()
+        yield from _stations(self._sources.stations())
 
-    def _mirrors(self) -> Metric:
-        family = CounterMetricFamily(
-            "ingestd_station_entries", "Entries held of each station's log.", labels=["station"]
-        )
-        for mirror in self._sources.figures.mirrors():
-            family.add_metric([mirror.station], mirror.size)
-        return family
+
+def _stations(rows: Sequence[StationRow]) -> Iterator[Metric]:
+    """What is held of each station, and whether it is there. What it claims of itself is scraped from itself."""
+    entries = CounterMetricFamily("ingestd_station_entries", "Entries held of each station's log.", labels=["station"])
+    for row in rows:
+        entries.add_metric([row.station], row.entries)
+    yield entries
+    online = {row.station: int(row.standing is Standing.ONLINE) for row in rows}
+    yield _by("ingestd_station_online", "1: its heartbeats come.", "station", online)
+    said = "When a station last spoke, by the centre's clock."
+    heard = GaugeMetricFamily("ingestd_station_heard_timestamp_seconds", said, labels=["station"])
+    for row in rows:
+        if row.heard_ms is not None:
+            heard.add_metric([row.station], row.heard_ms / 1000)
+    yield heard
 
 
 def _gauge(name: str, said: str, value: float) -> Metric:

@@ -57,6 +57,7 @@ from station_agent.mount import clear_stale, mounted
 from station_agent.offload import Offloader
 from station_agent.pipeline import SPARE_BYTES, Pipeline, Reader, Summary
 from station_agent.publish import Broker, Outbox, Publisher, Trust
+from station_agent.pulse import Pulse
 from station_agent.screen import create_app
 from station_agent.seal import Seal, new_id
 from station_agent.status import Board, LogHead, Status, status_of
@@ -302,7 +303,7 @@ def broker_of(config: Config) -> Broker:
 def _publisher(rooms: Rooms) -> Publisher:
     config = rooms.config
     outbox = Outbox(rooms.clock, rooms.journal, rooms.seal, trust_of(config), config.publish.resend_after_s)
-    return Publisher(config.station.id, outbox, broker_of(config), rooms.clock)
+    return Publisher(config.station.id, outbox, broker_of(config), rooms.clock, Pulse(rooms.health))
 
 
 def steward_of(rooms: Rooms) -> Steward:

@@ -1,6 +1,6 @@
 """Puts the page families together. The only place that knows FastAPI's switches."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,9 @@ from starlette.exceptions import HTTPException
 
 from ingestd.errors import CentreError, ObjectMissingError
 from ingestd.rules import Policy, TypeName
+from ingestd.stations import StationRow
 from ingestd.web import actions, audits, clips, files, flags, home, language, log, media, reviews, statistics
+from ingestd.web import stations as station_pages
 from ingestd.web.api.resources import Importer, add_resources
 from ingestd.web.api.shapes import problem
 from ingestd.web.api.tokens import Nobody, Tokens
@@ -45,6 +47,7 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     viewed: Viewed = lambda _object_id, _what, _actor: None,
     user_header: str = "",
     metrics: CollectorRegistry | None = None,
+    stations: Callable[[], Sequence[StationRow]] | None = None,
 ) -> FastAPI:
     """The pages over ``reads`` and ``store``; times are shown in ``zone``, action types by their names in ``types``.
 
@@ -54,7 +57,7 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     systems; without ``importer`` nothing is imported here.
     ``hindrance`` says why no message arrives from the broker, or an empty string. ``viewed`` records who looks at a
     clip before it is shown; ``user_header`` is the header in which a login in front of the pages names the user.
-    Without ``metrics`` there is no ``/metrics``.
+    Without ``metrics`` there is no ``/metrics``, without ``stations`` no ``/stations``.
     """
     site = Site(
         reads=reads,
@@ -64,6 +67,7 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
         now=now or (lambda: datetime.now(tz=ZoneInfo("UTC"))),
         has_audits=history is not None,
         has_stats=counted is not None,
+        has_stations=stations is not None,
         policy=policy or Policy(),
         viewed=viewed,
         user_header=user_header,
@@ -79,6 +83,8 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
         audits.add_pages(app, site, history)
     if counted is not None:
         statistics.add_pages(app, site, counted)
+    if stations is not None:
+        station_pages.add_pages(app, site, stations)
     if published is not None:
         log.add_pages(app, published)
     if metrics is not None:

@@ -29,6 +29,12 @@ VERDICT: Final[Mapping[str, Word]] = {
     "unreadable": Word(phrase("Store cannot be read"), "triangle", "warn"),
     "disposed": Word(phrase("Disposed of as approved"), "dots", "calm"),
 }
+STANDING: Final[Mapping[str, Word]] = {
+    "online": Word(phrase("Connected"), "tick", "good"),
+    "overdue": Word(phrase("Does not report"), "triangle", "warn"),
+    "offline": Word(phrase("Not connected"), "cross", "bad"),
+    "never": Word(phrase("Never heard of"), "dots", "calm"),
+}
 FLAG_STATUS: Final[Mapping[str, Word]] = {
     "open": Word(phrase("Open"), "flag", "bad"),
     "explained": Word(phrase("Explained, to be reviewed"), "dots", "warn"),

@@ -6,9 +6,13 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from custody.heartbeat import Heartbeat
+from ingestd.heartbeats import Heartbeats
 from ingestd.metrics import Sources, registry_of
 from ingestd.rules import RULES_BY_ID
+from ingestd.stations import rows
 from ingestd.web.app import create_app
+from tests.custody.test_heartbeat import WELL
 from tests.fakes.centre_station import FakeStation
 from tests.fakes.centre_world import World
 from tests.fakes.web_queries import FakeMedia
@@ -36,7 +40,9 @@ def world(tmp_path):
 
 def scraped(world, hindrance=""):
     """Each sample by its name and labels, as the scraper's own parser reads them."""
-    registry = registry_of(Sources(world.queries, lambda: hindrance, world.folder))
+    heard = Heartbeats(world.folder / "heartbeats").all()
+    stations = lambda: rows(world.queries.mirrors(), heard, world.clock.now_ms())  # noqa: E731  # said where it is used
+    registry = registry_of(Sources(world.queries, lambda: hindrance, world.folder, stations))
     answer = TestClient(create_app(world.queries, FakeMedia(), metrics=registry)).get("/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -55,6 +61,17 @@ def test_the_figures_are_those_of_the_lists(world):
     for station in world.stations:
         [mirror] = [row for row in world.queries.mirrors() if row.station == station.name]
         assert figures["ingestd_station_entries_total", station.name] == mirror.size > 0
+
+
+def test_a_station_that_reports_is_online_and_one_that_never_did_has_no_time(world):
+    first, second = world.stations
+    heartbeats = Heartbeats(world.folder / "heartbeats", world.clock.now_ms)
+    heartbeats.take(first.name, Heartbeat(online=True, health=WELL).encode(), retained=False)
+    figures, _ = scraped(world)
+    assert figures["ingestd_station_online", first.name] == 1
+    assert figures["ingestd_station_heard_timestamp_seconds", first.name] == world.clock.now_ms() / 1000
+    assert figures["ingestd_station_online", second.name] == 0
+    assert ("ingestd_station_heard_timestamp_seconds", second.name) not in figures
 
 
 def test_each_rule_has_the_number_of_its_open_flags(world):
