@@ -48,6 +48,7 @@ from ingestd.decisions import Decision, Fact, clip_of
 from ingestd.enrolment.decide import Approval, Issue, Revocation, actors_of, approval_of, revocation_of
 from ingestd.enrolment.standing import centre_row, enrolled
 from ingestd.errors import ConfigError, DatabaseError, MessageError, MirrorError, StateError
+from ingestd.heartbeats import Heartbeats
 from ingestd.index.database import snapshot_reads
 from ingestd.index.people import by_hand, unmeasured_clock_ms
 from ingestd.index.repository import Repository
@@ -178,11 +179,13 @@ class Places:
     quarantine: Path
     imports: Path
     configurations: Path
+    heartbeats: Path
 
     @classmethod
     def under(cls, data: Path) -> "Places":
         """The usual places in a data folder."""
-        return cls(data / "lock", data / "quarantine", data / "imports", data / "configurations")
+        names = ("lock", "quarantine", "imports", "configurations", "heartbeats")
+        return cls(*(data / name for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -1145,7 +1148,11 @@ class Unit:
     def _settle_standing(self) -> None:
         """What holds of the centre as a whole: stations that are silent, and a year without a calendar."""
         policy = self.settings.policy
-        heard = [StationHeard(*one) for one in self.repository.heard()]
+        said = Heartbeats(self.places.heartbeats).all()
+        heard = [
+            StationHeard(station, log, utc_ms, said[station].complete_ms(size) if station in said else 0)
+            for station, log, utc_ms, size in self.repository.heard()
+        ]
         found = [flag for one in heard for flag in silent_station(one, self.now_ms, policy)]
         found += calendar_missing(self.now_ms, policy)
         year = policy.day(self.now_ms).year

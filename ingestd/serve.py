@@ -19,9 +19,12 @@ from ingestd.anchors.decide import CAVEAT
 from ingestd.audit.history import History
 from ingestd.config import CENTRE, Config
 from ingestd.errors import CentreError, ConfigError
+from ingestd.heartbeats import Heartbeats
 from ingestd.imports import ImportFolder
 from ingestd.index.repository import Repository
 from ingestd.logfiles import PosixLogFiles
+from ingestd.metrics import Sources, registry_of
+from ingestd.pipeline import Places
 from ingestd.premises import SystemClock, centre_keys, log_folder
 from ingestd.receive import Receiver
 from ingestd.recheck import Rechecker
@@ -43,7 +46,8 @@ def run(config: Config, stop: threading.Event) -> None:
     centre = build(config)
     centre.pipeline.start()
     store = EvidenceReader(config.store.url)
-    receiver = Receiver(config.mqtt, centre.pipeline.handle)
+    heartbeats = Heartbeats(Places.under(config.paths.data).heartbeats, SystemClock().now_ms)
+    receiver = Receiver(config.mqtt, centre.pipeline.handle, heartbeats.take)
     pages, listener = _pages(centre, store, receiver), _listen(config)
     rechecker = Rechecker(store, centre.pipeline, receiver.publish, config.store.readers)
     crew = Crew(stop)
@@ -176,6 +180,8 @@ def _pages(centre: Centre, store: EvidenceReader, receiver: Receiver) -> uvicorn
         hindrance=lambda: receiver.problem,
         viewed=centre.pipeline.viewed,
         user_header=config.web.user_header,
+        metrics=registry_of(Sources(centre.queries, lambda: receiver.problem, config.paths.data, centre.stations)),
+        stations=centre.stations,
     )
     return uvicorn.Server(
         uvicorn.Config(

@@ -33,7 +33,7 @@ class SystemClock:
         """Wall clock, its source (``ntp`` when the kernel is disciplined, else ``none``), boot id, boot-time clock."""
         return StationTime(
             utc_ms=time.time_ns() // 1_000_000,
-            source="ntp" if linux.clock_is_synchronised() else "none",
+            source="none" if linux.clock_error_us() is None else "ntp",
             boot_id=self._boot_id,
             mono_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
         )

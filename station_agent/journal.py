@@ -265,6 +265,11 @@ class Journal:
         rows = self._rows("SELECT kind, object_id, attempts, reason, body FROM jobs WHERE attempts > 0")
         return [_job(row) for row in rows]
 
+    def failing(self) -> dict[str, int]:
+        """How many jobs of each kind failed at least once and are still to be done."""
+        rows = self._rows("SELECT kind, count(*) FROM jobs WHERE attempts > 0 GROUP BY kind")
+        return {DESCRIBE: 0, TRANSCODE: 0, UPLOAD: 0, **{str(kind): int(count) for kind, count in rows}}
+
     def postpone(self, job: Job, due_ms: int, reason: str) -> None:
         """The job failed; try again at ``due_ms``."""
         with self._transaction() as db:

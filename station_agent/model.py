@@ -139,6 +139,23 @@ class CopyResult:
 
 
 @dataclass(frozen=True, slots=True)
+class StationClock:
+    """The station's clock against its time source, and who says so: ``chrony`` or ``kernel``."""
+
+    source: str
+    synchronised: bool
+    offset_ms: int | None = None
+    """Station clock minus its source; None where nobody measured it."""
+    uncertainty_ms: int | None = None
+    """How far the clock is from the truth at most; None where it is not synchronised."""
+
+    @property
+    def said(self) -> str:
+        """Whether it is synchronised, as records and heartbeats say it."""
+        return "yes" if self.synchronised else "no"
+
+
+@dataclass(frozen=True, slots=True)
 class ClockReading:
     """Recorder clock minus station clock, measured at docking before anything changes it."""
 

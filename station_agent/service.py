@@ -18,6 +18,7 @@ import uvicorn
 
 from custody.canonical import JsonObject
 from custody.checkpoint import NoteKey
+from custody.heartbeat import Health
 from custody.profile import Profile
 from custody.signer import Signer
 from keystore import KeystoreError
@@ -35,9 +36,11 @@ from station_agent.emptying import Emptying, Orders, Steward, settle
 from station_agent.enrolment import key_places
 from station_agent.errors import JournalError, KeyFileError
 from station_agent.followup import FollowUp, Media
+from station_agent.health import health_of
 from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD, Journal
 from station_agent.keys import open_signers
 from station_agent.logfiles import PosixLogFiles
+from station_agent.metrics import Sources, registry_of
 from station_agent.model import (
     Card,
     CardIds,
@@ -55,12 +58,14 @@ from station_agent.mount import clear_stale, mounted
 from station_agent.offload import Offloader
 from station_agent.pipeline import Pipeline, Reader, Summary
 from station_agent.publish import Broker, Outbox, Publisher, Trust
+from station_agent.pulse import Pulse
 from station_agent.registry_file import RegistryFile
 from station_agent.screen import create_app
 from station_agent.seal import Seal, new_id
 from station_agent.status import Board, LogHead, Status, status_of, with_sandbox
 from station_agent.store import EvidenceStore
 from station_agent.threads import Threads
+from station_agent.timesource import TimeSource
 from station_agent.tools import exiftool, ffmpeg, ffprobe
 from station_agent.tools.sandbox import Sandbox
 from station_agent.transcode import make_proxy, plan
@@ -85,7 +90,13 @@ class Rooms:
     board: Board
     followup: FollowUp
     sandbox: Sandbox
+    timesource: TimeSource
     stop: threading.Event
+
+    def health(self) -> Health:
+        """How the station is now."""
+        now, reading = self.clock.now(), self.timesource.reading()
+        return health_of(now, reading, self.journal, self.seal.size, self.config.spool)
 
 
 @contextmanager
@@ -97,7 +108,7 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
     with ExitStack() as stack:
         stack.enter_context(_alone(config.paths.data))
         signers = signers_of(config)
-        clock = SystemClock()
+        clock, timesource = SystemClock(), TimeSource()
         journal = Journal(config.journal, config.origin, lambda: new_id(clock.now().utc_ms))
         stack.callback(journal.close)
         seal = _seal(config, signers, clock, journal)
@@ -127,7 +138,7 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
         sandbox = sandbox_of(config)
         media = stack.enter_context(_media(config, sandbox))
         followup = FollowUp(clock, journal, seal, media, _LateStore(config.store_url), config.spool)
-        yield Rooms(config, clock, journal, seal, pipeline, board, followup, sandbox, stop)
+        yield Rooms(config, clock, journal, seal, pipeline, board, followup, sandbox, timesource, stop)
 
 
 def run(config: Config, stop: threading.Event) -> None:
@@ -202,7 +213,9 @@ class _Running:
                 dropped.later(file)
 
     def _screen(self) -> uvicorn.Server:
-        app = create_app(self._status, zone=self._config.zone, stopped=self._stop.is_set)
+        rooms = self._rooms
+        metrics = registry_of(Sources(rooms.health, rooms.journal, rooms.board, lambda: self._publisher.link))
+        app = create_app(self._status, zone=self._config.zone, stopped=self._stop.is_set, metrics=metrics)
         settings = uvicorn.Config(
             app, self._config.screen.host, self._config.screen.port, log_level="warning", timeout_graceful_shutdown=2
         )
@@ -296,7 +309,7 @@ def broker_of(config: Config) -> Broker:
 def _publisher(rooms: Rooms) -> Publisher:
     config = rooms.config
     outbox = Outbox(rooms.clock, rooms.journal, rooms.seal, trust_of(config), config.publish.resend_after_s)
-    return Publisher(config.station.id, outbox, broker_of(config), rooms.clock)
+    return Publisher(config.station.id, outbox, broker_of(config), rooms.clock, Pulse(rooms.health))
 
 
 def steward_of(rooms: Rooms) -> Steward:

@@ -428,6 +428,12 @@ class Queries:
         """All flags of a list in its order, from one snapshot, and never more than some of them in memory."""
         return self._every(lambda db, after: _flag_page(db, _flag_conditions(state, rule, ""), after, _ROWS_AT_ONCE))
 
+    def open_flags_by_rule(self) -> dict[str, int]:
+        """How many flags of each rule are open; a rule without any is not there."""
+        c = t.flag.c
+        statement = select(c.rule, func.count()).where(c.state == "open").group_by(c.rule).order_by(c.rule)
+        return self.read(lambda db: {row.rule: row[1] for row in db.execute(statement)})
+
     def flag(self, flag_id: str) -> FlagRow | None:
         """One flag, or None when there never was one of that id."""
         statement = select(t.flag).where(t.flag.c.flag_id == flag_id)

@@ -112,16 +112,16 @@ class Repository:
         """Enrolled stations by log origin."""
         return {row["log"]: dict(row) for row in self._db.execute(select(t.mirror)).mappings()}
 
-    def heard(self) -> list[tuple[str, str, int]]:
-        """Station, log and the time of its newest entry here; of one that has sent none, when it was enrolled."""
+    def heard(self) -> list[tuple[str, str, int, int]]:
+        """Station, log, the time of its newest entry here (with none, when it was enrolled), and how many are here."""
         m, newest, enrolled = t.mirror.c, t.entry.alias(), t.entry.alias()
         origin = select(t.state.c.origin).scalar_subquery()
         joined = t.mirror.outerjoin(newest, (newest.c.log == m.log) & (newest.c.seq == m.size - 1)).outerjoin(
             enrolled, (enrolled.c.log == origin) & (enrolled.c.seq == m.log_seq)
         )
         told = func.coalesce(newest.c.utc_ms, enrolled.c.utc_ms)
-        rows = self._db.execute(select(m.station, m.log, told).select_from(joined).where(told.is_not(None)))
-        return [(station, log, utc_ms) for station, log, utc_ms in rows]
+        rows = self._db.execute(select(m.station, m.log, told, m.size).select_from(joined).where(told.is_not(None)))
+        return [(station, log, utc_ms, size) for station, log, utc_ms, size in rows]
 
     def log_keys(self) -> list[Row]:
         """Every key of every log, in the order of its enrolment."""

@@ -158,6 +158,8 @@ class StationHeard:
     station: str
     log: str
     heard_ms: int
+    complete_ms: int = 0
+    """When it last claimed, in a heartbeat, that its log holds nothing that is not here; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,21 @@
 """Puts the page families together. The only place that knows FastAPI's switches."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.exceptions import HTTPException
 
 from ingestd.errors import CentreError, ObjectMissingError
 from ingestd.rules import Policy, TypeName
+from ingestd.stations import StationRow
 from ingestd.web import actions, audits, clips, files, flags, home, language, log, media, retention, reviews, statistics
+from ingestd.web import stations as station_pages
 from ingestd.web.api.resources import Importer, add_resources
 from ingestd.web.api.shapes import problem
 from ingestd.web.api.tokens import Nobody, Tokens
@@ -44,6 +48,8 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     hindrance: Callable[[], str] = str,
     viewed: Viewed = lambda _object_id, _what, _actor: None,
     user_header: str = "",
+    metrics: CollectorRegistry | None = None,
+    stations: Callable[[], Sequence[StationRow]] | None = None,
 ) -> FastAPI:
     """The pages over ``reads`` and ``store``; times are shown in ``zone``, action types by their names in ``types``.
 
@@ -54,6 +60,7 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     nothing is imported here.
     ``hindrance`` says why no message arrives from the broker, or an empty string. ``viewed`` records who looks at a
     clip before it is shown; ``user_header`` is the header in which a login in front of the pages names the user.
+    Without ``metrics`` there is no ``/metrics``, without ``stations`` no ``/stations``.
     """
     site = Site(
         reads=reads,
@@ -64,6 +71,7 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
         has_audits=history is not None,
         has_stats=counted is not None,
         has_retention=proposable is not None,
+        has_stations=stations is not None,
         policy=policy or Policy(),
         viewed=viewed,
         user_header=user_header,
@@ -81,8 +89,12 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
         statistics.add_pages(app, site, counted)
     if proposable is not None:
         retention.add_pages(app, site, proposable)
+    if stations is not None:
+        station_pages.add_pages(app, site, stations)
     if published is not None:
         log.add_pages(app, published)
+    if metrics is not None:
+        _add_metrics(app, metrics)
     _add_assets(app)
     _add_errors(app, site)
     return app
@@ -93,6 +105,12 @@ def _without_nul(request: Request) -> None:
     given = [request.url.path, *request.path_params.values(), *request.query_params.values()]
     if any("\0" in str(value) for value in given):
         raise PageError(400, phrase("A request may not contain the NUL character."))
+
+
+def _add_metrics(app: FastAPI, registry: CollectorRegistry) -> None:
+    @app.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _add_assets(app: FastAPI) -> None:

@@ -34,6 +34,12 @@ DISPOSAL: Final[Mapping[str, Word]] = {
     "approved": Word(phrase("May be removed from the store"), "triangle", "warn"),
     "gone": Word(phrase("Gone, as approved"), "dots", "calm"),
 }
+STANDING: Final[Mapping[str, Word]] = {
+    "online": Word(phrase("Connected"), "tick", "good"),
+    "overdue": Word(phrase("Does not report"), "triangle", "warn"),
+    "offline": Word(phrase("Not connected"), "cross", "bad"),
+    "never": Word(phrase("Never heard of"), "dots", "calm"),
+}
 FLAG_STATUS: Final[Mapping[str, Word]] = {
     "open": Word(phrase("Open"), "flag", "bad"),
     "explained": Word(phrase("Explained, to be reviewed"), "dots", "warn"),

@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
@@ -60,8 +62,12 @@ def create_app(
     zone: ZoneInfo | None = None,
     now: Callable[[], datetime] | None = None,
     stopped: Callable[[], bool] | None = None,
+    metrics: CollectorRegistry | None = None,
 ) -> FastAPI:
-    """The dock screen over ``status``. Open streams end within a second after ``stopped`` turns true."""
+    """The dock screen over ``status``. Open streams end within a second after ``stopped`` turns true.
+
+    Without ``metrics`` there is no ``/metrics``.
+    """
     screen = Screen(
         status=status,
         zone=zone or ZoneInfo("Asia/Shanghai"),
@@ -73,6 +79,8 @@ def create_app(
     app.mount("/static", StaticFiles(directory=_static_folder()), name="static")
     _add_pages(app, screen)
     _add_data(app, screen)
+    if metrics is not None:
+        _add_metrics(app, metrics)
     return app
 
 
@@ -136,6 +144,12 @@ def _add_data(app: FastAPI, screen: Screen) -> None:
     def healthz() -> dict[str, str]:
         """Whether the screen answers; says nothing about the dock."""
         return {"screen": "answers"}
+
+
+def _add_metrics(app: FastAPI, registry: CollectorRegistry) -> None:
+    @app.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _remembering(request: Request, answer: Response) -> Response:

@@ -8,15 +8,18 @@ import pytest
 from sqlalchemy import event, text, update
 
 from custody.checkpoint import COSIGNATURE, NoteKey, parse_note
+from custody.heartbeat import Heartbeat
 from custody.messages import Records
 from custody.receipt import covers, read_receipt
 from ingestd.catalogue import Catalogue
 from ingestd.errors import DatabaseError, StateError
+from ingestd.heartbeats import Heartbeats
 from ingestd.index import tables as t
 from ingestd.index.database import open_engine
 from ingestd.index.queries import ClipFilter
 from ingestd.model import MAX_CLIP_MS, Level
-from ingestd.pipeline import ReadBack, Received
+from ingestd.pipeline import Places, ReadBack, Received
+from tests.custody.test_heartbeat import WELL
 from tests.fakes.centre_station import AUTHORITY, NOW_MS, FakeStation, camera
 from tests.fakes.centre_world import ORIGIN, SIGNER, WITNESS, World
 
@@ -613,6 +616,29 @@ def test_silent_station_is_flagged_until_it_speaks_again(world, station):
     world.pipeline.handle([station.message()])
     world.pipeline.sweep()
     assert silent not in flags(world)
+
+
+def test_a_heartbeat_breaks_the_silence_only_of_a_station_whose_log_is_here(world, station):
+    station.clip(START)
+    world.pipeline.handle([station.message()])
+    held = world.queries.mirrors()[0].size
+    world.clock.ms += 8 * 24 * HOUR
+    heartbeats = Heartbeats(Places.under(world.folder).heartbeats, world.clock.now_ms)
+    silent = f"silent-station:{station.origin}"
+
+    said = Heartbeat(online=True, health=replace(WELL, log_entries=held + 1))
+    heartbeats.take(station.name, said.encode(), retained=False)
+    world.pipeline.sweep()
+    assert silent in flags(world), "it has entries that never came"
+
+    said = Heartbeat(online=True, health=replace(WELL, log_entries=held))
+    heartbeats.take(station.name, said.encode(), retained=False)
+    world.pipeline.sweep()
+    assert silent not in flags(world)
+
+    world.clock.ms += 8 * 24 * HOUR
+    world.pipeline.sweep()
+    assert silent in flags(world)
 
 
 def test_year_without_a_calendar_is_told(world):
