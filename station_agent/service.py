@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 import uvicorn
@@ -29,6 +29,7 @@ from station_agent.config import Config
 from station_agent.describe import Describer
 from station_agent.detect import Detector, require_same, still_unformatted
 from station_agent.docking import Docking
+from station_agent.dockside import Dockside
 from station_agent.dropfolder import DropFolder, Statement, read_statement
 from station_agent.durable import make_dirs
 from station_agent.emptying import Emptying, Orders, Steward, settle
@@ -196,7 +197,7 @@ class _Running:
         return shutil.disk_usage(self._config.spool).free - SPARE_BYTES >= size
 
     def _screen(self) -> uvicorn.Server:
-        app = create_app(self._status, zone=self._config.zone, stopped=self._stop.is_set)
+        app = create_app(self._status, beside=self._beside, zone=self._config.zone, stopped=self._stop.is_set)
         settings = uvicorn.Config(
             app, self._config.screen.host, self._config.screen.port, log_level="warning", timeout_graceful_shutdown=2
         )
@@ -212,6 +213,10 @@ class _Running:
             self._config.station.id, state, self._rooms.board, self._rooms.journal, head, self._publisher.link
         )
         return {**told, "keys": enrolment.described(self._config, seal.history)}
+
+    def _beside(self, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        dockside = Dockside(self._config, self._rooms.journal)
+        return dockside.seen(self._rooms.clock.now(), status["bays"])
 
 
 class _ThreadServer(uvicorn.Server):

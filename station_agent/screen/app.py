@@ -8,15 +8,17 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import segno
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
@@ -26,6 +28,8 @@ from station_agent.screen.tiles import Json, board_of
 
 StatusSource = Callable[[], Json]
 """The station's status, the value of ``/api/status``; called once a second for each open screen."""
+Beside = Callable[[Json], Json]
+"""From the status what stands beside it, the value of ``/api/dock``."""
 
 TICK_S: Final = 1.0
 """Every frame carries the clock, so that a screen without frames knows within seconds that it is stale."""
@@ -38,6 +42,7 @@ class Screen:
     """What the routes share."""
 
     status: StatusSource
+    beside: Beside
     zone: ZoneInfo
     now: Callable[[], datetime]
     stopped: Callable[[], bool]
@@ -45,8 +50,8 @@ class Screen:
     def frame(self, tongue: str) -> dict[str, Any]:
         """One picture of the dock: status for programs, HTML for the page, the clock for both."""
         status = self.status()
-        board = board_of(status)
-        html = environment(tongue).get_template("board.html").render(board=board)
+        board = board_of(status, self.beside(status))
+        html = environment(tongue).get_template("board.html").render(board=board, qr=qr)
         return {"clock": self.clock(), "html": html, "status": dict(status)}
 
     def clock(self) -> str:
@@ -57,13 +62,18 @@ class Screen:
 def create_app(
     status: StatusSource,
     *,
+    beside: Beside = lambda _status: {},
     zone: ZoneInfo | None = None,
     now: Callable[[], datetime] | None = None,
     stopped: Callable[[], bool] | None = None,
 ) -> FastAPI:
-    """The dock screen over ``status``. Open streams end within a second after ``stopped`` turns true."""
+    """The dock screen over ``status`` and what stands ``beside`` it (``/api/dock``).
+
+    Open streams end within a second after ``stopped`` turns true.
+    """
     screen = Screen(
         status=status,
+        beside=beside,
         zone=zone or ZoneInfo("Asia/Shanghai"),
         now=now or (lambda: datetime.now(tz=ZoneInfo("UTC"))),
         stopped=stopped or (lambda: False),
@@ -92,6 +102,13 @@ def environment(tongue: str) -> Environment:
     made.extend(newstyle_gettext=True)
     made.install_gettext_callables(words.gettext, words.ngettext, newstyle=True)  # type: ignore[attr-defined]  # added by the i18n extension
     return made
+
+
+@lru_cache(maxsize=64)
+def qr(text: str) -> Markup:
+    """The text as a QR code (ISO/IEC 18004), dark on light in either colour scheme, without style attributes."""
+    drawn = segno.make(text, error="m", micro=False)
+    return Markup(drawn.svg_inline(border=4, omitsize=True, dark="#000", light="#fff", svgclass="qr", lineclass=None))  # noqa: S704  # segno draws modules, it never copies the text
 
 
 async def stream(
@@ -131,6 +148,11 @@ def _add_data(app: FastAPI, screen: Screen) -> None:
     def api_status() -> JSONResponse:
         """The station's status."""
         return JSONResponse(dict(screen.status()))
+
+    @app.get("/api/dock")
+    def api_dock() -> JSONResponse:
+        """What the screen shows beside the status."""
+        return JSONResponse(dict(screen.beside(screen.status())))
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:

@@ -1,0 +1,212 @@
+"""What the log says of each docking as a whole: whose footage, how much, how it was checked, and its receipt.
+
+Folds of the journal like any other (``journal.remember``), kept apart because they only serve people who look: nothing
+that is copied, sealed or sent depends on them. A journal of before has no rows for what it took in then; such a visit
+says less, and nothing wrong.
+"""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Final
+
+from custody.canonical import JsonObject, JsonValue
+from custody.chain import Entry
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS visits (
+    docking TEXT PRIMARY KEY, offset_ms INTEGER, failed INTEGER NOT NULL DEFAULT 0, seq INTEGER,
+    leaf TEXT NOT NULL DEFAULT '');
+CREATE TABLE IF NOT EXISTS footage (
+    object_id TEXT PRIMARY KEY, docking TEXT NOT NULL, officer TEXT NOT NULL, reread TEXT NOT NULL,
+    size INTEGER NOT NULL, recording TEXT NOT NULL, part INTEGER NOT NULL, start_ms INTEGER, duration_ms INTEGER);
+CREATE INDEX IF NOT EXISTS footage_by_docking ON footage (docking);
+CREATE INDEX IF NOT EXISTS footage_by_officer ON footage (officer);
+"""
+GAP_MS: Final = 2_000
+"""Chapters of one recording further apart than this leave a gap: FAT writes times in steps of two seconds."""
+MOST_SHOWN: Final = 500
+"""Clips of one visit that are looked at for its gaps."""
+
+Ask = Callable[..., list[tuple[Any, ...]]]
+"""``Journal.ask``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """One clip that a docking brought, as far as it is described yet."""
+
+    officer: str
+    reread: str
+    size: int
+    recording: str
+    part: int
+    start_ms: int | None
+    duration_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One docking, from the log alone. ``seq`` and ``leaf`` are of its ``device.undocked``: the receipt's number."""
+
+    docking: str
+    device_key: str
+    bay: int
+    docked_ms: int
+    undocked_ms: int | None
+    reason: str
+    offset_ms: int | None
+    failed: int
+    seq: int | None
+    leaf: str
+    footage: tuple[Footage, ...] = ()
+
+    @property
+    def serial(self) -> str:
+        """Serial number of the recorder."""
+        return self.device_key.partition("/")[0]
+
+    @property
+    def officer(self) -> str:
+        """Whose footage it is, when all of it that says so says the same."""
+        named = {clip.officer for clip in self.footage if clip.officer}
+        return named.pop() if len(named) == 1 else ""
+
+    @property
+    def duration_ms(self) -> int | None:
+        """Length of what is described; None before anything is."""
+        known = [clip.duration_ms for clip in self.footage if clip.duration_ms is not None]
+        return sum(known) if known else None
+
+    @property
+    def span_ms(self) -> tuple[int, int] | None:
+        """From the first start to the last end that is known."""
+        known = [(c.start_ms, c.start_ms + (c.duration_ms or 0)) for c in self.footage if c.start_ms is not None]
+        return (min(start for start, _ in known), max(end for _, end in known)) if known else None
+
+    @property
+    def level(self) -> str:
+        """The weakest way in which a clip of it was read back (``custody.record.REREAD``); empty without clips."""
+        found = {clip.reread for clip in self.footage}
+        return next((word for word in ("none", "cached", "uncached") if word in found), "")
+
+    @property
+    def gaps_ms(self) -> list[tuple[int, int]]:
+        """Holes between the chapters of one recording; what lies between two recordings is no gap."""
+        known = [(c.recording, c.part, c.start_ms, c.duration_ms) for c in self.footage if c.recording]
+        spans = sorted((key, part, start, start + length) for key, part, start, length in known if start and length)
+        return [
+            (end, start)
+            for (key, _, _, end), (next_key, _, start, _) in pairwise(spans)
+            if key == next_key and start - end > GAP_MS
+        ]
+
+
+def visit_in(ask: Ask, bay: int) -> Visit | None:
+    """The docking that goes on in a bay."""
+    return _first(ask, "bay = ? AND undocked_ms IS NULL ORDER BY d.rowid DESC LIMIT 1", bay)
+
+
+def removed_since(ask: Ask, since_ms: int) -> list[Visit]:
+    """Dockings that ended in order after ``since_ms``, oldest first."""
+    return _visits(ask, "undocked_ms > ? AND d.reason = 'removed' AND bay > 0 ORDER BY undocked_ms", since_ms)
+
+
+def dockings_since(ask: Ask, since_ms: int) -> int:
+    """How many recorders were put into a bay since then."""
+    return int(ask("SELECT count(*) FROM dockings WHERE docked_ms >= ? AND bay > 0", since_ms)[0][0])
+
+
+_VISIT: Final = (
+    "SELECT d.record_id, device_key, bay, docked_ms, undocked_ms, d.reason, offset_ms, coalesce(failed, 0), seq,"
+    " coalesce(leaf, '') FROM dockings d LEFT JOIN visits v ON v.docking = d.record_id WHERE "
+)
+_FOOTAGE: Final = (
+    "SELECT officer, reread, size, recording, part, start_ms, duration_ms FROM footage WHERE docking = ? LIMIT ?"
+)
+
+
+def _first(ask: Ask, where: str, *values: object) -> Visit | None:
+    return next(iter(_visits(ask, where, *values)), None)
+
+
+def _visits(ask: Ask, where: str, *values: object) -> list[Visit]:
+    return [replace(Visit(*row), footage=_footage(ask, str(row[0]))) for row in ask(_VISIT + where, *values)]
+
+
+def _footage(ask: Ask, docking: str) -> tuple[Footage, ...]:
+    return tuple(Footage(*row) for row in ask(_FOOTAGE, docking, MOST_SHOWN))
+
+
+def _docked(db: sqlite3.Connection, entry: Entry) -> None:
+    clock = entry.record.payload.get("clock")
+    offset = clock.get("offset_ms") if isinstance(clock, Mapping) else None
+    db.execute(
+        "INSERT OR REPLACE INTO visits (docking, offset_ms) VALUES (?, ?)", (entry.record.record_id, _number(offset))
+    )
+
+
+def _undocked(db: sqlite3.Connection, entry: Entry) -> None:
+    docking = _docking(db, entry.record.block("camera"), entry.record.payload.get("volume_uuid"))
+    db.execute("UPDATE visits SET seq = ?, leaf = ? WHERE docking = ?", (entry.seq, entry.leaf.hex(), docking))
+
+
+def _copied(db: sqlite3.Connection, entry: Entry) -> None:
+    record = entry.record
+    camera, stored, placed = record.block("camera"), record.block("object"), record.payload.get("recording")
+    place: JsonObject = placed if isinstance(placed, Mapping) and placed.get("role") == "clip" else {}
+    db.execute(
+        "INSERT OR REPLACE INTO footage VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
+        (
+            stored["id"],
+            _docking(db, camera, record.block("source").get("volume_uuid")),
+            str(camera.get("officer_as_stated", "")),
+            record.block("copy")["reread"],
+            stored["size"],
+            str(place.get("key", "")),
+            _number(place.get("part")) or 0,
+        ),
+    )
+
+
+def _failed(db: sqlite3.Connection, entry: Entry) -> None:
+    docking = _docking(db, entry.record.block("camera"), entry.record.block("source").get("volume_uuid"))
+    db.execute("UPDATE visits SET failed = failed + 1 WHERE docking = ?", (docking,))
+
+
+def _described(db: sqlite3.Connection, entry: Entry) -> None:
+    media = entry.record.block("media")
+    if media.get("kind") not in {"video", "audio"}:
+        return
+    start = media.get("start")
+    start_ms = start.get("utc_ms") if isinstance(start, Mapping) else None
+    db.execute(
+        "UPDATE footage SET start_ms = ?, duration_ms = ? WHERE object_id = ?",
+        (_number(start_ms), _number(media.get("duration_ms")), entry.record.block("object")["id"]),
+    )
+
+
+Fold = Callable[[sqlite3.Connection, Entry], None]
+FOLDS: Final[Mapping[str, Fold]] = {
+    "device.docked": _docked,
+    "device.undocked": _undocked,
+    "ingest.copied": _copied,
+    "ingest.failed": _failed,
+    "media.described": _described,
+}
+"""What each event means for visits; run after the journal's own fold, in the same transaction."""
+
+
+def _docking(db: sqlite3.Connection, camera: JsonObject, volume_uuid: JsonValue) -> str:
+    """The newest docking of this recorder in this bay; empty for what was handed in without one."""
+    key = f"{camera.get('serial', '')}/{volume_uuid or ''}"
+    row = db.execute(
+        "SELECT record_id FROM dockings WHERE device_key = ? AND bay = ? ORDER BY rowid DESC LIMIT 1",
+        (key, camera.get("bay", 0)),
+    ).fetchone()
+    return str(row[0]) if row else ""
+
+
+def _number(value: JsonValue) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

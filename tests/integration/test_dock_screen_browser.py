@@ -1,0 +1,88 @@
+"""The dock screen in Debian's Chromium, at the size of a wall and of an old notebook: what it shows, photographed.
+
+Each test leaves its pictures in the test's own folder (``--basetemp`` keeps them).
+"""
+
+import pytest
+
+from fixtures.browser import CHROMIUM, browser
+from fixtures.screens import served
+from station_agent.screen import create_app
+from tests.fakes import web_dock
+from tests.integration.test_pages_browser import assert_stays_here, contrasts
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(
+        not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed (optional: apt-get install chromium)"
+    ),
+    pytest.mark.xdist_group("browser"),
+]
+SIZES = [(1920, 1080, False), (1366, 768, True)]
+"""Width, height, dark."""
+CUT = """[...document.querySelectorAll('.tile, header, footer, .panel')].filter(
+  (e) => e.scrollHeight > e.clientHeight + 1 || e.scrollWidth > e.clientWidth + 1
+).map((e) => e.dataset.bay || e.tagName)"""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as running:
+        yield running
+
+
+def words(page, selector):
+    return page.value(f"[...document.querySelectorAll({selector!r})].map((e) => e.textContent.trim())")
+
+
+def assert_fits(page, address, width):
+    assert_stays_here(page, address)
+    assert page.value("document.documentElement.scrollWidth") <= width
+    assert page.value(CUT) == []
+    assert contrasts(page) == []
+
+
+@pytest.mark.parametrize("bays", [4, 9, 12, 25])
+@pytest.mark.parametrize(("width", "height", "dark"), SIZES)
+def test_every_dock_fits_and_says_each_state_in_words(chromium, tmp_path, bays, width, height, dark):
+    with served(create_app(lambda: web_dock.filled(bays), beside=web_dock.beside)) as address:
+        page = chromium.page(width, height, dark=dark)
+        page.open(address)
+        page.picture(tmp_path / f"a1-{bays}-{width}.png")
+        assert_fits(page, address, width)
+        assert page.value("document.documentElement.scrollHeight") <= height
+        assert page.value("[...document.querySelectorAll('.tile')].map((t) => Number(t.dataset.bay))") == [
+            *range(1, bays + 1)
+        ]
+        assert words(page, ".tile .word")[:3] == ["可取走", "读取中", "校验中"]
+        assert page.value("document.querySelectorAll('.tile .post .icon').length") >= bays
+
+
+@pytest.mark.parametrize(("width", "height", "dark"), SIZES)
+def test_a_receipt_fits_over_its_bay(chromium, tmp_path, width, height, dark):
+    with served(create_app(web_dock.busy, beside=web_dock.beside)) as address:
+        page = chromium.page(width, height, dark=dark)
+        page.open(address)
+        page.picture(tmp_path / f"a2-{width}.png")
+        assert_fits(page, address, width)
+        [receipt] = words(page, ".receipt")
+        assert "取走回执" in receipt
+        assert page.value("document.querySelector('.receipt .qr').getBoundingClientRect().width") >= 100
+
+
+def test_a_recorder_pulled_early_sounds_after_a_gesture_and_the_page_says_so_before(chromium, tmp_path):
+    now = {"status": web_dock.busy()}
+    with served(create_app(lambda: now["status"])) as address:
+        page = chromium.page(1920, 1080)
+        page.open(address)
+        page.until("!document.getElementById('sound').hidden")
+        page.picture(tmp_path / "a3.png")
+        assert "提示音已关" in page.value("document.getElementById('sound').textContent")
+        assert page.value("document.body.dataset.sounded || 0") == 0
+        for kind in ("mousePressed", "mouseReleased"):
+            page.call("Input.dispatchMouseEvent", type=kind, x=900, y=500, button="left", clickCount=1)
+        page.until("document.getElementById('sound').hidden", wait_s=5)
+        page.until("Number(document.body.dataset.sounded) === 1", wait_s=5)
+        now["status"] = web_dock.status(web_dock.bay(6, "reading"))
+        page.until("document.querySelectorAll('.alarm').length === 0", wait_s=5)
+        assert_stays_here(page, address)
