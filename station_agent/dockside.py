@@ -6,7 +6,7 @@ are masked here, before they leave the program: whoever passes by can read the s
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,8 @@ from station_agent.config import Config
 from station_agent.journal import Journal
 from station_agent.model import StationTime
 from station_agent.pipeline import CLOCK_TOLERANCE_MS, SPARE_BYTES
-from station_agent.visits import Visit, dockings_since, removed_since, visit_in
+from station_agent.status import Board
+from station_agent.visits import Visit, dockings_since, last_failures, removed_since, set_aside, visit_in
 
 Json = dict[str, Any]
 """JSON objects, arrays, strings, numbers and booleans."""
@@ -26,6 +27,7 @@ RECEIPT_S: Final = 20
 MASK: Final = "***"
 SHOWN_CHARS: Final = 4
 """The end of an officer's number that is shown: enough to know one's own by, too little to learn another's."""
+FAILURES_SHOWN: Final = 8
 _HOUR_S: Final = 3600
 
 
@@ -35,6 +37,7 @@ class Dockside:
 
     config: Config
     journal: Journal
+    board: Board
 
     def seen(self, now: StationTime, bays: Sequence[Mapping[str, Any]]) -> Json:
         """The dock at ``now``; ``bays`` is that part of the status."""
@@ -46,6 +49,7 @@ class Dockside:
             "dockings_today": dockings_since(ask, midnight_ms(at_ms, self.config.zone)),
             "bays": {str(bay["bay"]): self._beside(bay) for bay in bays if bay["state"] != "idle"},
             "receipts": [receipt(visit, self.config.origin, at_ms, self.config.zone) for visit in removed],
+            "technician": self._inside(),
         }
 
     def _beside(self, bay: Mapping[str, Any]) -> Json:
@@ -54,6 +58,24 @@ class Dockside:
         if visit is None or visit.serial != bay["serial"]:
             return {}
         return {"officer": masked(visit.officer)}
+
+    def _inside(self) -> Json:
+        """What a technician asks for: ports, errors, what was set aside, and how far the centre has signed the log."""
+        ask, fact = self.journal.ask, self.journal.fact
+        ports = {tile.bay: tile.port for tile in self.board.tiles()}
+        zone = self.config.zone
+        return {
+            "ports": {
+                str(bay): {"wanted": pattern, "found": ports.get(bay, "")}
+                for bay, pattern in sorted(self.config.bay_patterns.items())
+            },
+            "failures": [
+                {**asdict(one), "at": f"{datetime.fromtimestamp(one.at_ms / 1000, zone):%m-%d %H:%M:%S %z}"}
+                for one in last_failures(ask, FAILURES_SHOWN)
+            ],
+            "set_aside": set_aside(ask),
+            "cosigned": {"size": int(fact("cosigned_size") or 0), "at_s": int(fact("cosigned_s") or 0)},
+        }
 
 
 def room(free_bytes: int, video_mbit_s: float) -> Json:

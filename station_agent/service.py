@@ -215,7 +215,7 @@ class _Running:
         return {**told, "keys": enrolment.described(self._config, seal.history)}
 
     def _beside(self, status: Mapping[str, Any]) -> Mapping[str, Any]:
-        dockside = Dockside(self._config, self._rooms.journal)
+        dockside = Dockside(self._config, self._rooms.journal, self._rooms.board)
         return dockside.seen(self._rooms.clock.now(), status["bays"])
 
 

@@ -21,6 +21,9 @@ CREATE TABLE IF NOT EXISTS visits (
 CREATE TABLE IF NOT EXISTS footage (
     object_id TEXT PRIMARY KEY, docking TEXT NOT NULL, officer TEXT NOT NULL, reread TEXT NOT NULL,
     size INTEGER NOT NULL, recording TEXT NOT NULL, part INTEGER NOT NULL, start_ms INTEGER, duration_ms INTEGER);
+CREATE TABLE IF NOT EXISTS failures (
+    seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, bay INTEGER NOT NULL, serial TEXT NOT NULL, path TEXT NOT NULL,
+    reason TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS footage_by_docking ON footage (docking);
 CREATE INDEX IF NOT EXISTS footage_by_officer ON footage (officer);
 """
@@ -118,6 +121,28 @@ def dockings_since(ask: Ask, since_ms: int) -> int:
     return int(ask("SELECT count(*) FROM dockings WHERE docked_ms >= ? AND bay > 0", since_ms)[0][0])
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One ``ingest.failed`` of the log."""
+
+    seq: int
+    at_ms: int
+    bay: int
+    serial: str
+    path: str
+    reason: str
+
+
+def last_failures(ask: Ask, most: int) -> list[Failure]:
+    """The newest failures, newest first."""
+    return [Failure(*row) for row in ask("SELECT * FROM failures ORDER BY seq DESC LIMIT ?", most)]
+
+
+def set_aside(ask: Ask) -> dict[str, int]:
+    """Files that were seen and could not be taken in, by reason; they are on their recorders, and in the log."""
+    return {str(r): int(n) for r, n in ask("SELECT reason, count(*) FROM clips WHERE state = 'failed' GROUP BY reason")}
+
+
 _VISIT: Final = (
     "SELECT d.record_id, device_key, bay, docked_ms, undocked_ms, d.reason, offset_ms, coalesce(failed, 0), seq,"
     " coalesce(leaf, '') FROM dockings d LEFT JOIN visits v ON v.docking = d.record_id WHERE "
@@ -171,8 +196,14 @@ def _copied(db: sqlite3.Connection, entry: Entry) -> None:
 
 
 def _failed(db: sqlite3.Connection, entry: Entry) -> None:
-    docking = _docking(db, entry.record.block("camera"), entry.record.block("source").get("volume_uuid"))
+    camera, source = entry.record.block("camera"), entry.record.block("source")
+    docking = _docking(db, camera, source.get("volume_uuid"))
     db.execute("UPDATE visits SET failed = failed + 1 WHERE docking = ?", (docking,))
+    place = _number(camera.get("bay")) or 0, str(camera.get("serial", "")), str(source["path"])
+    reason = str(entry.record.payload["reason"])
+    db.execute(
+        "INSERT OR IGNORE INTO failures VALUES (?, ?, ?, ?, ?, ?)", (entry.seq, entry.record.utc_ms, *place, reason)
+    )
 
 
 def _described(db: sqlite3.Connection, entry: Entry) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache, lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 import segno
@@ -24,12 +24,14 @@ from starlette.staticfiles import StaticFiles
 
 from station_agent.screen import language
 from station_agent.screen.headers import SecurityHeaders
-from station_agent.screen.tiles import Json, board_of
+from station_agent.screen.tiles import Json, board_of, inside_of
 
 StatusSource = Callable[[], Json]
 """The station's status, the value of ``/api/status``; called once a second for each open screen."""
 Beside = Callable[[Json], Json]
 """From the status what stands beside it, the value of ``/api/dock``."""
+View = Literal["board", "technician"]
+"""Template of a picture: for officers, for technicians."""
 
 TICK_S: Final = 1.0
 """Every frame carries the clock, so that a screen without frames knows within seconds that it is stale."""
@@ -47,11 +49,12 @@ class Screen:
     now: Callable[[], datetime]
     stopped: Callable[[], bool]
 
-    def frame(self, tongue: str) -> dict[str, Any]:
+    def frame(self, tongue: str, view: str = "board") -> dict[str, Any]:
         """One picture of the dock: status for programs, HTML for the page, the clock for both."""
         status = self.status()
-        board = board_of(status, self.beside(status))
-        html = environment(tongue).get_template("board.html").render(board=board, qr=qr)
+        beside = self.beside(status)
+        board, inside = board_of(status, beside), inside_of(status, beside)
+        html = environment(tongue).get_template(f"{view}.html").render(board=board, inside=inside, qr=qr)
         return {"clock": self.clock(), "html": html, "status": dict(status)}
 
     def clock(self) -> str:
@@ -128,18 +131,25 @@ async def stream(
 def _add_pages(app: FastAPI, screen: Screen) -> None:
     @app.get("/", include_in_schema=False)
     def page(request: Request) -> Response:
+        return shown(request, "board")
+
+    @app.get("/technician", include_in_schema=False)
+    def technician(request: Request) -> Response:
+        return shown(request, "technician")
+
+    def shown(request: Request, view: str) -> Response:
         tongue = language.chosen(request)
-        body = environment(tongue).get_template("page.html").render(frame=screen.frame(tongue))
+        body = environment(tongue).get_template("page.html").render(frame=screen.frame(tongue, view), view=view)
         return _remembering(request, HTMLResponse(body))
 
-    @app.get("/frame", include_in_schema=False)
-    def frame(request: Request) -> JSONResponse:
-        return JSONResponse(screen.frame(language.chosen(request)))
+    @app.get("/frame/{view}", include_in_schema=False)
+    def frame(request: Request, view: View) -> JSONResponse:
+        return JSONResponse(screen.frame(language.chosen(request), view))
 
-    @app.get("/events", include_in_schema=False)
-    async def events(request: Request) -> StreamingResponse:
+    @app.get("/events/{view}", include_in_schema=False)
+    async def events(request: Request, view: View) -> StreamingResponse:
         tongue = language.chosen(request)
-        frames = stream(lambda: run_in_threadpool(screen.frame, tongue), screen.stopped)
+        frames = stream(lambda: run_in_threadpool(screen.frame, tongue, view), screen.stopped)
         return StreamingResponse(frames, media_type="text/event-stream")
 
 

@@ -177,6 +177,71 @@ class Board:
         return self.waiting.get("outbox", 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One bay as a technician sees it."""
+
+    bay: int
+    word: str
+    recorder: str
+    wanted: str
+    found: str
+    filesystem: str
+    rate: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """The technician's page under its header. It shows; there is nothing to press."""
+
+    ports: tuple[Port, ...]
+    failures: Sequence[Json]
+    troubles: Sequence[Json]
+    set_aside: Mapping[str, int]
+    waiting: Mapping[str, int]
+    origin: str
+    size: int
+    root: str
+    cosigned: int
+    clock_source: str
+
+    @property
+    def unsigned(self) -> int:
+        """Entries the centre's witness has not cosigned yet."""
+        return max(0, self.size - self.cosigned)
+
+
+def inside_of(status: Json, beside: Json) -> Inside:
+    """The technician's page. A part that is missing is empty there."""
+    told, log = _part(beside, "technician"), _part(status, "log")
+    ports = _part(told, "ports")
+    return Inside(
+        ports=tuple(_port(bay, _part(ports, str(bay.get("bay")))) for bay in status.get("bays") or ()),
+        failures=tuple(told.get("failures") or ()),
+        troubles=tuple(status.get("troubles") or ()),
+        set_aside=dict(_part(told, "set_aside")),
+        waiting=dict(_part(status, "waiting")),
+        origin=str(log.get("origin") or "?"),
+        size=_count(log.get("size")),
+        root=str(log.get("root") or ""),
+        cosigned=_count(_part(told, "cosigned").get("size")),
+        clock_source=str(_part(beside, "clock").get("source") or ""),
+    )
+
+
+def _port(bay: Json, port: Json) -> Port:
+    rate = _count(bay.get("rate_bytes_s"))
+    return Port(
+        bay=_count(bay.get("bay")),
+        word=look_of(bay).word,
+        recorder=" ".join(str(bay[part]) for part in ("label", "serial") if bay.get(part)),
+        wanted=str(port.get("wanted") or ""),
+        found=str(port.get("found") or ""),
+        filesystem=str(bay.get("filesystem") or ""),
+        rate=f"{size_text(rate)}/s" if rate else "",
+    )
+
+
 def board_of(status: Json, beside: Json | None = None) -> Board:
     """The screen for ``status``, the value of ``/api/status``, with what stands beside it (``/api/dock``).
 

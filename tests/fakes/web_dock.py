@@ -88,6 +88,29 @@ def beside(_status: Any = None) -> dict[str, Any]:
             "5": {"officer": "***0420", "mark": "important"},
         },
         "receipts": [receipt(12)],
+        "technician": {
+            "ports": {
+                str(number): {
+                    "wanted": f"*usb-0:{number}:1.0*",
+                    "found": f"pci-0000:00:14.0-usb-0:{number}:1.0-scsi-0:0:0:0" if number < 12 else "",
+                }
+                for number in range(1, 13)
+            },
+            "failures": [
+                {
+                    "seq": 1270 - number,
+                    "at": "11-22 11:58:07 +0800",
+                    "at_ms": 0,
+                    "bay": 9,
+                    "serial": "A9-30517",
+                    "path": f"DCIM/100/MOV_{number:04}.MP4",
+                    "reason": "read-error",
+                }
+                for number in range(3, 7)
+            ],
+            "set_aside": {"read-error": 4, "symlink": 1},
+            "cosigned": {"size": 1267, "at_s": 1_795_299_000},
+        },
     }
 
 

@@ -31,6 +31,20 @@ def chromium():
         yield running
 
 
+class Dock:
+    """A served screen whose status the test sets; one server for all tests, since each one takes a second to stop."""
+
+    address = ""
+    status = web_dock.busy()
+
+
+@pytest.fixture(scope="module")
+def dock():
+    made = Dock()
+    with served(create_app(lambda: made.status, beside=web_dock.beside)) as made.address:
+        yield made
+
+
 def words(page, selector):
     return page.value(f"[...document.querySelectorAll({selector!r})].map((e) => e.textContent.trim())")
 
@@ -44,45 +58,55 @@ def assert_fits(page, address, width):
 
 @pytest.mark.parametrize("bays", [4, 9, 12, 25])
 @pytest.mark.parametrize(("width", "height", "dark"), SIZES)
-def test_every_dock_fits_and_says_each_state_in_words(chromium, tmp_path, bays, width, height, dark):
-    with served(create_app(lambda: web_dock.filled(bays), beside=web_dock.beside)) as address:
-        page = chromium.page(width, height, dark=dark)
-        page.open(address)
-        page.picture(tmp_path / f"a1-{bays}-{width}.png")
-        assert_fits(page, address, width)
-        assert page.value("document.documentElement.scrollHeight") <= height
-        assert page.value("[...document.querySelectorAll('.tile')].map((t) => Number(t.dataset.bay))") == [
-            *range(1, bays + 1)
-        ]
-        assert words(page, ".tile .word")[:3] == ["可取走", "读取中", "校验中"]
-        assert page.value("document.querySelectorAll('.tile .post .icon').length") >= bays
+def test_every_dock_fits_and_says_each_state_in_words(chromium, dock, tmp_path, bays, width, height, dark):
+    dock.status = web_dock.filled(bays)
+    page = chromium.page(width, height, dark=dark)
+    page.open(dock.address)
+    page.picture(tmp_path / f"a1-{bays}-{width}.png")
+    assert_fits(page, dock.address, width)
+    assert page.value("document.documentElement.scrollHeight") <= height
+    assert page.value("[...document.querySelectorAll('.tile')].map((t) => Number(t.dataset.bay))") == [
+        *range(1, bays + 1)
+    ]
+    assert words(page, ".tile .word")[:3] == ["可取走", "读取中", "校验中"]
+    assert page.value("document.querySelectorAll('.tile .post .icon').length") >= bays
 
 
 @pytest.mark.parametrize(("width", "height", "dark"), SIZES)
-def test_a_receipt_fits_over_its_bay(chromium, tmp_path, width, height, dark):
-    with served(create_app(web_dock.busy, beside=web_dock.beside)) as address:
-        page = chromium.page(width, height, dark=dark)
-        page.open(address)
-        page.picture(tmp_path / f"a2-{width}.png")
-        assert_fits(page, address, width)
-        [receipt] = words(page, ".receipt")
-        assert "取走回执" in receipt
-        assert page.value("document.querySelector('.receipt .qr').getBoundingClientRect().width") >= 100
+def test_a_receipt_fits_over_its_bay(chromium, dock, tmp_path, width, height, dark):
+    dock.status = web_dock.busy()
+    page = chromium.page(width, height, dark=dark)
+    page.open(dock.address)
+    page.picture(tmp_path / f"a2-{width}.png")
+    assert_fits(page, dock.address, width)
+    [receipt] = words(page, ".receipt")
+    assert "取走回执" in receipt
+    assert page.value("document.querySelector('.receipt .qr').getBoundingClientRect().width") >= 100
 
 
-def test_a_recorder_pulled_early_sounds_after_a_gesture_and_the_page_says_so_before(chromium, tmp_path):
-    now = {"status": web_dock.busy()}
-    with served(create_app(lambda: now["status"])) as address:
-        page = chromium.page(1920, 1080)
-        page.open(address)
-        page.until("!document.getElementById('sound').hidden")
-        page.picture(tmp_path / "a3.png")
-        assert "提示音已关" in page.value("document.getElementById('sound').textContent")
-        assert page.value("document.body.dataset.sounded || 0") == 0
-        for kind in ("mousePressed", "mouseReleased"):
-            page.call("Input.dispatchMouseEvent", type=kind, x=900, y=500, button="left", clickCount=1)
-        page.until("document.getElementById('sound').hidden", wait_s=5)
-        page.until("Number(document.body.dataset.sounded) === 1", wait_s=5)
-        now["status"] = web_dock.status(web_dock.bay(6, "reading"))
-        page.until("document.querySelectorAll('.alarm').length === 0", wait_s=5)
-        assert_stays_here(page, address)
+def test_a_recorder_pulled_early_sounds_after_a_gesture_and_the_page_says_so_before(chromium, dock, tmp_path):
+    dock.status = web_dock.busy()
+    page = chromium.page(1920, 1080)
+    page.open(dock.address)
+    page.until("!document.getElementById('sound').hidden")
+    page.picture(tmp_path / "a3.png")
+    assert "提示音已关" in page.value("document.getElementById('sound').textContent")
+    assert page.value("document.body.dataset.sounded || 0") == 0
+    for kind in ("mousePressed", "mouseReleased"):
+        page.call("Input.dispatchMouseEvent", type=kind, x=900, y=500, button="left", clickCount=1)
+    page.until("document.getElementById('sound').hidden", wait_s=5)
+    page.until("Number(document.body.dataset.sounded) === 1", wait_s=5)
+    dock.status = web_dock.status(web_dock.bay(6, "reading"))
+    page.until("document.querySelectorAll('.alarm').length === 0", wait_s=5)
+    assert_stays_here(page, dock.address)
+
+
+@pytest.mark.parametrize(("width", "height", "dark"), SIZES)
+def test_the_technicians_page_fits_and_has_nothing_to_press(chromium, dock, tmp_path, width, height, dark):
+    dock.status = web_dock.busy()
+    page = chromium.page(width, height, dark=dark)
+    page.open(f"{dock.address}/technician")
+    page.picture(tmp_path / f"a5-{width}.png")
+    assert_fits(page, dock.address, width)
+    assert words(page, "main h2")[:2] == ["机位", "签名日志"]
+    assert page.value("document.querySelectorAll('button, input, form').length") == 0

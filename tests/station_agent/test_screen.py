@@ -1,6 +1,7 @@
 """The dock screen: what it says of each bay, in which words, and what it must never say."""
 
 import asyncio
+import io
 import json
 import re
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from rich.console import Console
 
 from station_agent.screen import create_app
 from station_agent.screen.app import qr, stream
@@ -25,6 +27,7 @@ from station_agent.screen.tiles import (
     tile_of,
 )
 from station_agent.states import MAY_TAKE, BayState
+from station_agent.terminal import shown, watch
 from tests.fakes import web_catalogue
 from tests.fakes.web_dock import GB, bay, beside, busy, receipt, status
 
@@ -220,6 +223,53 @@ def test_what_stands_beside_the_status_is_passed_on():
     assert visitor.get("/api/dock").json() == {"bays": {}, "station": "station-07"}
 
 
+def test_the_technicians_page_says_ports_log_queues_and_errors_and_has_nothing_to_press():
+    answer = client(busy(), beside=lambda _: beside()).get("/technician")
+    for words in (
+        "pci-0000:00:14.0-usb-0:2:1.0-scsi-0:0:0:0",
+        "*usb-0:12:1.0*",
+        "61.4 MB/s",
+        "custody.example/station-07",
+        "q1Zt0m2hTn4g3H0y7S8vQkq8l1k6",
+        "尚差 17 条",
+        "DCIM/100/MOV_0003.MP4",
+        '<dt class="code">read-error</dt><dd>4</dd>',
+        "<dt>待发队列</dt><dd>17</dd>",
+    ):
+        assert words in answer.text
+    assert not re.search("<form|<input|<button", answer.text)
+    poor = client({}).get("/technician").text
+    assert "时钟未同步" in poor
+    assert "尚差" not in poor
+
+
+def test_a_view_that_is_none_is_refused():
+    assert client(busy()).get("/frame/page").status_code == 422
+    assert "尚差" in client(busy(), beside=lambda _: beside()).get("/frame/technician").json()["html"]
+
+
+def test_the_terminal_shows_what_the_screen_and_the_technicians_page_show():
+    told = io.StringIO()
+    evil = status(bay(1, "reading", label="\x1b[31mDSJ", files_done=1, files_total=2, bytes_total=2 * GB, eta_s=61))
+    looks = iter([(busy(), beside()), (evil, {})])
+    watch(lambda: next(looks), Console(file=told, width=200), rounds=1)
+    for words in (
+        "读取中 Reading",
+        "3/12 6.4/18.0 GB 约 4 分钟",
+        "***0418",
+        "61.4 MB/s",
+        "usb-0:2:1.0",
+        "cosigned 1267",
+    ):
+        assert words in told.getvalue()
+    for words in ("中心：离线 offline，17 项待传", "可存录像约 122 小时", "MOV_0003.MP4: read-error", "read-error 4"):
+        assert words in told.getvalue()
+    console = Console(file=told, width=200)
+    console.print(shown(*next(looks)))
+    assert "\x1b[31m" not in told.getvalue()
+    assert "约 2 分钟" in told.getvalue()
+
+
 def test_hostile_labels_and_warnings_stay_text():
     evil = '"><script>alert(1)</script>'
     text = page(status(bay(1, "error", label=evil, warnings=[evil, evil, evil]), bay(2, "safe", serial=evil)))
@@ -252,7 +302,7 @@ def test_the_page_shows_the_time_with_its_zone():
 
 def test_the_status_is_passed_on_unchanged():
     assert client(busy()).get("/api/status").json() == busy()
-    assert client(busy()).get("/frame").json()["status"] == busy()
+    assert client(busy()).get("/frame/board").json()["status"] == busy()
 
 
 def test_the_stream_sends_the_status_on_change_and_a_frame_each_tick():
@@ -280,7 +330,7 @@ def test_the_stream_sends_the_status_on_change_and_a_frame_each_tick():
 
 
 def test_open_streams_end_when_the_agent_stops():
-    answer = client(busy(), stopped=lambda: True).get("/events")
+    answer = client(busy(), stopped=lambda: True).get("/events/board")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert answer.text == ""

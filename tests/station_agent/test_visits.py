@@ -9,7 +9,7 @@ import pytest
 from station_agent.config import load
 from station_agent.dockside import Dockside, masked, midnight_ms, receipt, room
 from station_agent.model import RecorderUndocked, StationTime
-from station_agent.visits import Footage, Visit, removed_since, visit_in
+from station_agent.visits import Footage, Visit, last_failures, removed_since, set_aside, visit_in
 from tests.fakes.station_world import ORIGIN, World
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -72,6 +72,19 @@ def test_what_is_described_later_joins_the_receipt_and_a_lost_journal_says_the_s
     Path(tmp_path / "journal.db").unlink()
     again = station.world.start()
     assert removed_since(again.journal.ask, 0) == [found]
+
+
+def test_what_failed_is_kept_with_its_place_and_what_was_set_aside_is_counted(station):
+    station.world.copier.reasons[b"b.MP4"] = "read-error"
+    docked_and_out(station)
+    [one] = last_failures(station.journal.ask, 8)
+    assert (one.bay, one.serial, one.path, one.reason) == (1, "EC2300471", "b.MP4", "read-error")
+    assert one.seq == next(e.seq for e in station.seal.entries(0) if e.record.event == "ingest.failed")
+    assert set_aside(station.journal.ask) == {"read-error": 1}
+    station.world.copier.reasons.clear()
+    docked_and_out(station)
+    assert set_aside(station.journal.ask) == {}
+    assert last_failures(station.journal.ask, 8) == [one]
 
 
 def test_a_recorder_pulled_early_gets_no_receipt(station):
@@ -147,9 +160,9 @@ def test_the_dockside_shows_the_officer_masked_and_forgets_a_receipt_after_twent
     world.put(NIGHT)
     station = world.start()
     (tmp_path / "s.toml").write_text(
-        f'[station]\nid="s"\nauthority="custody.example"\n[paths]\ndata="."\n[keys]\nwitness="{VKEY}"\n'
+        f'[station]\nid="s"\nauthority="custody.example"\n[paths]\ndata="."\n[keys]\nwitness="{VKEY}"\n[bays]\n1="usb-0:1:*"\n2="usb-0:2:*"\n'
     )
-    dockside = Dockside(load(tmp_path / "s.toml"), station.journal)
+    dockside = Dockside(load(tmp_path / "s.toml"), station.journal, station.board)
     station.pipeline.docked(station.event())
     docked = [{"bay": 1, "state": "safe", "serial": "EC2300471"}, {"bay": 2, "state": "idle", "serial": ""}]
 
@@ -160,6 +173,11 @@ def test_the_dockside_shows_the_officer_masked_and_forgets_a_receipt_after_twent
         )
 
     assert (seen()["dockings_today"], seen()["bays"], seen()["receipts"]) == (1, {"1": {"officer": "***456"}}, [])
+    assert seen()["technician"]["ports"] == {
+        "1": {"wanted": "usb-0:1:*", "found": "usb-0:1:1.0"},
+        "2": {"wanted": "usb-0:2:*", "found": ""},
+    }
+    assert seen()["technician"]["cosigned"] == {"size": 0, "at_s": 0}
     assert seen(serial="other")["bays"] == {"1": {}}
     assert seen(later_ms=86_400_000)["dockings_today"] == 0
     station.pipeline.undocked(RecorderUndocked(str(station.world.card), 1))
