@@ -17,7 +17,16 @@ from station_agent.journal import Journal
 from station_agent.model import StationTime
 from station_agent.pipeline import CLOCK_TOLERANCE_MS, SPARE_BYTES
 from station_agent.status import Board
-from station_agent.visits import Visit, dockings_since, last_failures, removed_since, set_aside, visit_in
+from station_agent.visits import (
+    Visit,
+    dockings_since,
+    holder_of,
+    last_failures,
+    mark_waiting,
+    removed_since,
+    set_aside,
+    visit_in,
+)
 
 Json = dict[str, Any]
 """JSON objects, arrays, strings, numbers and booleans."""
@@ -47,17 +56,23 @@ class Dockside:
             "clock": {"source": now.source, "utc_ms": at_ms},
             "disk": room(_free_bytes(self.config.spool), self.config.screen.video_mbit_s),
             "dockings_today": dockings_since(ask, midnight_ms(at_ms, self.config.zone)),
-            "bays": {str(bay["bay"]): self._beside(bay) for bay in bays if bay["state"] != "idle"},
+            "bays": {str(bay["bay"]): self._beside(bay) for bay in bays},
             "receipts": [receipt(visit, self.config.origin, at_ms, self.config.zone) for visit in removed],
             "technician": self._inside(),
         }
 
     def _beside(self, bay: Mapping[str, Any]) -> Json:
-        """Of the recorder in this bay; nothing when the log speaks of another one there."""
-        visit = visit_in(self.journal.ask, int(bay["bay"]))
+        """Of the recorder in this bay, or of the one that is awaited; no word of another one by the log.
+
+        The officer is who holds it by the ledger, else whom its footage names.
+        """
+        ask, number = self.journal.ask, int(bay["bay"])
+        if bay["state"] == "idle":
+            return {"mark": mark_waiting(ask, number)}
+        visit = visit_in(ask, number)
         if visit is None or visit.serial != bay["serial"]:
             return {}
-        return {"officer": masked(visit.officer)}
+        return {"officer": masked(holder_of(ask, visit.serial) or visit.officer), "mark": visit.mark}
 
     def _inside(self) -> Json:
         """What a technician asks for: ports, errors, what was set aside, and how far the centre has signed the log."""

@@ -27,6 +27,7 @@ from station_agent.bays import BayMap
 from station_agent.clock import SystemClock, measure_offset
 from station_agent.config import Config
 from station_agent.describe import Describer
+from station_agent.desk import Desk
 from station_agent.detect import Detector, require_same, still_unformatted
 from station_agent.docking import Docking
 from station_agent.dockside import Dockside
@@ -197,7 +198,11 @@ class _Running:
         return shutil.disk_usage(self._config.spool).free - SPARE_BYTES >= size
 
     def _screen(self) -> uvicorn.Server:
-        app = create_app(self._status, beside=self._beside, zone=self._config.zone, stopped=self._stop.is_set)
+        rooms = self._rooms
+        desk = Desk(self._config, rooms.journal, rooms.seal, rooms.board, rooms.pipeline.resting)
+        app = create_app(
+            self._status, beside=self._beside, desk=desk, zone=self._config.zone, stopped=self._stop.is_set
+        )
         settings = uvicorn.Config(
             app, self._config.screen.host, self._config.screen.port, log_level="warning", timeout_graceful_shutdown=2
         )

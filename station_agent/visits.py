@@ -6,7 +6,7 @@ says less, and nothing wrong.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
@@ -16,8 +16,15 @@ from custody.chain import Entry
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS visits (
-    docking TEXT PRIMARY KEY, offset_ms INTEGER, failed INTEGER NOT NULL DEFAULT 0, seq INTEGER,
+    docking TEXT PRIMARY KEY, offset_ms INTEGER, free_bytes INTEGER, mark TEXT NOT NULL DEFAULT '',
+    failed INTEGER NOT NULL DEFAULT 0, erased_bytes INTEGER NOT NULL DEFAULT 0, seq INTEGER,
     leaf TEXT NOT NULL DEFAULT '');
+CREATE TABLE IF NOT EXISTS erased (object_id TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS marks (bay INTEGER PRIMARY KEY, mark TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS issues (
+    seq INTEGER PRIMARY KEY, recorder TEXT NOT NULL, officer TEXT NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER);
+CREATE INDEX IF NOT EXISTS issues_by_recorder ON issues (recorder);
+CREATE INDEX IF NOT EXISTS issues_by_officer ON issues (officer);
 CREATE TABLE IF NOT EXISTS footage (
     object_id TEXT PRIMARY KEY, docking TEXT NOT NULL, officer TEXT NOT NULL, reread TEXT NOT NULL,
     size INTEGER NOT NULL, recording TEXT NOT NULL, part INTEGER NOT NULL, start_ms INTEGER, duration_ms INTEGER);
@@ -60,6 +67,9 @@ class Visit:
     undocked_ms: int | None
     reason: str
     offset_ms: int | None
+    free_bytes: int | None
+    """Room on the recorder: as it was at docking, and what was erased since."""
+    mark: str
     failed: int
     seq: int | None
     leaf: str
@@ -116,6 +126,59 @@ def removed_since(ask: Ask, since_ms: int) -> list[Visit]:
     return _visits(ask, "undocked_ms > ? AND d.reason = 'removed' AND bay > 0 ORDER BY undocked_ms", since_ms)
 
 
+def last_of_officer(ask: Ask, officer: str, most: int) -> list[Visit]:
+    """The newest dockings of an officer, newest first: whose footage says so, or who held the recorder at the time.
+
+    Recorders state the last digits of a number at best, so a stated end of at least six counts.
+    """
+    return _visits(
+        ask,
+        "d.record_id IN (SELECT docking FROM footage WHERE officer = ?1 OR length(officer) > 5"
+        " AND substr(?1, -length(officer)) = officer) OR EXISTS (SELECT 1 FROM issues i WHERE i.officer = ?1"
+        " AND substr(device_key, 1, length(recorder) + 1) = recorder || '/' AND docked_ms >= start_ms"
+        " AND docked_ms <= coalesce(end_ms, docked_ms)) ORDER BY d.rowid DESC LIMIT ?2",
+        officer,
+        most,
+    )
+
+
+def last_of_recorder(ask: Ask, recorder: str) -> Visit | None:
+    """The newest docking of a recorder, of whichever of its volumes."""
+    return _first(ask, f"{_OF_RECORDER} ORDER BY d.rowid DESC LIMIT 1", *_named(recorder))
+
+
+def open_of_recorder(ask: Ask, recorder: str, settled: Collection[str]) -> int:
+    """Files of a recorder that are not taken in, or not receipted; those that failed for a ``settled`` reason aside."""
+    rows = ask(
+        f"SELECT state, reason FROM clips WHERE {_OF_RECORDER} AND (state <> 'sealed' OR receipt IS NULL)",  # noqa: S608  # a constant of this module
+        *_named(recorder),
+    )
+    return sum(state != "failed" or reason not in settled for state, reason in rows)
+
+
+def not_erased(ask: Ask, object_ids: Iterable[str]) -> int:
+    """How many of these files of a recorder were not erased from it."""
+    return sum(not ask("SELECT 1 FROM erased WHERE object_id = ?", object_id) for object_id in object_ids)
+
+
+def held_by(ask: Ask, officer: str) -> list[str]:
+    """Recorders that an officer holds by the ledger of this station."""
+    rows = ask("SELECT recorder FROM issues WHERE officer = ? AND end_ms IS NULL ORDER BY seq", officer)
+    return [str(recorder) for (recorder,) in rows]
+
+
+def holder_of(ask: Ask, recorder: str) -> str:
+    """Who holds a recorder by the ledger of this station; empty when nobody does."""
+    rows = ask("SELECT officer FROM issues WHERE recorder = ? AND end_ms IS NULL ORDER BY seq DESC LIMIT 1", recorder)
+    return str(rows[0][0]) if rows else ""
+
+
+def mark_waiting(ask: Ask, bay: int) -> str:
+    """What was said of the next docking in a bay."""
+    rows = ask("SELECT mark FROM marks WHERE bay = ?", bay)
+    return str(rows[0][0]) if rows else ""
+
+
 def dockings_since(ask: Ask, since_ms: int) -> int:
     """How many recorders were put into a bay since then."""
     return int(ask("SELECT count(*) FROM dockings WHERE docked_ms >= ? AND bay > 0", since_ms)[0][0])
@@ -143,9 +206,18 @@ def set_aside(ask: Ask) -> dict[str, int]:
     return {str(r): int(n) for r, n in ask("SELECT reason, count(*) FROM clips WHERE state = 'failed' GROUP BY reason")}
 
 
+_OF_RECORDER: Final = "substr(device_key, 1, length(?)) = ? AND ? <> '/'"
+"""All volumes of one serial number: ``DeviceIdentity.key`` begins with it. An empty serial names nothing."""
+
+
+def _named(recorder: str) -> tuple[str, str, str]:
+    return (f"{recorder}/",) * 3
+
+
 _VISIT: Final = (
-    "SELECT d.record_id, device_key, bay, docked_ms, undocked_ms, d.reason, offset_ms, coalesce(failed, 0), seq,"
-    " coalesce(leaf, '') FROM dockings d LEFT JOIN visits v ON v.docking = d.record_id WHERE "
+    "SELECT d.record_id, device_key, bay, docked_ms, undocked_ms, d.reason, offset_ms, free_bytes + erased_bytes,"
+    " coalesce(mark, ''), coalesce(failed, 0), seq, coalesce(leaf, '')"
+    " FROM dockings d LEFT JOIN visits v ON v.docking = d.record_id WHERE "
 )
 _FOOTAGE: Final = (
     "SELECT officer, reread, size, recording, part, start_ms, duration_ms FROM footage WHERE docking = ? LIMIT ?"
@@ -165,11 +237,16 @@ def _footage(ask: Ask, docking: str) -> tuple[Footage, ...]:
 
 
 def _docked(db: sqlite3.Connection, entry: Entry) -> None:
-    clock = entry.record.payload.get("clock")
+    """The mark that an officer left for this bay goes to the first docking that comes."""
+    clock, bay = entry.record.payload.get("clock"), _number(entry.record.block("camera").get("bay")) or 0
     offset = clock.get("offset_ms") if isinstance(clock, Mapping) else None
+    free = entry.record.block("volume").get("free_bytes")
     db.execute(
-        "INSERT OR REPLACE INTO visits (docking, offset_ms) VALUES (?, ?)", (entry.record.record_id, _number(offset))
+        "INSERT OR REPLACE INTO visits (docking, offset_ms, free_bytes, mark)"
+        " VALUES (?, ?, ?, coalesce((SELECT mark FROM marks WHERE bay = ?), ''))",
+        (entry.record.record_id, _number(offset), _number(free), bay),
     )
+    db.execute("DELETE FROM marks WHERE bay = ?", (bay,))
 
 
 def _undocked(db: sqlite3.Connection, entry: Entry) -> None:
@@ -218,13 +295,51 @@ def _described(db: sqlite3.Connection, entry: Entry) -> None:
     )
 
 
+def _erased(db: sqlite3.Connection, entry: Entry) -> None:
+    camera, objects = entry.record.block("camera"), entry.record.payload["objects"]
+    here = camera.get("bay", 0), *_named(str(camera.get("serial", "")))
+    for one in objects if isinstance(objects, list) else []:
+        if isinstance(one, Mapping):
+            db.execute("INSERT OR IGNORE INTO erased VALUES (?)", (str(one.get("id")),))
+            db.execute(_MORE_ROOM, (_number(one.get("size")) or 0, *here))
+
+
+_MORE_ROOM: Final = (
+    "UPDATE visits SET erased_bytes = erased_bytes + ? WHERE docking = (SELECT record_id FROM dockings"  # noqa: S608  # a constant of this module
+    f" WHERE bay = ? AND {_OF_RECORDER} AND undocked_ms IS NULL ORDER BY rowid DESC LIMIT 1)"
+)
+
+
+def _marked(db: sqlite3.Connection, entry: Entry) -> None:
+    marking = entry.record.block("marking")
+    db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (_number(marking.get("bay")), str(marking.get("mark"))))
+
+
+def _issued(db: sqlite3.Connection, entry: Entry) -> None:
+    recorder, officer = str(entry.record.block("camera").get("serial")), entry.record.block("issue")["officer"]
+    db.execute(
+        "INSERT OR REPLACE INTO issues VALUES (?, ?, ?, ?, NULL)", (entry.seq, recorder, officer, entry.record.utc_ms)
+    )
+
+
+def _returned(db: sqlite3.Connection, entry: Entry) -> None:
+    db.execute(
+        "UPDATE issues SET end_ms = ? WHERE recorder = ? AND end_ms IS NULL",
+        (entry.record.utc_ms, str(entry.record.block("camera").get("serial"))),
+    )
+
+
 Fold = Callable[[sqlite3.Connection, Entry], None]
 FOLDS: Final[Mapping[str, Fold]] = {
+    "camera.erased": _erased,
     "device.docked": _docked,
     "device.undocked": _undocked,
+    "docking.marked": _marked,
     "ingest.copied": _copied,
     "ingest.failed": _failed,
     "media.described": _described,
+    "recorder.issued": _issued,
+    "recorder.returned": _returned,
 }
 """What each event means for visits; run after the journal's own fold, in the same transaction."""
 

@@ -23,6 +23,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from station_agent.screen import language
+from station_agent.screen.counter import Counter, Desk, add_counter
 from station_agent.screen.headers import SecurityHeaders
 from station_agent.screen.tiles import Json, board_of, inside_of
 
@@ -45,6 +46,7 @@ class Screen:
 
     status: StatusSource
     beside: Beside
+    counter: Counter | None
     zone: ZoneInfo
     now: Callable[[], datetime]
     stopped: Callable[[], bool]
@@ -62,22 +64,25 @@ class Screen:
         return f"{self.now().astimezone(self.zone):%Y-%m-%d %H:%M:%S} {self.zone.key}"
 
 
-def create_app(
+def create_app(  # noqa: PLR0913  # what the screen needs from the station
     status: StatusSource,
     *,
     beside: Beside = lambda _status: {},
+    desk: Desk | None = None,
     zone: ZoneInfo | None = None,
     now: Callable[[], datetime] | None = None,
     stopped: Callable[[], bool] | None = None,
 ) -> FastAPI:
-    """The dock screen over ``status`` and what stands ``beside`` it (``/api/dock``).
+    """The dock screen over ``status`` and what stands ``beside`` it (``/api/dock``). Officers act at the ``desk``.
 
     Open streams end within a second after ``stopped`` turns true.
     """
+    zone = zone or ZoneInfo("Asia/Shanghai")
     screen = Screen(
         status=status,
         beside=beside,
-        zone=zone or ZoneInfo("Asia/Shanghai"),
+        counter=Counter(desk, zone, lambda: _bays_of(status()), environment) if desk else None,
+        zone=zone,
         now=now or (lambda: datetime.now(tz=ZoneInfo("UTC"))),
         stopped=stopped or (lambda: False),
     )
@@ -86,6 +91,8 @@ def create_app(
     app.mount("/static", StaticFiles(directory=_static_folder()), name="static")
     _add_pages(app, screen)
     _add_data(app, screen)
+    if screen.counter:
+        add_counter(app, screen.counter)
     return app
 
 
@@ -139,7 +146,8 @@ def _add_pages(app: FastAPI, screen: Screen) -> None:
 
     def shown(request: Request, view: str) -> Response:
         tongue = language.chosen(request)
-        body = environment(tongue).get_template("page.html").render(frame=screen.frame(tongue, view), view=view)
+        template, token = environment(tongue).get_template("page.html"), screen.counter.token if screen.counter else ""
+        body = template.render(frame=screen.frame(tongue, view), view=view, token=token)
         return _remembering(request, HTMLResponse(body))
 
     @app.get("/frame/{view}", include_in_schema=False)
@@ -178,6 +186,10 @@ def _remembering(request: Request, answer: Response) -> Response:
 
 def _event(name: str, value: Any) -> str:
     return f"event: {name}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n"
+
+
+def _bays_of(status: Json) -> list[int]:
+    return sorted(int(bay["bay"]) for bay in status.get("bays") or ())
 
 
 def _static_folder() -> Path:

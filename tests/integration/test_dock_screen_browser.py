@@ -9,6 +9,7 @@ from fixtures.browser import CHROMIUM, browser
 from fixtures.screens import served
 from station_agent.screen import create_app
 from tests.fakes import web_dock
+from tests.fakes.web_desk import FakeDesk
 from tests.integration.test_pages_browser import assert_stays_here, contrasts
 
 pytestmark = [
@@ -24,6 +25,9 @@ CUT = """[...document.querySelectorAll('.tile, header, footer, .panel')].filter(
   (e) => e.scrollHeight > e.clientHeight + 1 || e.scrollWidth > e.clientWidth + 1
 ).map((e) => e.dataset.bay || e.tagName)"""
 
+OVERLAP = """document.querySelector('#board header').lastElementChild.getBoundingClientRect().right
+  - document.querySelector('.bar').getBoundingClientRect().left"""
+
 
 @pytest.fixture(scope="module")
 def chromium():
@@ -36,12 +40,13 @@ class Dock:
 
     address = ""
     status = web_dock.busy()
+    desk = FakeDesk()
 
 
 @pytest.fixture(scope="module")
 def dock():
     made = Dock()
-    with served(create_app(lambda: made.status, beside=web_dock.beside)) as made.address:
+    with served(create_app(lambda: made.status, beside=web_dock.beside, desk=made.desk)) as made.address:
         yield made
 
 
@@ -49,10 +54,21 @@ def words(page, selector):
     return page.value(f"[...document.querySelectorAll({selector!r})].map((e) => e.textContent.trim())")
 
 
+def scan(page, text):
+    """Type as a badge reader does, which ends with Enter."""
+    for char in text:
+        page.call("Input.dispatchKeyEvent", type="keyDown", key=char, text=char)
+        page.call("Input.dispatchKeyEvent", type="keyUp", key=char)
+    enter = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13}
+    page.call("Input.dispatchKeyEvent", type="keyDown", text="\r", **enter)
+    page.call("Input.dispatchKeyEvent", type="keyUp", **enter)
+
+
 def assert_fits(page, address, width):
     assert_stays_here(page, address)
     assert page.value("document.documentElement.scrollWidth") <= width
     assert page.value(CUT) == []
+    assert page.value(OVERLAP) <= 0
     assert contrasts(page) == []
 
 
@@ -110,3 +126,42 @@ def test_the_technicians_page_fits_and_has_nothing_to_press(chromium, dock, tmp_
     assert_fits(page, dock.address, width)
     assert words(page, "main h2")[:2] == ["机位", "签名日志"]
     assert page.value("document.querySelectorAll('button, input, form').length") == 0
+
+
+@pytest.mark.parametrize(("width", "height", "dark"), SIZES)
+def test_an_officer_checks_in_by_badge_takes_a_recorder_and_brings_it_back(
+    chromium, dock, tmp_path, width, height, dark
+):
+    dock.status, dock.desk.held, dock.desk.marked = web_dock.busy(), [], []
+    page = chromium.page(width, height, dark=dark)
+    page.open(dock.address)
+    scan(page, "440100000417")
+    page.until("!document.getElementById('desk').hidden")
+    page.picture(tmp_path / f"a4-check-in-{width}.png")
+    assert words(page, "#desk h2") == ["***0417"]
+    assert "440100000417" not in page.value("document.body.innerText")
+    page.value("document.querySelector('#desk button[value=important]').click()")
+    page.until("document.querySelectorAll('#desk .told.good').length === 1")
+    assert dock.desk.marked == [("440100000417", 1, "important")]
+    scan(page, "5")
+    page.until("document.querySelectorAll('#desk .findings').length === 1")
+    page.picture(tmp_path / f"a4-not-ready-{width}.png")
+    assert words(page, "#desk .findings li")[:2] == ["还有 2 个文件未入库", "时钟偏差 94 秒"]
+    assert_fits(page, dock.address, width)
+    scan(page, "无其他设备")
+    page.until("document.querySelectorAll('#desk .told.good').length === 1")
+    assert dock.desk.held == ["DSJ-8A 2200415"]
+    page.value("document.querySelector('form[data-act=return] button').click()")
+    page.until("document.querySelector('#desk .told.good').textContent.includes('已归还')")
+    page.value("document.querySelector('[data-close]').click()")
+    assert page.value("document.getElementById('desk').hidden") is True
+    assert page.value("document.getElementById('desk').textContent") == ""
+
+
+@pytest.mark.parametrize(("width", "height", "dark"), SIZES)
+def test_the_screen_fits_in_english_too(chromium, dock, tmp_path, width, height, dark):
+    dock.status = web_dock.busy()
+    page = chromium.page(width, height, dark=dark)
+    page.open(f"{dock.address}/?lang=en")
+    page.picture(tmp_path / f"a1-en-{width}.png")
+    assert_fits(page, dock.address, width)

@@ -18,7 +18,7 @@ VKEY = "custody.example/centre-witness+dfb530b1+BPqhzLsCB66+701/Yi2XzbSDm/cJGHQE
 
 
 def visit(*clips, **more):
-    plain = Visit("d", "EC2300471/u", 3, 0, 60_000, "removed", None, 0, 7, "ab" * 32)
+    plain = Visit("d", "EC2300471/u", 3, 0, 60_000, "removed", None, None, "", 0, 7, "ab" * 32)
     return replace(plain, footage=clips, **more)
 
 
@@ -172,13 +172,15 @@ def test_the_dockside_shows_the_officer_masked_and_forgets_a_receipt_after_twent
             StationTime(now.utc_ms + later_ms, "ntp", "", 0), [{**docked[0], "serial": serial}, docked[1]]
         )
 
-    assert (seen()["dockings_today"], seen()["bays"], seen()["receipts"]) == (1, {"1": {"officer": "***456"}}, [])
+    first = seen()
+    assert first["bays"] == {"1": {"officer": "***456", "mark": ""}, "2": {"mark": ""}}
+    assert (first["dockings_today"], first["receipts"]) == (1, [])
     assert seen()["technician"]["ports"] == {
         "1": {"wanted": "usb-0:1:*", "found": "usb-0:1:1.0"},
         "2": {"wanted": "usb-0:2:*", "found": ""},
     }
     assert seen()["technician"]["cosigned"] == {"size": 0, "at_s": 0}
-    assert seen(serial="other")["bays"] == {"1": {}}
+    assert seen(serial="other")["bays"]["1"] == {}
     assert seen(later_ms=86_400_000)["dockings_today"] == 0
     station.pipeline.undocked(RecorderUndocked(str(station.world.card), 1))
     assert [one["bay"] for one in seen()["receipts"]] == [1]
