@@ -30,6 +30,9 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "proxy.created": ("object", "parents", "recipe"),
     "proxy.failed": ("parents", "reason"),
     "camera.erased": ("camera", "objects", "receipts", "reason", "actors"),
+    "docking.marked": ("marking", "actors"),
+    "recorder.issued": ("camera", "issue", "actors"),
+    "recorder.returned": ("camera", "issue", "actors"),
     # Written by either.
     "log.recovered": ("reason",),
     "key.enrolled": ("key",),
@@ -257,6 +260,7 @@ _BLOCKS: Final[Mapping[str, Mapping[str, Callable[[JsonValue, str], None]]]] = {
     "flag": {"id": _text, "rule": _text},
     "view": {"object": _uuid, "what": _text},
     "explanation": {"flag": _text, "text": _text},
+    "issue": {"officer": _text},
     "hold": {"id": _uuid},
     "disposal": {"object": _uuid},
     "config": {"sha256": _sha256},

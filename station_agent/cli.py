@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -25,7 +26,7 @@ from rich.text import Text
 from custody.checkpoint import NoteKey
 from custody.errors import CustodyError, EvidenceError
 from custody.verdicts import Outcome
-from station_agent import enrolment, port_rules
+from station_agent import enrolment, port_rules, terminal
 from station_agent.audit import NoLog, verify_log
 from station_agent.clock import SystemClock
 from station_agent.config import FILE_NAME, Config, load
@@ -111,9 +112,18 @@ def status(
     config: ConfigOption = None,
     data_dir: DataOption = None,
     as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+    watch: Annotated[  # noqa: FBT002  # typer's form of a switch
+        bool, typer.Option("--watch", help="持续显示，Ctrl-C 结束 · go on showing it, until Ctrl-C")
+    ] = False,
 ) -> None:
     """What the station does now; when it does not run, what it remembers."""
     settings = _config(config, data_dir)
+    if watch and as_json:
+        raise ConfigError("give either --json or --watch")
+    if watch:
+        with suppress(KeyboardInterrupt):
+            terminal.watch(lambda: _looked_at(settings), Console())
+        return
     facts = _live_status(settings) or _remembered_status(settings)
     if as_json:
         _print(facts, as_json, "")
@@ -315,17 +325,28 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
+def _looked_at(settings: Config) -> tuple[Status, Status]:
+    """What the running station says, and what stands beside it; of one that does not run what it remembers."""
+    live = _live_status(settings)
+    return (live, _asked_of_screen(settings, "/api/dock") or {}) if live else (_remembered_status(settings), {})
+
+
 def _live_status(settings: Config) -> Status | None:
     """The running station's own word, or None when it does not answer."""
+    found = _asked_of_screen(settings, "/api/status")
+    return found if found and found.get("station") == settings.station.id else None
+
+
+def _asked_of_screen(settings: Config, path: str) -> Status | None:
     if not settings.screen.port:
         return None
-    address = f"http://{settings.screen.host}:{settings.screen.port}/api/status"
+    address = f"http://{settings.screen.host}:{settings.screen.port}{path}"
     try:
         with urllib.request.urlopen(address, timeout=_SCREEN_TIMEOUT_S) as answer:  # always http
             found: Status = json.load(answer)
     except (urllib.error.URLError, ValueError, OSError):
         return None
-    return found if found.get("station") == settings.station.id else None
+    return found
 
 
 def _remembered_status(settings: Config) -> Status:

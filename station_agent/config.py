@@ -273,6 +273,8 @@ class Screen(_Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8780
     """0: no screen."""
+    video_mbit_s: Annotated[float, Field(gt=0, le=1_000)] = 8
+    """What an hour of video is reckoned with when the screen tells the free disk in hours: 8 Mbit/s, 3.6 GB an hour."""
 
 
 class Config(_Section):

@@ -8,6 +8,7 @@ refused at the listing, texts are bounded.
 import base64
 import hashlib
 import mimetypes
+import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -178,6 +179,7 @@ def docked_body(docking: Docking, volume: MountedVolume) -> JsonObject:
         "node": volume.node,
         "read_only_device": "yes" if volume.device_read_only else "no",
         "identity_shared": "yes" if docking.shares_key else "no",
+        "free_bytes": shutil.disk_usage(volume.root).free,
     }
     return {
         "camera": docking.camera(),

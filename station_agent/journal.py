@@ -22,6 +22,7 @@ from typing import Any, Final
 from custody.canonical import JsonObject, JsonValue, canonical_bytes
 from custody.chain import Entry
 from custody.record import Record
+from station_agent import visits
 from station_agent.errors import JournalError
 from station_agent.model import SourceFile
 from station_agent.states import ClipState, clip_after
@@ -398,6 +399,10 @@ class Journal:
             int(unfinished[0][0]),
         )
 
+    def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows for those who only look (``station_agent.visits``)."""
+        return self._rows(query, *values)
+
     def _prepare(self, origin: str) -> None:
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
         if version == 0:
@@ -405,7 +410,7 @@ class Journal:
             self.set_fact("origin", origin)
         elif version != _VERSION:
             raise JournalError(f"{self._path}: version {version} of the journal; this program reads {_VERSION}")
-        self._db.executescript(_LATER_SCHEMA)
+        self._db.executescript(_LATER_SCHEMA + visits.SCHEMA)
         if self.fact("origin") not in ("", origin):
             raise JournalError(f"{self._path}: belongs to {self.fact('origin')}, not to {origin}")
 
@@ -413,6 +418,8 @@ class Journal:
         fold = _FOLDS.get(entry.record.event)
         if fold is not None:
             fold(db, entry, self._new_id)
+        if (told := visits.FOLDS.get(entry.record.event)) is not None:
+            told(db, entry)
         _post(db, entry)
         _set_fact(db, "last_leaf", entry.leaf.hex())
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 import uvicorn
@@ -28,8 +28,10 @@ from station_agent.card_ids import ids_on
 from station_agent.clock import SystemClock, measure_offset
 from station_agent.config import Config
 from station_agent.describe import Describer
+from station_agent.desk import Desk
 from station_agent.detect import Detector, require_same, still_unformatted
 from station_agent.docking import Docking
+from station_agent.dockside import Dockside
 from station_agent.dropfolder import DropFolder, Statement, read_statement
 from station_agent.durable import make_dirs
 from station_agent.emptying import Emptying, Orders, Steward, settle
@@ -215,7 +217,14 @@ class _Running:
     def _screen(self) -> uvicorn.Server:
         rooms = self._rooms
         metrics = registry_of(Sources(rooms.health, rooms.journal, rooms.board, lambda: self._publisher.link))
-        app = create_app(self._status, zone=self._config.zone, stopped=self._stop.is_set, metrics=metrics)
+        app = create_app(
+            self._status,
+            beside=self._beside,
+            desk=Desk(self._config, rooms.journal, rooms.seal, rooms.board, rooms.pipeline.resting),
+            zone=self._config.zone,
+            stopped=self._stop.is_set,
+            metrics=metrics,
+        )
         settings = uvicorn.Config(
             app, self._config.screen.host, self._config.screen.port, log_level="warning", timeout_graceful_shutdown=2
         )
@@ -231,6 +240,10 @@ class _Running:
             self._config.station.id, state, self._rooms.board, self._rooms.journal, head, self._publisher.link
         )
         return {**with_sandbox(told, self._rooms.sandbox), "keys": enrolment.described(self._config, seal.history)}
+
+    def _beside(self, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        dockside = Dockside(self._config, self._rooms.journal, self._rooms.board)
+        return dockside.seen(self._rooms.clock.now(), status["bays"])
 
 
 class _ThreadServer(uvicorn.Server):

@@ -32,6 +32,8 @@ class Tile:
     label: str
     filesystem: str
     kernel_event: bool
+    port: str = ""
+    """udev ``ID_PATH``."""
     state: BayState = BayState.IDENTIFYING
     left: bool = False
     """The recorder is out of the bay, although reading it has not ended yet."""
@@ -60,7 +62,13 @@ class Board:
         """A recorder was put in; what left this bay before is forgotten."""
         identity = event.identity
         tile = Tile(
-            event.bay, identity.key, identity.serial, identity.volume_label, event.filesystem, kernel_event=kernel_event
+            event.bay,
+            identity.key,
+            identity.serial,
+            identity.volume_label,
+            event.filesystem,
+            kernel_event=kernel_event,
+            port=identity.port,
         )
         with self._lock:
             for old in [i for i, t in self._tiles.items() if t.bay == event.bay and _is_past(t)]:
