@@ -28,6 +28,7 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "media.described": ("object", "media"),
     "proxy.created": ("object", "parents", "recipe"),
     "proxy.failed": ("parents", "reason"),
+    "clock.stepped": ("clock",),
     "camera.erased": ("camera", "objects", "receipts", "reason", "actors"),
     # Written by either.
     "log.recovered": ("reason",),

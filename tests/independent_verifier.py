@@ -62,6 +62,7 @@ BLOCKS = {
     "media.described": ("object", "media"),
     "proxy.created": ("object", "parents", "recipe"),
     "proxy.failed": ("parents", "reason"),
+    "clock.stepped": ("clock",),
     "camera.erased": ("camera", "objects", "receipts", "reason", "actors"),
     "log.recovered": ("reason",),
     "station.enrolled": ("station", "key"),
