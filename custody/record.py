@@ -29,6 +29,7 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "media.described": ("object", "media"),
     "proxy.created": ("object", "parents", "recipe"),
     "proxy.failed": ("parents", "reason"),
+    "clock.stepped": ("clock",),
     "camera.erased": ("camera", "objects", "receipts", "reason", "actors"),
     "docking.marked": ("marking", "actors"),
     "recorder.issued": ("camera", "issue", "actors"),

@@ -154,6 +154,15 @@ class StationClock:
         """Whether it is synchronised, as records and heartbeats say it."""
         return "yes" if self.synchronised else "no"
 
+    def block(self) -> JsonObject:
+        """As it stands in a record."""
+        return {
+            "source": self.source,
+            "synchronised": self.said,
+            "offset_ms": self.offset_ms,
+            "uncertainty_ms": self.uncertainty_ms,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
@@ -163,10 +172,13 @@ class ClockReading:
     uncertainty_ms: int | None
     method: str
     """``connect-write``, ``future-mtime``, ``driver`` or ``unmeasured``."""
+    station: StationClock | None = None
+    """How right the station's own clock was at that moment; None in entries of before it was asked."""
 
     def block(self) -> JsonObject:
         """As it stands in a record."""
-        return {"offset_ms": self.offset_ms, "uncertainty_ms": self.uncertainty_ms, "method": self.method}
+        station: JsonObject = {"station": self.station.block()} if self.station else {}
+        return {"offset_ms": self.offset_ms, "uncertainty_ms": self.uncertainty_ms, "method": self.method, **station}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +206,14 @@ class StationTime:
     source: str
     boot_id: str
     mono_ns: int
+
+    @classmethod
+    def read(cls, block: JsonObject | None) -> "StationTime | None":
+        """From the ``time`` of an entry; None where there is none that says when the machine was started."""
+        utc_ms, mono_ns = (block or {}).get("utc_ms"), str((block or {}).get("mono_ns"))
+        if block is None or not isinstance(utc_ms, int) or not mono_ns.isdecimal():
+            return None
+        return cls(utc_ms, str(block.get("source")), str(block.get("boot_id")), int(mono_ns))
 
     def block(self) -> Mapping[str, str | int]:
         """As it stands in a record; the 64-bit counter is a string, since JSON readers lose large integers."""

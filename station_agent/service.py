@@ -25,7 +25,7 @@ from keystore import KeystoreError
 from station_agent import enrolment, recorders
 from station_agent.bays import BayMap
 from station_agent.card_ids import ids_on
-from station_agent.clock import SystemClock, measure_offset
+from station_agent.clock import StepWatch, SystemClock, measure_offset
 from station_agent.config import Config
 from station_agent.describe import Describer
 from station_agent.desk import Desk
@@ -54,11 +54,13 @@ from station_agent.model import (
     RecorderDocked,
     RecorderUndocked,
     SourceFile,
+    StationTime,
     recordable,
 )
 from station_agent.mount import clear_stale, mounted
 from station_agent.offload import Offloader
 from station_agent.pipeline import Pipeline, Reader, Summary
+from station_agent.ports import Clock
 from station_agent.publish import Broker, Outbox, Publisher, Trust
 from station_agent.pulse import Pulse
 from station_agent.registry_file import RegistryFile
@@ -74,6 +76,8 @@ from station_agent.transcode import make_proxy, plan
 
 CHECKPOINT_EVERY_S: Final = 60.0
 """No entry is older than this without a checkpoint over it."""
+CLOCK_EVERY_S: Final = 10.0
+"""How often the clock is held against the time since boot."""
 FOLDER: Final = "folder"
 """File system and driver named in the record of a folder that was ingested as it is."""
 
@@ -120,7 +124,7 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
             journal,
             seal,
             Offloader(clock, sm3=config.station.profile is Profile.GM),
-            _reader(config),
+            _reader(config, timesource),
             board,
             config.spool,
             stop,
@@ -172,6 +176,7 @@ class _Running:
     def until_stopped(self) -> None:
         self._threads.keep("publish", lambda: self._publisher.run(self._stop))
         self._threads.keep("checkpoint", self._checkpoints)
+        self._threads.keep("clock", lambda: watch_clock(self._rooms.seal, self._rooms.clock, self._stop))
         self._threads.keep("detect", self._detect)
         self._threads.keep("erase", lambda: steward_of(self._rooms).run(self._stop))
         for kind in (DESCRIBE, TRANSCODE, UPLOAD):
@@ -244,6 +249,17 @@ class _Running:
     def _beside(self, status: Mapping[str, Any]) -> Mapping[str, Any]:
         dockside = Dockside(self._config, self._rooms.journal, self._rooms.board)
         return dockside.seen(self._rooms.clock.now(), status["bays"])
+
+
+def watch_clock(seal: Seal, clock: Clock, stop: threading.Event) -> None:
+    """Record each time that the station's clock was set; the first look tells of the time that the station was off."""
+    watch = StepWatch(clock, StationTime.read(seal.found_time))
+    while True:
+        if step := watch.look():
+            _log.warning("clock-stepped", step_ms=step.step_ms)
+            seal.append("clock.stepped", step.body())
+        if stop.wait(CLOCK_EVERY_S):
+            return
 
 
 class _ThreadServer(uvicorn.Server):
@@ -332,7 +348,7 @@ def steward_of(rooms: Rooms) -> Steward:
         rooms.journal,
         rooms.seal,
         Offloader(rooms.clock),
-        _reader(config),
+        _reader(config, rooms.timesource),
         rooms.board,
         _LateStore(config.store_url),
         config.paths.mounts,
@@ -368,14 +384,14 @@ def claimed(path: bytes, card: Card, stated: Mapping[str, str]) -> recorders.Cla
     )
 
 
-def _reader(config: Config) -> Reader:
+def _reader(config: Config, timesource: TimeSource) -> Reader:
     return Reader(
         mounted=lambda event: _mounted(event, config),
         list_files=recorders.list_files,
         family_of=recorders.family_of,
         claims=recorders.claims,
         recordings=lambda files, card: recorders.recordings(files, card, config.zone),
-        measure_offset=measure_offset,
+        measure_offset=lambda files, at_ms: replace(measure_offset(files, at_ms), station=timesource.reading()),
         still_unformatted=still_unformatted,
         card_ids=recorders_card_ids,
     )

@@ -200,6 +200,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "ingest.failed": phrase("Could not be copied"),
     "media.described": phrase("Metadata described"),
     "proxy.created": phrase("Proxy made"),
+    "clock.stepped": phrase("The station's clock was set"),
     "proxy.failed": phrase("No proxy could be made"),
     "central.verified": phrase("Verified by the centre"),
     "integrity.checked": phrase("Integrity checked"),

@@ -514,6 +514,28 @@ def test_device_clock_is_corrected_by_its_offset(world, station):
     assert (second.start_ms, second.uncertainty_ms) == (START + 5000, 60_100)
 
 
+@pytest.mark.parametrize(
+    ("station_said", "uncertainty_ms"),
+    [
+        ({}, 120),
+        ({"station": {"source": "chrony", "synchronised": "yes", "offset_ms": -2, "uncertainty_ms": 7}}, 127),
+        ({"station": {"source": "kernel", "synchronised": "no", "offset_ms": None, "uncertainty_ms": None}}, 60_120),
+        ({"station": "well"}, 60_120),
+        ({"station": {"uncertainty_ms": -90_000}}, 120),
+    ],
+    ids=["an earlier station", "synchronised", "not synchronised", "nonsense", "better than right"],
+)
+def test_a_clock_held_against_a_doubtful_one_is_no_surer_than_that(world, station, station_said, uncertainty_ms):
+    start = {"utc_ms": START + 5000, "source": "container", "clock": "device", "uncertainty_ms": 100}
+    measured = {"offset_ms": 5000, "uncertainty_ms": 20, "method": "connect-write", **station_said}
+    object_id = station.clip(start=start, clock=measured)
+    unmeasured = station.clip(start=start, clock={"offset_ms": None, "uncertainty_ms": None, **station_said})
+    world.pipeline.handle([station.message()])
+    row = world.queries.clip(object_id).row
+    assert (row.start_ms, row.uncertainty_ms) == (START, uncertainty_ms)
+    assert world.queries.clip(unmeasured).row.uncertainty_ms == 60_100, "the station's clock took no part"
+
+
 @pytest.mark.parametrize("first", ["clip", "register"])
 def test_six_characters_of_a_recorder_mean_the_one_officer_whose_number_ends_so(world, station, first):
     long = json.dumps({"officers": [{"number": "19090114007", "name": "甲"}]}).encode()
