@@ -490,7 +490,10 @@ class Pipeline:
             raise outcome
         if outcome.size != copy.file.size:
             raise CopyError("source-changed", f"listed with {copy.file.size} bytes, read {outcome.size}")
-        officer = stated.get("officer") or self._reader.claims(copy.file.path, docking.card).officer
+        claims = self._reader.claims(copy.file.path, docking.card)
+        if claims.is_marked:
+            self._journal.urge(copy.clip.object_id)
+        officer = stated.get("officer") or claims.officer
         body = copied_body(docking, copy.file, copy.clip, outcome, officer, stated)
         self._seal.require_fit("ingest.copied", _recovered(body))  # the longer of the two bodies it may get
         return _Proved(copy, outcome.sha256, body)
