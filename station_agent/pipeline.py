@@ -399,19 +399,20 @@ class Pipeline:
         return [(file, known[identity_of(file)]) for file in files]
 
     def _wanted(self, docking: Docking, files: Sequence[SourceFile]) -> list[_Known]:
-        """What is still to be copied or compared, marked clips first, else in the order of the listing."""
+        """What is still to be copied or compared."""
         over = docking.copied | docking.same | docking.failed
         openable = [(file, clip) for file, clip in self._clips(docking, files) if not file.refused]
-        wanted = [(f, c) for f, c in openable if c.object_id not in over and not self._is_trusted(docking, c)]
-        return sorted(wanted, key=lambda known: not self._reader.claims(known[0].path, docking.card).is_marked)
+        return [(f, c) for f, c in openable if c.object_id not in over and not self._is_trusted(docking, c)]
 
     def _is_trusted(self, docking: Docking, clip: Clip) -> bool:
         return clip.state is ClipState.SEALED and self._trust_names and docking.is_known
 
     def _copy_once(self, docking: Docking, wanted: Sequence[_Known], stated: Mapping[str, str]) -> None:
+        """Marked clips first, else in the order of the listing."""
         docking.no_space = False
+        ordered = sorted(wanted, key=lambda known: not self._reader.claims(known[0].path, docking.card).is_marked)
         with ThreadPoolExecutor(self._workers, thread_name_prefix=f"bay{docking.event.bay}") as pool:
-            for running in [pool.submit(self._copy_batch, docking, batch, stated) for batch in in_batches(wanted)]:
+            for running in [pool.submit(self._copy_batch, docking, batch, stated) for batch in in_batches(ordered)]:
                 running.result()
 
     def _copy_batch(self, docking: Docking, batch: Sequence[_Known], stated: Mapping[str, str]) -> None:
