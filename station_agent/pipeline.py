@@ -427,6 +427,8 @@ class Pipeline:
 
     def _copy_in_turn(self, docking: Docking, batch: Sequence[_Known], stated: Mapping[str, str], go_on: GoOn) -> None:
         wanted = [(file, clip) for file, known in batch for clip in self._to_copy(docking, file, known, go_on)]
+        if not wanted:
+            return
         try:
             with self._space.reserved(sum(room_for(file.size) for file, _ in wanted)) as taken:
                 self._offload(docking, wanted, stated, taken, go_on)
