@@ -29,6 +29,7 @@ from custody.identifiers import is_origin, is_station_id, log_origin
 from custody.profile import Profile
 from keystore import SCHEMES
 from station_agent.errors import ConfigError
+from station_agent.registry import Handling
 from station_agent.uplink import Window
 
 FILE_NAME = "station-agent.toml"
@@ -209,6 +210,27 @@ class Recorders(_Section):
     recorders that count names from the start again, clone their serial, or had their clock set back."""
 
 
+class RegistrySection(_Section):
+    """Which recorders this station knows."""
+
+    file: PlacedPath | None = None
+    """Register of recorders, CSV or TOML (docs/identity.md); read again at each docking once it changed."""
+    unregistered: Handling | None = None
+    """What becomes of a recorder that the register does not know. ``refuse``: nothing of it is read (default where a
+    file is named); ``quarantine``: copied, sealed, and set aside at the centre; ``accept`` (default without a file)."""
+
+    @model_validator(mode="after")
+    def _has_a_register(self) -> Self:
+        if self.file is None and self.handling is not Handling.ACCEPT:
+            raise ValueError(f"unregistered = {self.handling} needs a file: without one every recorder is unknown")
+        return self
+
+    @property
+    def handling(self) -> Handling:
+        """What becomes of a recorder that the register does not know."""
+        return self.unregistered or (Handling.REFUSE if self.file else Handling.ACCEPT)
+
+
 class Offload(_Section):
     """Copying."""
 
@@ -227,6 +249,15 @@ class Transcode(_Section):
 
     enabled: bool = True
     height: Annotated[int, Field(ge=144, le=2160)] = 540
+
+
+class Sandbox(_Section):
+    """Walls around the programs that read media: no network, one file to read, bounded memory and time."""
+
+    enabled: bool = True
+    """False: media are read without walls, and doctor and status say so."""
+    required: bool = True
+    """Where walls cannot be built, no media are read until they can. False: they are read without, and it is said."""
 
 
 class Publish(_Section):
@@ -274,6 +305,8 @@ class Screen(_Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8780
     """0: no screen."""
+    video_mbit_s: Annotated[float, Field(gt=0, le=1_000)] = 8
+    """What an hour of video is reckoned with when the screen tells the free disk in hours: 8 Mbit/s, 3.6 GB an hour."""
 
 
 class Config(_Section):
@@ -288,8 +321,10 @@ class Config(_Section):
     store: Store = Store()
     erase: Erase = Erase()
     recorders: Recorders = Recorders()
+    registry: RegistrySection = RegistrySection()
     offload: Offload = Offload()
     transcode: Transcode = Transcode()
+    sandbox: Sandbox = Sandbox()
     publish: Publish = Publish()
     upload: Upload = Upload()
     dropfolder: DropFolder = DropFolder()

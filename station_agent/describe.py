@@ -23,6 +23,7 @@ from station_agent.content import Content
 from station_agent.errors import ToolError
 from station_agent.model import ClockReading, Described, SourceFile
 from station_agent.tools import exiftool, ffprobe
+from station_agent.tools.sandbox import WALLED, Sandbox
 
 SCAN_ALL_BYTES: Final = 8 << 20
 """Up to here every packet is read to check the duration; beyond it only the last seconds, and all in case of doubt."""
@@ -70,19 +71,22 @@ class Claims(Protocol):
 class Describer:
     """Describes one file after another. Not for two threads at once. Raises ``ToolError`` when a tool is missing."""
 
-    def __init__(self, timezone: ZoneInfo, work: Path) -> None:
+    def __init__(self, timezone: ZoneInfo, work: Path, sandbox: Sandbox = WALLED) -> None:
         self._zone = timezone
         self._work = work
-        self._tools = {"ffprobe": ffprobe.probe(), "exiftool": exiftool.probe()}
-        self._exif = exiftool.ExifReader()
+        self._sandbox = sandbox
+        self._tools = {"ffprobe": ffprobe.probe(sandbox), "exiftool": exiftool.probe(sandbox)}
+        self._exif = exiftool.ExifReader(sandbox=sandbox)
 
     def describe(
         self, path: Path, source: SourceFile, claims: Claims, clock: ClockReading, docked_ms: int
     ) -> Described:
         """The ``media`` block of the file at ``path``, which came from ``source``. Raises ``OSError`` for our own copy.
 
-        ``docked_ms`` is the station's time when the recorder was docked: no recording is later.
+        ``docked_ms`` is the station's time when the recorder was docked: no recording is later. Raises ``ToolError``
+        where walls around the tools are needed and missing: that is no fault of the file.
         """
+        self._sandbox.ready()
         findings = self._find(path, _extension(source.path))
         findings.family = text(claims.family) or "generic"
         about = _times(findings, source, claims, clock, self._zone, docked_ms)
@@ -108,7 +112,7 @@ class Describer:
         except ToolError:
             findings.problems.append("exiftool-failed")
         if findings.what.opener == "ffprobe":
-            _probe(safe, findings)
+            _probe(safe, findings, self._sandbox)
         elif findings.what.opener == "exiftool" and findings.tags and not findings.tag("FileType"):
             findings.problems.append("unreadable-media")
 
@@ -178,9 +182,9 @@ def _safe_name(path: Path, work: Path, extension: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _probe(safe: Path, findings: Findings) -> None:
+def _probe(safe: Path, findings: Findings, sandbox: Sandbox) -> None:
     try:
-        findings.probe = ffprobe.show(safe, content.STILL_DEMUXERS.get(findings.what.container, ""))
+        findings.probe = ffprobe.show(safe, content.STILL_DEMUXERS.get(findings.what.container, ""), sandbox)
     except ffprobe.UnreadableError as error:
         findings.problems += ["moov-missing"] * ("moov atom not found" in str(error)) + ["unreadable-media"]
         return
@@ -189,7 +193,7 @@ def _probe(safe: Path, findings: Findings) -> None:
         return
     findings.problems += _unusable(findings)
     if findings.what.kind != "image" and "unreadable-media" not in findings.problems:
-        _prove_duration(safe, findings)
+        _prove_duration(safe, findings, sandbox)
 
 
 def _unusable(findings: Findings) -> list[str]:
@@ -210,11 +214,11 @@ def _is_usable(stream: Mapping[str, Any]) -> bool:
     return is_known and not is_cover and bool(has_size) and bool(has_rate)
 
 
-def _prove_duration(safe: Path, findings: Findings) -> None:
+def _prove_duration(safe: Path, findings: Findings, sandbox: Sandbox) -> None:
     """Compare what the header promises with the packets that are there."""
     stated = _stated_ms(findings)
     try:
-        findings.packets_ms = _packets_ms(safe, findings, stated)
+        findings.packets_ms = _packets_ms(safe, findings, stated, sandbox)
     except ToolError:
         findings.problems.append("duration-unproven")
         return
@@ -224,16 +228,16 @@ def _prove_duration(safe: Path, findings: Findings) -> None:
         findings.problems.append("duration-implausible")
 
 
-def _packets_ms(safe: Path, findings: Findings, stated_ms: int | None) -> int | None:
+def _packets_ms(safe: Path, findings: Findings, stated_ms: int | None, sandbox: Sandbox) -> int | None:
     """Length by packets: from the last seconds of a large file when they bear out the header, else from all of it."""
     streams = frozenset(int(s["index"]) for s in (findings.stream("video"), findings.stream("audio")) if s)
     begin_ms = _begin_ms(findings)
     if findings.size > SCAN_ALL_BYTES and stated_ms is not None and not _is_estimated(findings):
         from_s = max(0, (begin_ms + stated_ms) // 1000 - TAIL_S)
-        end = ffprobe.last_packet_end_ms(safe, streams, from_s)
+        end = ffprobe.last_packet_end_ms(safe, streams, from_s, sandbox)
         if end is not None and _is_close(stated_ms, end - begin_ms):
             return end - begin_ms
-    end = ffprobe.last_packet_end_ms(safe, streams, None)
+    end = ffprobe.last_packet_end_ms(safe, streams, None, sandbox)
     return None if end is None else max(0, end - begin_ms)
 
 

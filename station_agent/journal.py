@@ -22,6 +22,7 @@ from typing import Any, Final
 from custody.canonical import JsonObject, JsonValue, canonical_bytes
 from custody.chain import Entry
 from custody.record import Record
+from station_agent import visits
 from station_agent.errors import JournalError
 from station_agent.model import SourceFile
 from station_agent.states import ClipState, clip_after
@@ -277,6 +278,11 @@ class Journal:
         rows = self._rows("SELECT kind, object_id, attempts, reason, body FROM jobs WHERE attempts > 0")
         return [_job(row) for row in rows]
 
+    def failing(self) -> dict[str, int]:
+        """How many jobs of each kind failed at least once and are still to be done."""
+        rows = self._rows("SELECT kind, count(*) FROM jobs WHERE attempts > 0 GROUP BY kind")
+        return {DESCRIBE: 0, TRANSCODE: 0, UPLOAD: 0, **{str(kind): int(count) for kind, count in rows}}
+
     def postpone(self, job: Job, due_ms: int, reason: str) -> None:
         """The job failed; try again at ``due_ms``."""
         with self._transaction() as db:
@@ -405,6 +411,10 @@ class Journal:
             int(unfinished[0][0]),
         )
 
+    def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows for those who only look (``station_agent.visits``)."""
+        return self._rows(query, *values)
+
     def _prepare(self, origin: str) -> None:
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
         if version == 0:
@@ -412,7 +422,7 @@ class Journal:
             self.set_fact("origin", origin)
         elif version != _VERSION:
             raise JournalError(f"{self._path}: version {version} of the journal; this program reads {_VERSION}")
-        self._db.executescript(_LATER_SCHEMA)
+        self._db.executescript(_LATER_SCHEMA + visits.SCHEMA)
         if self.fact("origin") not in ("", origin):
             raise JournalError(f"{self._path}: belongs to {self.fact('origin')}, not to {origin}")
 
@@ -420,6 +430,8 @@ class Journal:
         fold = _FOLDS.get(entry.record.event)
         if fold is not None:
             fold(db, entry, self._new_id)
+        if (told := visits.FOLDS.get(entry.record.event)) is not None:
+            told(db, entry)
         _post(db, entry)
         _set_fact(db, "last_leaf", entry.leaf.hex())
 

@@ -51,6 +51,7 @@ from station_agent.errors import AgentError, CopyError, DeviceGoneError, MountEr
 from station_agent.journal import Clip, Journal
 from station_agent.model import (
     Card,
+    CardIds,
     ClockReading,
     CopyResult,
     MountedVolume,
@@ -62,6 +63,7 @@ from station_agent.model import (
 from station_agent.offload import VERIFYING, Wanted
 from station_agent.ports import Clock
 from station_agent.recorders import Place
+from station_agent.registry import NOTHING, Handling, Registry, Verdict
 from station_agent.seal import Fact, Seal
 from station_agent.states import BayState, ClipState
 from station_agent.status import Board
@@ -89,6 +91,9 @@ QUIET_REFUSALS: Final = frozenset({"symlink", "device-node", "fifo", "socket"})
 """Entries that are no recordings: a warning on the screen. Other failures call the administrator."""
 CLOCK_TOLERANCE_MS: Final = 60_000
 """A recorder clock further off than this is said on the screen."""
+IDENTITY_CONFLICT: Final = "identity-conflict"
+UNREGISTERED: Final = "unregistered"
+"""Warnings of a bay: sources contradict each other, so many times; nobody registered it, so many clips set aside."""
 RECOVERED: Final = "the station was stopped between copy and entry; the copy was read in full again and is equal"
 _MAYBE_GONE: Final = frozenset({"read-error", "source-vanished", "source-changed", "not-a-file"})
 """What reading looks like when the recorder is pulled."""
@@ -139,6 +144,8 @@ class Reader:
     recordings: Callable[[Iterable[SourceFile], Card], Mapping[bytes, Place]]
     measure_offset: Callable[[Iterable[SourceFile], int], ClockReading]
     still_unformatted: Callable[[RecorderDocked], bool]
+    card_ids: Callable[[Path, Iterable[SourceFile], Card], CardIds] = lambda _root, _files, _card: CardIds()
+    """Ids of the recorder on the mounted card."""
 
 
 _Known = tuple[SourceFile, Clip]
@@ -211,6 +218,8 @@ class Pipeline:
         patient: bool = True,
         trust_names: bool = False,
         settle: Callable[[Docking, Sequence[SourceFile]], object] = lambda _docking, _files: None,
+        registry: Callable[[], Registry] = lambda: NOTHING,
+        unregistered: Handling = Handling.ACCEPT,
     ) -> None:
         """``max_bays`` recorders are read at once, by ``copies`` copies over all; further ones wait.
 
@@ -220,6 +229,7 @@ class Pipeline:
         ``trust_names``: a file with the path, size and time of a sealed one is taken for it unread, on recorders that
         can be told apart.
         ``settle`` tells what an interrupted erasure took from a recorder, given what is listed on it now.
+        ``registry`` is asked at each docking; ``unregistered`` says what becomes of a recorder that it does not know.
         """
         self._clock = clock
         self._journal = journal
@@ -233,6 +243,8 @@ class Pipeline:
         self._patient = patient
         self._trust_names = trust_names
         self._settle = settle
+        self._registry = registry
+        self._unregistered = unregistered
         self._space = Space(spool)
         self._turns = Turns(max_bays)
         self._slots = Slots(Shares(copies, priority_bays))
@@ -262,14 +274,20 @@ class Pipeline:
             twins = [other for other in self._dockings.values() if other.key == docking.key]
             for one in [docking, *twins] if twins else []:
                 one.shares_key = True
+            same_serial = [other for other in self._dockings.values() if other.is_twin_of(docking)]
+            for other in same_serial:
+                other.twin_bays.add(event.bay)
+                docking.twin_bays.add(other.event.bay)
             self._dockings[event.node] = docking
         self._board.begin(docking.id, docking.event, kernel_event=event.bay > 0)
+        for other in same_serial:
+            self._say_what_changed(other)
         return docking
 
     def read(self, docking: Docking) -> Summary:
         """Read an announced recorder to the end, as soon as it is its turn."""
         try:
-            summary = self._read_volume(docking) if docking.event.filesystem else self._read_nothing(docking)
+            summary = self._read_anything(docking)
         except MountError as error:
             summary = self._not_readable(docking, "not-mounted", str(error))
         except (DeviceGoneError, StoppingError) as error:
@@ -294,9 +312,10 @@ class Pipeline:
         return room_for(size) <= self._space.free()
 
     def resting(self) -> list[Docking]:
-        """Recorders that were read to the end and are still in their bays."""
+        """Recorders that were read to the end, are still in their bays, and are nobody's question."""
         with self._lock:
-            return [one for one in self._dockings.values() if one.over and one.complete and not one.unsaid]
+            over = [one for one in self._dockings.values() if one.over and one.complete and not one.unsaid]
+        return [one for one in over if not one.is_doubtful]
 
     def take(
         self, event: RecorderDocked, volume: MountedVolume, files: Sequence[SourceFile], stated: Mapping[str, str]
@@ -310,7 +329,17 @@ class Pipeline:
 
     def _docking(self, event: RecorderDocked) -> Docking:
         event = replace(event, identity=event.identity.recordable())
-        return Docking(event, f"{event.node}#{next(self._numbers)}")
+        number = f"{event.node}#{next(self._numbers)}"
+        return Docking(event, number, registry=self._registry(), handling=self._unregistered)
+
+    def _read_anything(self, docking: Docking) -> Summary:
+        if not docking.event.filesystem:
+            return self._read_nothing(docking)
+        if docking.is_refused:
+            docking.said = docking.identity
+            self._seal.append("device.identified", docking.identified())
+            return Summary(reason=str(BayState.UNREGISTERED))
+        return self._read_volume(docking)
 
     def _read_volume(self, docking: Docking) -> Summary:
         first = docking.event.bay in self._priority_bays
@@ -337,11 +366,25 @@ class Pipeline:
         docking.family = self._reader.family_of(files, docking.event.identity.volume_label)
         docking.recordings = self._reader.recordings(files, docking.card)
         docking.clock = self._reader.measure_offset(files, docking.event.at_ms)
+        docking.card_ids = self._reader.card_ids(volume.root, files, docking.card)
+        said = docking.identity
         self._seal.append("device.docked", docked_body(docking, volume))
+        docking.said = said
+        self._say_what_changed(docking)
         self._settle(docking, files)
         self._announce(docking, files)
         self._fail_vanished(docking, files)
         return self._copy_all(docking, files, {})
+
+    def _say_what_changed(self, docking: Docking) -> None:
+        """Once the log says whose recorder it is, whatever makes that doubtful later is said too."""
+        with self._lock:
+            changed = docking.said is not None and docking.said.reasons != docking.identity.reasons
+            if changed:
+                docking.said = docking.identity
+        if changed:
+            self._seal.append("device.identified", docking.identified())
+            self._board.warn(docking.id, *doubts_of(docking))
 
     def _listed(self, volume: MountedVolume) -> list[SourceFile]:
         try:
@@ -636,7 +679,7 @@ class Pipeline:
             self._say_undocked(docking)
         elif docking.complete:
             self._seal.checkpoint()
-            self._board.show(docking.id, *final_state(summary, docking.clock))
+            self._board.show(docking.id, *_shown(docking, summary))
         else:
             self._seal.checkpoint()
             if docking.no_space:
@@ -757,9 +800,25 @@ def in_batches(wanted: Iterable[_Known]) -> Iterator[list[_Known]]:
         yield batch
 
 
-def final_state(summary: Summary, clock: ClockReading) -> tuple[BayState, list[str]]:
+def _shown(docking: Docking, summary: Summary) -> tuple[BayState, list[str]]:
+    if docking.is_refused:
+        return BayState.UNREGISTERED, []
+    return final_state(summary, docking.clock, doubts_of(docking))
+
+
+def doubts_of(docking: Docking) -> list[str]:
+    """What is said on the screen of a recorder whose identity people have to look at."""
+    if not docking.is_doubtful:
+        return []
+    identity = docking.identity
+    if identity.verdict is Verdict.CONFLICT:
+        return [f"{IDENTITY_CONFLICT}:{len(identity.reasons)}"]
+    return [f"{UNREGISTERED}:{len(docking.copied)}"]
+
+
+def final_state(summary: Summary, clock: ClockReading, doubts: Sequence[str] = ()) -> tuple[BayState, list[str]]:
     """The word for a recorder that was read to the end, and what to say beside it."""
-    warnings = _warnings(summary, clock)
+    warnings = [*_warnings(summary, clock), *doubts]
     if summary.failed:
         return BayState.ERROR, warnings
     if warnings:

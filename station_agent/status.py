@@ -12,6 +12,7 @@ from typing import Any, Final
 from station_agent.journal import Journal, Waiting
 from station_agent.model import RecorderDocked
 from station_agent.states import BayState, bay_after
+from station_agent.tools.sandbox import Sandbox
 
 Status = dict[str, Any]
 """The value of ``/api/status``: JSON objects, arrays, strings, numbers and booleans."""
@@ -31,6 +32,8 @@ class Tile:
     label: str
     filesystem: str
     kernel_event: bool
+    port: str = ""
+    """udev ``ID_PATH``."""
     state: BayState = BayState.IDENTIFYING
     left: bool = False
     """The recorder is out of the bay, although reading it has not ended yet."""
@@ -59,7 +62,13 @@ class Board:
         """A recorder was put in; what left this bay before is forgotten."""
         identity = event.identity
         tile = Tile(
-            event.bay, identity.key, identity.serial, identity.volume_label, event.filesystem, kernel_event=kernel_event
+            event.bay,
+            identity.key,
+            identity.serial,
+            identity.volume_label,
+            event.filesystem,
+            kernel_event=kernel_event,
+            port=identity.port,
         )
         with self._lock:
             for old in [i for i, t in self._tiles.items() if t.bay == event.bay and _is_past(t)]:
@@ -81,6 +90,10 @@ class Board:
         self._change(
             docking_id, lambda t: replace(t, state=bay_after(t.state, state), warnings=(*t.warnings, *warnings))
         )
+
+    def warn(self, docking_id: str, *warnings: str) -> None:
+        """Something new to say beside the word; a bay that promised more is taken back to «with warnings»."""
+        self._change(docking_id, lambda t: _warned(t, warnings))
 
     def progress(self, docking_id: str, object_id: str, done: int, phase: str) -> None:
         """One copy came this far."""
@@ -157,6 +170,13 @@ def status_of(  # noqa: PLR0913  # the parts of the status
     }
 
 
+def with_sandbox(told: Status, sandbox: Sandbox) -> Status:
+    """The same, and a trouble where media tools work without walls, or wait for them."""
+    reason = sandbox.absent()
+    trouble = {"job": "sandbox", "object": "", "attempts": 0, "reason": reason}
+    return {**told, "troubles": [*([trouble] if reason else []), *told["troubles"]]}
+
+
 def summary_line(waiting: Waiting) -> str:
     """What is still to be done, in one line for people."""
     return ", ".join(f"{name} {count}" for name, count in waiting.block().items())
@@ -218,6 +238,17 @@ def _moving(tile: Tile) -> Tile:
     """Reading while any new file is still read from the recorder, else verifying."""
     reading = any(phase == READING for _, phase in tile.copying.values())
     return replace(tile, state=bay_after(tile.state, BayState.READING if reading else BayState.VERIFYING))
+
+
+def _warned(tile: Tile, warnings: Sequence[str]) -> Tile:
+    new = [one for one in warnings if one not in tile.warnings]
+    if not new or tile.state not in _READ:
+        return tile
+    return replace(tile, state=bay_after(tile.state, BayState.SAFE_WITH_WARNINGS), warnings=(*tile.warnings, *new))
+
+
+_READ: Final = (BayState.WAITING_UPLOAD, BayState.NO_NEW_DATA, BayState.SAFE_WITH_WARNINGS)
+"""States of a bay in which reading has ended well; one that is still being read gets its warnings when it ends."""
 
 
 def _without(copying: Mapping[str, tuple[int, str]], object_id: str) -> Mapping[str, tuple[int, str]]:

@@ -13,6 +13,7 @@ from custody.canonical import JsonObject
 from station_agent.errors import ToolError
 from station_agent.model import Proxy
 from station_agent.tools import ffmpeg, ffprobe
+from station_agent.tools.sandbox import WALLED, Sandbox
 
 MEDIA_TYPE: Final = "video/mp4"
 MODEST_BITS_S: Final = 2_000_000
@@ -78,15 +79,15 @@ def time_limit_s(duration_ms: int | None) -> int:
     return TIME_UNKNOWN_S if duration_ms is None else TIME_FLOOR_S + TIME_PER_SECOND * duration_ms // 1000
 
 
-def make_proxy(path: Path, plan: Plan, target: Path) -> Proxy:
+def make_proxy(path: Path, plan: Plan, target: Path, sandbox: Sandbox = WALLED) -> Proxy:
     """Carry out ``plan``; ``target`` exists only when the result was accepted.
 
     Raises ``ToolError`` when ffmpeg fails, takes too long, or makes something that ``refusal`` refuses.
     """
-    version = ffmpeg.probe()
+    version = ffmpeg.probe(sandbox)
     try:
-        ffmpeg.run_recipe(plan.arguments, path.absolute(), target.absolute(), plan.time_s)
-        _accept(plan, ffprobe.show(target.absolute()))
+        ffmpeg.run_recipe(plan.arguments, path.absolute(), target.absolute(), plan.time_s, sandbox)
+        _accept(plan, ffprobe.show(target.absolute(), sandbox=sandbox))
     except ToolError:
         target.unlink(missing_ok=True)
         raise

@@ -93,10 +93,58 @@ def test_the_units_are_accepted_without_a_word(tmp_path: Path):
     for unit in units:
         text = re.sub(r"/usr/local/bin/(station-agent|ingestd)", "/bin/true", unit.read_text())
         (tmp_path / unit.name).write_text(text)
-    argv = ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / unit.name) for unit in units)]
+    assert said_of(tmp_path) == (0, [])
+    misspelt = tmp_path / "ingestd.service"
+    misspelt.write_text(misspelt.read_text().replace("ProtectHome=", "ProtectHomes="))
+    assert "ProtectHomes" in said_of(tmp_path)[1][0]  # so that silence is a proof
+
+
+def said_of(folder: Path) -> tuple[int, list[str]]:
+    """What systemd says of the units in a folder, and of no other on this machine."""
+    argv = ["systemd-analyze", "verify", "--man=no", *sorted(str(unit) for unit in folder.glob("*.*"))]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    about_ours = [line for line in (done.stdout + done.stderr).splitlines() if str(tmp_path) in line]
-    assert (done.returncode, about_ours) == (0, [])
+    return done.returncode, [line for line in (done.stdout + done.stderr).splitlines() if str(folder) in line]
+
+
+EXPOSED = {"station-agent": 40, "ingestd": 15, "ingestd-verify": 15, "ingestd-verify-all": 15}
+"""Ten times the exposure that systemd counts at most. The station mounts and builds namespaces, which needs root."""
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", sorted(path.stem for path in SYSTEMD.glob("*.service")))
+def test_the_units_leave_little_exposed(tmp_path: Path, name: str):
+    if shutil.which("systemd-analyze") is None:
+        missing("systemd-analyze is not installed")
+    unit = tmp_path / f"{name}.service"
+
+    def exposure_is_bounded(without: str) -> bool:
+        lines = (SYSTEMD / unit.name).read_text().splitlines(keepends=True)
+        unit.write_text("".join(line for line in lines if not line.startswith(without or "\0")))
+        argv = ["systemd-analyze", "security", "--offline=yes", "--no-pager", f"--threshold={EXPOSED[name]}", str(unit)]
+        return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+
+    assert exposure_is_bounded("")
+    assert not exposure_is_bounded("SystemCallFilter=")  # so that the bound is one
+
+
+def test_what_the_station_writes_is_writable_in_its_unit():
+    """Keys and certificates too: they change places while the station runs, when a key follows another."""
+    unit = (SYSTEMD / "station-agent.service").read_text()
+    named = re.findall(r"^ReadWritePaths=(.+)$", unit, re.MULTILINE)[0].split()
+    state = [f"/var/lib/{name}" for name in re.findall(r"^StateDirectory=(.+)$", unit, re.MULTILINE)]
+    run = [f"/run/{name}" for name in re.findall(r"^RuntimeDirectory=(.+)$", unit, re.MULTILINE)]
+    writable = [Path(path.removeprefix("-")) for path in (*named, *state, *run)]
+    config = station_agent.config.load(CONFIG / "station-agent.toml")
+    written = [config.paths.data, config.paths.mounts, config.store_url, config.keys.custody]
+    for place in map(Path, (*written, config.custody_cert, config.mqtt_cert, config.mqtt_key)):
+        assert any(place.is_relative_to(folder) for folder in writable), place
+
+
+@pytest.mark.parametrize("name", ["station-agent", "ingestd"])
+def test_the_services_are_watched(name: str):
+    unit = (SYSTEMD / f"{name}.service").read_text()
+    assert re.search("^Type=notify$", unit, re.MULTILINE)
+    assert re.search("^WatchdogSec=[0-9]+$", unit, re.MULTILINE)
 
 
 @pytest.mark.integration
@@ -118,7 +166,7 @@ def test_accounts_and_folders_are_made(tmp_path: Path):
 @pytest.mark.parametrize("path", sorted(SYSTEMD.glob("*.rules")), ids=lambda path: path.name)
 def test_udev_rules_are_well_formed(path: Path):
     rules = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
-    assert any('TAG+="bwc"' in line for line in rules)
+    assert any('TAG+="bwc"' in line or 'ATTR{authorized}="0"' in line for line in rules)
     assert [line for line in rules if not RULE_LINE.fullmatch(line)] == []
     gone_to = set(re.findall(r'GOTO="(\w+)"', "".join(rules)))
     assert gone_to == set(re.findall(r'LABEL="(\w+)"', "".join(rules)))

@@ -1,8 +1,9 @@
 """exiftool, kept open through pyexiftool: vendor tags, GPS tracks, dates that ffprobe does not see.
 
 pyexiftool waits for ever for an answer, and spins when the process dies. ``_Bounded`` replaces the reading of answers
-by one with a deadline and a size bound. The process is started anew after ``FILES_PER_PROCESS`` files, after a
-time-out, and after it died (Linux ends it when the thread that started it ends).
+by one with a deadline and a size bound. The process is started anew after ``FILES_PER_PROCESS`` answers, after a
+time-out, and after it died (Linux ends it when the thread that started it ends). Walls stand around one file, so
+another file is another process: one that took over the process says nothing of the next.
 """
 
 import contextlib
@@ -19,7 +20,8 @@ import exiftool
 import exiftool.exceptions
 
 from station_agent.errors import ToolError
-from station_agent.tools.process import Limits, run
+from station_agent.tools.process import Limits, environment
+from station_agent.tools.sandbox import VERSION, WALLED, Reach, Sandbox
 
 FILES_PER_PROCESS: Final = 200
 """A Perl process that reads damaged files for days grows; a fresh one costs 60 ms."""
@@ -59,9 +61,9 @@ TAGS: Final = (
 )
 
 
-def probe() -> str:
+def probe(sandbox: Sandbox = WALLED) -> str:
     """Version of the installed exiftool, such as ``12.57``. Raises ``ToolError``."""
-    done = run(["exiftool", "-ver"], Limits(30, 1 << 16))
+    done = sandbox.run(["exiftool", "-ver"], Reach(), VERSION)
     version = done.stdout.decode("ascii", "replace").strip()
     if done.returncode or not version[:1].isdigit():
         raise ToolError("exiftool does not say its version: install libimage-exiftool-perl 12.10 or newer")
@@ -69,10 +71,13 @@ def probe() -> str:
 
 
 class ExifReader:
-    """Tags of one file after another, from one process. Not for two threads at once."""
+    """Tags of one file after another. Not for two threads at once."""
 
-    def __init__(self, limits: Limits = READ, files_per_process: int = FILES_PER_PROCESS) -> None:
+    def __init__(
+        self, limits: Limits = READ, files_per_process: int = FILES_PER_PROCESS, sandbox: Sandbox = WALLED
+    ) -> None:
         self._limits = limits
+        self._sandbox = sandbox
         self._files_per_process = files_per_process
         self._process: _Bounded | None = None
         self._files = 0
@@ -96,7 +101,7 @@ class ExifReader:
 
     def _ask(self, path: Path, extra: list[str]) -> dict[str, Any]:
         try:
-            answers = self._running().execute_json(*ALWAYS, *extra, *(f"-{tag}" for tag in TAGS), str(path))
+            answers = self._running(path).execute_json(*ALWAYS, *extra, *(f"-{tag}" for tag in TAGS), str(path))
         except (OSError, ValueError, exiftool.exceptions.ExifToolException) as error:
             self.close()
             raise ToolError(f"exiftool gave no answer: {type(error).__name__}") from error
@@ -107,23 +112,42 @@ class ExifReader:
             raise ToolError("exiftool printed JSON without an object")
         return dict(answers[0])
 
-    def _running(self) -> "_Bounded":
-        if self._files >= self._files_per_process:
+    def _running(self, path: Path) -> "_Bounded":
+        if self._files >= self._files_per_process or (self._process and not self._process.sees(path)):
             self.close()
         if self._process is None:
-            self._process = _Bounded(self._limits)
+            self._process = _Bounded(self._limits, path, self._sandbox)
             self._process.run()
         self._files += 1
         return self._process
 
 
 class _Bounded(exiftool.ExifTool):  # type: ignore[misc]  # the package has no types
-    """pyexiftool whose answers have a deadline and a size bound."""
+    """pyexiftool inside walls, whose answers have a deadline and a size bound."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, path: Path, sandbox: Sandbox) -> None:
         super().__init__(common_args=None, encoding="utf-8")
         self.set_json_loads(_loads)
         self._limits = limits
+        self._path, self._inode = path, _inode(path)
+        self._sandbox = sandbox
+
+    def sees(self, path: Path) -> bool:
+        """Whether ``path`` is what this process has before it, and not another file that took over its name."""
+        return bool(self._sandbox.absent()) or (path, _inode(path)) == (self._path, self._inode)
+
+    def run(self) -> None:
+        """Start the process; that of the package starts a bare program, with all that our environment holds."""
+        argv = ["exiftool", "-stay_open", "True", "-@", "-"]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            self._sandbox.around(argv, Reach(self._path), self._limits),
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            env=environment(),
+        )
+        self._running = True
 
     def execute(self, *params: str, raw_bytes: bool = False) -> str:  # noqa: ARG002  # the signature of the package
         """Answer to one batch of parameters. Raises ``ToolError`` past a bound or when the process died."""
@@ -168,6 +192,13 @@ def _answer(process: subprocess.Popen[bytes], mark: bytes, limits: Limits) -> by
             if len(answer) > limits.output_bytes:
                 raise ToolError(f"exiftool printed more than {limits.output_bytes} bytes and was stopped")
     return bytes(answer.rstrip()[: -len(mark)])
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None
 
 
 def _loads(text: str) -> Any:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from station_agent.errors import ToolError
-from station_agent.tools.process import Limits, run
+from station_agent.tools.process import Limits
+from station_agent.tools.sandbox import VERSION, WALLED, Reach, Sandbox
 
 DEMUXERS: Final = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,flv,asf,dv,mjpeg,"
@@ -41,9 +42,9 @@ class UnreadableError(ToolError):
     """ffprobe ran and says that it cannot open the file; the text is its complaint."""
 
 
-def probe() -> str:
+def probe(sandbox: Sandbox = WALLED) -> str:
     """Version of the installed ffprobe, such as ``5.1.9-0+deb12u1``. Raises ``ToolError``."""
-    done = run(["ffprobe", "-version"], Limits(10, 1 << 20))
+    done = sandbox.run(["ffprobe", "-version"], Reach(), VERSION)
     words = done.stdout.decode("utf-8", "replace").split()
     if done.returncode or words[:2] != ["ffprobe", "version"]:
         raise ToolError("ffprobe does not say its version: install ffmpeg 5.1 or newer")
@@ -55,12 +56,13 @@ def guard() -> list[str]:
     return ["-protocol_whitelist", PROTOCOLS, "-format_whitelist", DEMUXERS]
 
 
-def show(path: Path, demuxer: str = "") -> Probe:
+def show(path: Path, demuxer: str = "", sandbox: Sandbox = WALLED) -> Probe:
     """Streams and format of a file, opened as ``demuxer`` when it is named.
 
     Raises ``UnreadableError`` when the file cannot be opened, ``ToolError`` when ffprobe itself fails.
     """
-    done = run([*_command(path, demuxer), "-show_streams", "-show_format", "-of", "json"], SHOW)
+    asked = [*_command(path, demuxer), "-show_streams", "-show_format", "-of", "json"]
+    done = sandbox.run(asked, Reach(path), SHOW)
     if done.returncode:
         raise UnreadableError(_complaint(done.stderr, path) or f"ffprobe ended with {done.returncode}")
     return parse(done.stdout, _complaint(done.stderr, path))
@@ -78,14 +80,16 @@ def parse(stdout: bytes, complaints: str) -> Probe:
     return Probe(tuple(s for s in streams if isinstance(s, dict)), dict(answer.get("format", {})), complaints)
 
 
-def last_packet_end_ms(path: Path, streams: frozenset[int], from_s: int | None) -> int | None:
+def last_packet_end_ms(
+    path: Path, streams: frozenset[int], from_s: int | None, sandbox: Sandbox = WALLED
+) -> int | None:
     """Where the last packet of ``streams`` ends, in the file's own time, in milliseconds; None when there is none.
 
     ``from_s`` reads only from there on (cheap, when the index is right); None reads every packet. Raises ``ToolError``.
     """
     span = ["-read_intervals", f"{from_s}%"] if from_s is not None else []
     shown = ["-show_entries", "packet=stream_index,pts_time,dts_time,duration_time", "-of", "csv=p=0"]
-    done = run([*_command(path), *span, *shown], SCAN if from_s is None else TAIL)
+    done = sandbox.run([*_command(path), *span, *shown], Reach(path), SCAN if from_s is None else TAIL)
     ends = [end for line in done.stdout.decode("ascii", "replace").splitlines() for end in _end_ms(line, streams)]
     return max(ends, default=None)
 

@@ -19,10 +19,16 @@ MAX_COMPLAINT_BYTES: Final = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one run may cost before it is killed."""
+    """What one run may cost before it is killed. Time and output are watched here, the rest by the kernel (sandbox)."""
 
     time_s: float
     output_bytes: int
+    memory_bytes: int = 2 << 30
+    """Address space (RLIMIT_AS of setrlimit(2))."""
+    cpu_s: int = 3_600
+    """Processor time of all threads (RLIMIT_CPU)."""
+    file_bytes: int = 0
+    """Largest file it may write (RLIMIT_FSIZE); pipes do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +40,8 @@ class Finished:
     stderr: str
 
 
-def run(argv: Sequence[str], limits: Limits) -> Finished:
-    """Run ``argv`` without a shell and without standard input.
+def run(argv: Sequence[str], limits: Limits, program: str = "") -> Finished:
+    """Run ``argv`` without a shell and without standard input; messages call it ``program``, if that is another name.
 
     Raises ``ToolError`` when the program is missing, runs longer than ``limits.time_s`` or prints more than
     ``limits.output_bytes``; its whole process group is dead by then. A non-zero exit status is not an error here.
@@ -53,7 +59,7 @@ def run(argv: Sequence[str], limits: Limits) -> Finished:
         raise ToolError(f"{argv[0]} cannot be started: {error.strerror}") from error
     with process:
         try:
-            stdout, stderr = _collect(process, argv[0], limits)
+            stdout, stderr = _collect(process, program or argv[0], limits)
         finally:
             _kill_group(process)
     return Finished(process.returncode, stdout, stderr.decode("utf-8", "replace"))

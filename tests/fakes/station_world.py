@@ -19,7 +19,9 @@ from station_agent.journal import Journal
 from station_agent.model import CopyResult, DeviceIdentity, MountedVolume, RecorderDocked, StationTime
 from station_agent.offload import Wanted
 from station_agent.pipeline import Pipeline, Reader
+from station_agent.registry import NOTHING, Handling, Registry
 from station_agent.seal import Seal, new_id
+from station_agent.service import recorders_card_ids
 from station_agent.status import Board
 from tests.fakes.log_files import MemoryLogFiles
 
@@ -181,6 +183,8 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     trust_names: bool = False
     max_bays: int = 16
+    registry: Registry = NOTHING
+    unregistered: Handling = Handling.ACCEPT
     copies: int = 16
 
     def __post_init__(self) -> None:
@@ -227,6 +231,7 @@ class Station:
             lambda files, card: recorders.recordings(files, card, ZoneInfo("UTC")),
             measure_offset,
             lambda _: self.unformatted,
+            recorders_card_ids,
         )
         self.pipeline = Pipeline(
             world.clock,
@@ -242,6 +247,8 @@ class Station:
             copies=world.copies,
             patient=False,
             trust_names=world.trust_names,
+            registry=lambda: world.registry,
+            unregistered=world.unregistered,
         )
         self.pipeline.recover()
 

@@ -21,6 +21,7 @@ from station_agent.model import ClockReading, SourceFile
 from station_agent.recorders import Claims, claims
 from station_agent.tools import ffprobe
 from station_agent.tools.process import Limits
+from station_agent.tools.sandbox import Sandbox
 
 pytestmark = pytest.mark.integration
 
@@ -294,6 +295,18 @@ def test_a_transcode_that_takes_too_long_is_stopped(describer, tmp_path):
     with pytest.raises(ToolError, match="took longer than 0 s"):
         transcode.make_proxy(clip, slow, tmp_path / "p.mp4")
     assert not (tmp_path / "p.mp4").exists()
+
+
+def test_walls_change_nothing_in_what_is_found_and_made(describer, tmp_path):
+    clip = clips.make_clip(tmp_path / "a", START_MS, 5)
+    bare = Sandbox(enabled=False)
+    outside = Describer(SHANGHAI, tmp_path / "work", bare)
+    media = describe(describer, clip)
+    assert media == describe(outside, clip)
+    outside.close()
+    plan = planned(describer, clip, height=120)
+    walled, unwalled = tmp_path / "walled.mp4", tmp_path / "unwalled.mp4"
+    assert transcode.make_proxy(clip, plan, walled).sha256 == transcode.make_proxy(clip, plan, unwalled, bare).sha256
 
 
 def test_claims_of_a_drop_folder_reach_the_block(describer, tmp_path):
