@@ -442,19 +442,20 @@ class Pipeline:
         return [(file, known[identity_of(file)]) for file in files]
 
     def _wanted(self, docking: Docking, files: Sequence[SourceFile]) -> list[_Known]:
-        """What is still to be copied or compared, marked clips first, else in the order of the listing."""
+        """What is still to be copied or compared."""
         over = docking.copied | docking.same | docking.failed
         openable = [(file, clip) for file, clip in self._clips(docking, files) if not file.refused]
-        wanted = [(f, c) for f, c in openable if c.object_id not in over and not self._is_trusted(docking, c)]
-        return sorted(wanted, key=lambda known: not self._reader.claims(known[0].path, docking.card).is_marked)
+        return [(f, c) for f, c in openable if c.object_id not in over and not self._is_trusted(docking, c)]
 
     def _is_trusted(self, docking: Docking, clip: Clip) -> bool:
         return clip.state is ClipState.SEALED and self._trust_names and docking.is_known
 
     def _copy_once(self, docking: Docking, wanted: Sequence[_Known], stated: Mapping[str, str]) -> None:
+        """Marked clips first, else in the order of the listing."""
         docking.no_space = False
+        ordered = sorted(wanted, key=lambda known: not self._reader.claims(known[0].path, docking.card).is_marked)
         with ThreadPoolExecutor(self._workers, thread_name_prefix=f"bay{docking.event.bay}") as pool:
-            for running in [pool.submit(self._copy_batch, docking, batch, stated) for batch in in_batches(wanted)]:
+            for running in [pool.submit(self._copy_batch, docking, batch, stated) for batch in in_batches(ordered)]:
                 running.result()
 
     def _copy_batch(self, docking: Docking, batch: Sequence[_Known], stated: Mapping[str, str]) -> None:
@@ -469,6 +470,8 @@ class Pipeline:
 
     def _copy_in_turn(self, docking: Docking, batch: Sequence[_Known], stated: Mapping[str, str], go_on: GoOn) -> None:
         wanted = [(file, clip) for file, known in batch for clip in self._to_copy(docking, file, known, go_on)]
+        if not wanted:
+            return
         try:
             with self._space.reserved(sum(room_for(file.size) for file, _ in wanted)) as taken:
                 self._offload(docking, wanted, stated, taken, go_on)
@@ -533,7 +536,10 @@ class Pipeline:
             raise outcome
         if outcome.size != copy.file.size:
             raise CopyError("source-changed", f"listed with {copy.file.size} bytes, read {outcome.size}")
-        officer = stated.get("officer") or self._reader.claims(copy.file.path, docking.card).officer
+        claims = self._reader.claims(copy.file.path, docking.card)
+        if claims.is_marked:
+            self._journal.urge(copy.clip.object_id)
+        officer = stated.get("officer") or claims.officer
         body = copied_body(docking, copy.file, copy.clip, outcome, officer, stated)
         self._seal.require_fit("ingest.copied", _recovered(body))  # the longer of the two bodies it may get
         return _Proved(copy, outcome.sha256, body)

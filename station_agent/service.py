@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,6 +74,7 @@ from station_agent.timesource import TimeSource
 from station_agent.tools import exiftool, ffmpeg, ffprobe
 from station_agent.tools.sandbox import Sandbox
 from station_agent.transcode import make_proxy, plan
+from station_agent.uplink import paced
 
 CHECKPOINT_EVERY_S: Final = 60.0
 """No entry is older than this without a checkpoint over it."""
@@ -143,7 +145,8 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
         enrolment.check_places(config, seal.history)
         sandbox = sandbox_of(config)
         media = stack.enter_context(_media(config, sandbox))
-        followup = FollowUp(clock, journal, seal, media, _LateStore(config.store_url), config.spool)
+        store = _LateStore(config.store_url, paced(config.upload.bytes_per_s, stop))
+        followup = FollowUp(clock, journal, seal, media, store, config.spool, lambda: _uploads_begin(config, clock))
         yield Rooms(config, clock, journal, seal, pipeline, board, followup, sandbox, timesource, stop)
 
 
@@ -273,8 +276,9 @@ class _ThreadServer(uvicorn.Server):
 class _LateStore:
     """Opens the store at the first use, so that an unreachable store delays uploads and nothing else."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pace: Callable[[int], None] = lambda _size: None) -> None:
         self._url = url
+        self._pace = pace
         self._store: EvidenceStore | None = None
 
     def put(self, source: Path, name: str, sha256: str) -> None:
@@ -288,8 +292,14 @@ class _LateStore:
 
     def _opened(self) -> EvidenceStore:
         if self._store is None:
-            self._store = EvidenceStore(self._url)
+            self._store = EvidenceStore(self._url, self._pace)
         return self._store
+
+
+def _uploads_begin(config: Config, clock: SystemClock) -> bool:
+    """Whether uploads of clips that nobody marked may begin now."""
+    window = config.upload.window
+    return window is None or window.is_open(datetime.fromtimestamp(clock.now().utc_ms / 1000, config.zone).time())
 
 
 def notify(message: str) -> None:
