@@ -12,10 +12,12 @@ from typing import Final
 from custody.canonical import JsonObject
 from ingestd.disclosure import due
 from ingestd.index.repository import Repository
-from ingestd.index.rows import Row, integer_in, loads, object_in
+from ingestd.index.rows import Row, integer_in, list_in, loads, object_in, text_in
 from ingestd.model import EnforcementAction, Flag, Interval
 from ingestd.rules.clock_drift import RULE as CLOCK
 from ingestd.rules.clock_drift import clock_drift
+from ingestd.rules.clock_reset import RULE as RESET
+from ingestd.rules.clock_reset import clock_reset
 from ingestd.rules.decision_unreviewed import RULE as UNREVIEWED
 from ingestd.rules.decision_unreviewed import decision_unreviewed
 from ingestd.rules.disclosure_overdue import RULE as DISCLOSURE
@@ -26,10 +28,12 @@ from ingestd.rules.facts import (
     Backlog,
     CheckpointFailure,
     ClockReading,
+    ClockReset,
     EmptyDocking,
     Interruption,
     Offload,
     PlannedAct,
+    RecorderHeld,
     WornBy,
 )
 from ingestd.rules.identity_conflict import RULE as IDENTITY
@@ -40,6 +44,8 @@ from ingestd.rules.late_offload import RULE as LATE
 from ingestd.rules.late_offload import is_late, late_offload
 from ingestd.rules.no_ready_recorder import RULE as UNREADY
 from ingestd.rules.no_ready_recorder import no_ready_recorder
+from ingestd.rules.recorder_not_seen import RULE as UNSEEN
+from ingestd.rules.recorder_not_seen import recorder_not_seen
 from ingestd.rules.repeated_failures import RULE as REPEATED
 from ingestd.rules.repeated_failures import repeated_failures
 from ingestd.rules.review_overdue import RULE as OVERDUE
@@ -70,6 +76,16 @@ def clocks(repository: Repository, recorders: Iterable[str], policy: Policy) -> 
     names = sorted(set(recorders))
     found = [flag for name in names for flag in _clock(repository, name, policy)]
     return Watched(found, list(repository.open_flags(f"{CLOCK.rule_id}:{name}" for name in names).values()))
+
+
+def resets(repository: Repository, recorders: Iterable[str], misdated: Iterable[str], policy: Policy) -> Watched:
+    """Clocks that had lost their date, by the latest files of ``recorders``.
+
+    Only those are asked after of which something impossible came now (``misdated``), or of which that is told already.
+    """
+    standing = list(repository.open_flags(f"{RESET.rule_id}:{name}" for name in recorders).values())
+    names = sorted({*misdated, *(row["key"] for row in standing)})
+    return Watched([flag for name in names for flag in _reset(repository, name, policy)], standing)
 
 
 def offloads(repository: Repository, brought: Iterable[tuple[str, date]], policy: Policy) -> Watched:
@@ -128,6 +144,13 @@ def _holders(repository: Repository, recorder: str, from_ms: int, until_ms: int)
     ledger = repository.assignments([recorder]).get(recorder, [])
     held = (one for one in ledger if one.start_ms < until_ms and (one.end_ms is None or one.end_ms > from_ms))
     return sorted((one.officer, max(from_ms, one.start_ms)) for one in held)
+
+
+def unseen(repository: Repository, now_ms: int, policy: Policy) -> Watched:
+    """Recorders that somebody holds and that were at no dock for too long; of two holders the later one is asked."""
+    held = {one[0]: RecorderHeld(*one) for one in repository.held(now_ms)}
+    found = [flag for one in held.values() for flag in recorder_not_seen(one, now_ms, policy)]
+    return Watched(found, repository.open_flags_of_rule(UNSEEN.rule_id))
 
 
 def failures(repository: Repository, policy: Policy) -> Watched:
@@ -207,6 +230,35 @@ def _clock(repository: Repository, recorder: str, policy: Policy) -> list[Flag]:
         return []
     before = next((one for one in readings if one.measured_ms < latest.measured_ms - OTHER_DOCKING_MS), None)
     return clock_drift(latest, None if before is None or _was_set(latest, before) else before, policy)
+
+
+def _reset(repository: Repository, recorder: str, policy: Policy) -> list[Flag]:
+    """By the files of its latest docking; one that states an impossible time is enough."""
+    latest_ms: int | None = None
+    for row in repository.measured_clips(recorder):
+        latest_ms = row["copied_ms"] if latest_ms is None else latest_ms
+        if row["copied_ms"] < latest_ms - OTHER_DOCKING_MS:
+            return []
+        stated = impossible_time(loads(row["media"]))
+        if stated:
+            entry = f"{row['log']}:{row['seq']}"
+            return clock_reset(ClockReset(recorder, row["station"], row["copied_ms"], stated, entry), policy)
+    return []
+
+
+def impossible_time(media: JsonObject) -> str:
+    """A time that only a clock without its date states, as it was found; empty when there is none.
+
+    The container's is not asked, which many recorders leave at the beginning of its calendar for good, nor the
+    modification time, which a file that was handed in may have lost on its way.
+    """
+    told = ((text_in(one, "source"), text_in(one, "note"), text_in(one, "raw")) for one in list_in(media, "times"))
+    return next((raw for source, note, raw in told if source in _DATED and note in _BEGINNINGS), "")
+
+
+_DATED: Final = frozenset({"file-name", "exif"})
+_BEGINNINGS: Final = frozenset({"before-2000", "factory-default"})
+"""Notes of a station on a reading (``media.times``)."""
 
 
 def _was_set(now: ClockReading, before: ClockReading) -> bool:

@@ -78,6 +78,8 @@ class Policy:
     """Most that a recorder's clock may be off at the dock; the agency's own figure."""
     silent_ms: int = 7 * DAY_MS
     """A station that sends nothing for longer is silent; the agency's own figure."""
+    unseen_ms: int = 7 * DAY_MS
+    """A recorder that somebody holds is docked at least this often; the agency's own figure."""
     backlog_ms: int = 7 * DAY_MS
     """A clip that belongs to no act for longer is backlog; the agency's own figure."""
     failures: int = 2
