@@ -918,7 +918,9 @@ class Unit:
         self._review(station, [entry.seq for entry in entries], received_ms)
         self.touched.update(told)
         self.recorders.update(row["recorder"] for row in told.values())
-        self.clocked.update(row["recorder"] for key, row in told.items() if offset_of(arrivals.media[key]))
+        self.clocked.update(
+            row["recorder"] for key, row in told.items() if offset_of(arrivals.media[key], self.unmeasured_clock_ms)
+        )
         self.misdated.update(row["recorder"] for key, row in told.items() if impossible_time(arrivals.media[key]))
         self.fresh.update(() if replayed else arrivals.clips.keys() - known.keys())
         self.arrived.update(row["place_id"] for row in arrivals.files if row["state"] != "pending")

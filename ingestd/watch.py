@@ -13,6 +13,7 @@ from custody.canonical import JsonObject
 from ingestd.disclosure import due
 from ingestd.index.repository import Repository
 from ingestd.index.rows import Row, integer_in, list_in, loads, object_in, text_in
+from ingestd.index.stations import station_error_ms
 from ingestd.model import EnforcementAction, Flag, Interval
 from ingestd.rules.clock_drift import RULE as CLOCK
 from ingestd.rules.clock_drift import clock_drift
@@ -185,7 +186,7 @@ def _ready(repository: Repository, recorders: set[str], policy: Policy) -> set[s
 
 
 def _keeps_time(repository: Repository, recorder: str, policy: Policy) -> bool:
-    latest = next(_readings(repository.measured_clips(recorder)), None)
+    latest = next(_readings(repository.measured_clips(recorder), policy), None)
     return latest is None or abs(latest.offset_ms) <= policy.offset_ms
 
 
@@ -224,7 +225,7 @@ def decided(repository: Repository, now_ms: int, policy: Policy) -> Watched:
 
 
 def _clock(repository: Repository, recorder: str, policy: Policy) -> list[Flag]:
-    readings = _readings(repository.measured_clips(recorder))
+    readings = _readings(repository.measured_clips(recorder), policy)
     latest = next(readings, None)
     if latest is None:
         return []
@@ -266,17 +267,22 @@ def _was_set(now: ClockReading, before: ClockReading) -> bool:
     return abs(now.offset_ms) < abs(before.offset_ms)
 
 
-def _readings(rows: Iterable[Row]) -> Iterator[ClockReading]:
+def _readings(rows: Iterable[Row], policy: Policy) -> Iterator[ClockReading]:
     """The clock readings that stand with a recorder's clips, latest first."""
     for row in rows:
-        measured = offset_of(loads(row["media"]))
+        measured = offset_of(loads(row["media"]), policy.unmeasured_clock_ms)
         if measured:
             entry = f"{row['log']}:{row['seq']}"
             yield ClockReading(row["recorder"], row["station"], row["copied_ms"], *measured, entry)
 
 
-def offset_of(media: JsonObject) -> tuple[int, int] | None:
-    """A clock's offset and how far it may be wrong, ms, as measured at the dock; None when it was not."""
+def offset_of(media: JsonObject, unmeasured_clock_ms: int) -> tuple[int, int] | None:
+    """A clock's offset and how far it may be wrong, ms, as measured at the dock; None when it was not.
+
+    What the station's own clock may be off by is no fault of the recorder's.
+    """
     clock = object_in(media, "clock")
     offset_ms, uncertainty_ms = integer_in(clock, "offset_ms"), integer_in(clock, "uncertainty_ms")
-    return None if offset_ms is None or uncertainty_ms is None else (offset_ms, uncertainty_ms)
+    if offset_ms is None or uncertainty_ms is None:
+        return None
+    return offset_ms, uncertainty_ms + station_error_ms(clock, unmeasured_clock_ms)

@@ -33,12 +33,12 @@ def open_flags(world, rule):
     return {row.flag_id for row in world.queries.flags("open", rule).rows}
 
 
-def dock(world, offset_ms, day=0, uncertainty_ms=0):
+def dock(world, offset_ms, day=0, uncertainty_ms=0, **beside):
     """A recorder is docked on a day, its clock measured, one clip copied."""
     station = world.stations[0]
     station.utc_ms = max(station.utc_ms, NOW_MS + day * DAY_MS)
     world.clock.ms = max(world.clock.ms, station.utc_ms)
-    clock = {"offset_ms": offset_ms, "uncertainty_ms": uncertainty_ms, "method": "connect-write"}
+    clock = {"offset_ms": offset_ms, "uncertainty_ms": uncertainty_ms, "method": "connect-write", **beside}
     clip = station.clip(station.utc_ms - 3_600_000, clock=clock)
     world.pipeline.handle([station.message()])
     return clip
@@ -63,6 +63,16 @@ def test_a_clock_that_is_off_or_drifts_is_told(world, readings, told):
     for day, (offset_ms, uncertainty_ms) in enumerate(readings):
         dock(world, offset_ms, day, uncertainty_ms)
 
+    assert open_flags(world, "clock-drift") == ({CLOCK} if told else set())
+
+
+@pytest.mark.parametrize(
+    ("offset_ms", "station_error_ms", "told"),
+    [(60_001, 0, True), (60_001, 1, False), (120_000, None, False), (120_001, None, True)],
+    ids=["right", "right to a millisecond", "not synchronised", "not synchronised, and far off"],
+)
+def test_what_the_stations_clock_may_be_off_by_is_not_the_recorders_fault(world, offset_ms, station_error_ms, told):
+    dock(world, offset_ms, station={"source": "chrony", "uncertainty_ms": station_error_ms})
     assert open_flags(world, "clock-drift") == ({CLOCK} if told else set())
 
 
