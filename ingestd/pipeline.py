@@ -89,10 +89,13 @@ from ingestd.watch import (
     decided,
     empty_docks,
     failures,
+    impossible_time,
     interruptions,
     offloads,
     offset_of,
     plans,
+    resets,
+    unseen,
     wearers,
 )
 
@@ -478,6 +481,8 @@ class Unit:
     """Recorders that something new came from."""
     clocked: set[str] = field(default_factory=set)
     """Those of them whose clock was measured."""
+    misdated: set[str] = field(default_factory=set)
+    """Those of them of which something states a time that only a clock without its date does."""
     late: set[tuple[str, date]] = field(default_factory=set)
     """Recorders and days of copying of clips that came late, or that did by what was known before."""
     """Recorders whose clock was measured."""
@@ -677,6 +682,7 @@ class Unit:
             self.actions,
             self.recorders,
             self.clocked,
+            self.misdated,
             self.late,
             self.arrived,
             self.aside,
@@ -920,7 +926,10 @@ class Unit:
         self._review(station, [entry.seq for entry in entries], received_ms)
         self.touched.update(told)
         self.recorders.update(row["recorder"] for row in told.values())
-        self.clocked.update(row["recorder"] for key, row in told.items() if offset_of(arrivals.media[key]))
+        self.clocked.update(
+            row["recorder"] for key, row in told.items() if offset_of(arrivals.media[key], self.unmeasured_clock_ms)
+        )
+        self.misdated.update(row["recorder"] for key, row in told.items() if impossible_time(arrivals.media[key]))
         self.fresh.update(() if replayed else arrivals.clips.keys() - known.keys())
         self.arrived.update(row["place_id"] for row in arrivals.files if row["state"] != "pending")
 
@@ -1161,7 +1170,7 @@ class Unit:
         compare_flags(self.flags, self.repository.open_flags(known).values(), found)
         self._settle(backlogs(self.repository, self.now_ms, policy))
         self._settle(decided(self.repository, self.now_ms, policy))
-        for asked in (empty_docks, interruptions, plans):
+        for asked in (empty_docks, interruptions, plans, unseen):
             self._settle(asked(self.repository, self.now_ms, policy))
         self._settle(failures(self.repository, policy))
         self._settle(gone_too_soon(self.repository, self._catalogues, policy))
@@ -1269,6 +1278,7 @@ class Unit:
         if self.clocked:
             self._settle(clocks(self.repository, self.clocked, self._policy()))
         if self.recorders:
+            self._settle(resets(self.repository, self.recorders, self.misdated, self._policy()))
             self._settle(wearers(self.repository, self.recorders, self._policy()))
         if self.late:
             self._settle(offloads(self.repository, self.late, self._policy()))

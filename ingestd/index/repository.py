@@ -382,6 +382,20 @@ class Repository:
         found = select(t.plan).where(c.start_ms > from_ms, c.start_ms <= until_ms, ~done).order_by(c.start_ms)
         return [plan_value(row) for row in self._db.execute(found).mappings()]
 
+    def held(self, now_ms: int) -> list[tuple[str, str, int, int | None]]:
+        """Recorders that somebody holds now by the ledger: recorder, officer, since when, and when it was last seen.
+
+        Seen is docked, or files of it were: those that are handed in without a dock come in too.
+        """
+        a, d, f = t.assignment.c, t.docking.c, t.seen_file.c
+        docked = select(func.max(d.docked_ms)).where(d.recorder == a.recorder).scalar_subquery()
+        came = select(func.max(f.seen_ms)).where(f.recorder == a.recorder).scalar_subquery()
+        now = select(a.recorder, a.officer, a.start_ms, docked, came).where(
+            a.start_ms <= now_ms, or_(a.end_ms.is_(None), a.end_ms > now_ms)
+        )
+        rows = self._db.execute(now.order_by(a.recorder, a.start_ms))
+        return [(row[0], row[1], row[2], max(filter(None, row[3:]), default=None)) for row in rows]
+
     def with_files_left(self, recorders: Iterable[str]) -> set[str]:
         """Which of these recorders hold files that were seen and not copied yet."""
         c = t.seen_file.c

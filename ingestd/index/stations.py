@@ -374,11 +374,11 @@ def _time(media: JsonObject, unmeasured_clock_ms: int) -> Row:
         measured_ms = integer_in(clock, "uncertainty_ms")
         utc_ms -= offset_ms or 0
         uncertainty_ms += unmeasured_clock_ms if offset_ms is None or measured_ms is None else measured_ms
-        uncertainty_ms += 0 if offset_ms is None else _station_error_ms(clock, unmeasured_clock_ms)
+        uncertainty_ms += 0 if offset_ms is None else station_error_ms(clock, unmeasured_clock_ms)
     return {"start_ms": utc_ms, "end_ms": utc_ms + length_ms, "uncertainty_ms": max(0, uncertainty_ms)}
 
 
-def _station_error_ms(clock: JsonObject, unmeasured_clock_ms: int) -> int:
+def station_error_ms(clock: JsonObject, unmeasured_clock_ms: int) -> int:
     """How far the clock may be off that a recorder's was held against; one that nobody disciplines is unmeasured too.
 
     Entries of before stations said so count it as right, as they always did.
