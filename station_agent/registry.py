@@ -139,9 +139,7 @@ class Registry:
         self._owners: Final = {key: one.number for one in self.recorders.values() for key in _keys(one.number, one.ids)}
 
     def whose(self, stated: Stated) -> str:
-        """Number of the recorder that a claim points to; empty for none, and for a default that nobody set."""
-        if not is_set(stated.value):
-            return ""
+        """Number of the recorder that a claim points to; empty for none, as no default is anybody's (``parse``)."""
         return self._owners.get((_asked_as(stated.source), comparable(stated.value)), "")
 
     def denies(self, number: str, source: Source, values: Collection[str]) -> bool:

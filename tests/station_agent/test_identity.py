@@ -198,6 +198,22 @@ def test_a_second_recorder_that_comes_while_the_first_is_read_makes_what_follows
     assert bay(station, 1) == bay(station, 2) == (BayState.SAFE_WITH_WARNINGS, ("identity-conflict:1",))
 
 
+def test_a_second_recorder_that_comes_while_the_first_is_being_announced_is_told_too(world, second, monkeypatch):
+    station = world.start()
+    append = station.seal.append
+
+    def announced_in_between(event: str, body: Any) -> Any:
+        if event == "device.docked":
+            monkeypatch.undo()
+            station.pipeline.announced(second)
+        return append(event, body)
+
+    monkeypatch.setattr(station.seal, "append", announced_in_between)
+    docked(station)
+    assert [one["verdict"] for one in told(station, "device.docked")] == ["registered"]
+    assert [one["verdict"] for one in told(station, "device.identified")] == ["conflict"]
+
+
 @pytest.mark.parametrize(
     "change", [{"serial": "0000000"}, {"serial": ""}, {"serial": "EC2300472", "volume_uuid": "7B2E-1D4C"}]
 )
@@ -276,6 +292,13 @@ def test_little_is_read_of_few_files_and_nothing_through_a_link(tmp_path):
     found = ids_of(world, "eylog")
     assert found.settings == ("R2", "R3")
     assert found.unread == ("1.json: not-a-file",)
+
+
+def test_a_settings_file_that_is_refused_is_not_opened(tmp_path):
+    world = World(tmp_path)
+    world.put("config.json", b'{"ID": "R1"}')
+    refused = SourceFile(b"config.json", 1, 0, "ambiguous-name")
+    assert recorders_card_ids(world.card, [refused], Card("eylog")) == CardIds()
 
 
 def test_names_state_each_recorder_once_and_never_a_default(tmp_path):

@@ -46,6 +46,7 @@ def stated(**sources: str) -> list[Stated]:
         (stated(card="1234567"), "registered", "DSJ0731", ()),
         # What a device states may be its number itself; so the centre's own list serves as a register.
         (stated(serial="X81000777"), "registered", "X81000777", ()),
+        (stated(serial="DSJ0732", card="DSJ0732"), "registered", "DSJ0732", ()),
         (stated(serial="OTHER", card="DSJ0733"), "registered", "DSJ0733", ()),
         # Another card in a recorder that is known, and its name and files of others: no contradiction of the device.
         (stated(serial="X81000123", volume_uuid="FFFF-0001", label="NEW"), "registered", "DSJ0731", ()),
