@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from custody.canonical import canonical_bytes
 from custody.record import Record
 from station_agent.card_ids import MAX_HEAD_BYTES, MAX_IDS, MAX_SETTINGS
-from station_agent.model import Card, CardIds, RecorderDocked, RecorderUndocked, SourceFile
+from station_agent.docking import MAX_LIST_BYTES
+from station_agent.model import MAX_ID, MAX_TEXT, Card, CardIds, RecorderDocked, RecorderUndocked, SourceFile
 from station_agent.registry import CARD_DIFFERS, OTHER_RECORDERS, SAME_SERIAL, Handling, parse
+from station_agent.seal import MAX_PAYLOAD_BYTES
 from station_agent.service import recorders_card_ids
 from station_agent.states import BayState
 from tests.fakes.station_world import Station, World
@@ -292,6 +295,18 @@ def test_little_is_read_of_few_files_and_nothing_through_a_link(tmp_path):
     found = ids_of(world, "eylog")
     assert found.settings == ("R2", "R3")
     assert found.unread == ("1.json: not-a-file",)
+
+
+def test_the_longest_that_a_card_can_state_fits_beside_a_full_list(world):
+    worst = tuple(chr(0x20000 + number) * MAX_ID for number in range(MAX_IDS))
+    ids, longest = CardIds(worst, worst, worst[:MAX_SETTINGS]), "\U00020000" * MAX_TEXT
+    station = world.start()
+    station.pipeline._reader = replace(station.pipeline._reader, card_ids=lambda _root, _files, _card: ids)
+    docked(station, volume_uuid="7B2E-1D4C", volume_label=longest, interfaces=longest)
+    [copied] = told(station, "ingest.copied")
+    assert (copied["verdict"], len(copied["claims"])) == ("conflict", 3 + 2 * MAX_IDS)
+    [docking] = station.pipeline._dockings.values()
+    assert len(canonical_bytes(docking.seen([]))) + MAX_LIST_BYTES < MAX_PAYLOAD_BYTES - 2_000  # the record's head
 
 
 def test_a_settings_file_that_is_refused_is_not_opened(tmp_path):
