@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from station_agent.errors import CopyError
-from station_agent.model import Card, CardIds, SourceFile, recordable
+from station_agent.model import MAX_ID, Card, CardIds, SourceFile, recordable
 from station_agent.offload import opened_below
 from station_agent.recorders import Claims
 from station_agent.recorders.family import Entry, Settings
@@ -35,7 +35,7 @@ def ids_on(
         try:
             found += settings.ids(_head(root, file.path)) if settings else ()
         except CopyError as error:
-            unread.append(f"{recordable(file.printable)}: {error.reason}")
+            unread.append(f"{recordable(file.printable, MAX_ID)}: {error.reason}")
     return CardIds(_different(found), _different(claims(file.path).device for file in openable), tuple(unread))
 
 
@@ -54,4 +54,4 @@ def _head(root: Path, path: bytes) -> bytes:
 
 def _different(ids: Iterable[str]) -> tuple[str, ...]:
     """Each once, in order, no more than are kept."""
-    return tuple(sorted({recordable(one.strip()) for one in ids if one.strip()})[:MAX_IDS])
+    return tuple(sorted({recordable(one.strip(), MAX_ID) for one in ids if one.strip()})[:MAX_IDS])

@@ -210,7 +210,7 @@ class Recorders(_Section):
     recorders that count names from the start again, clone their serial, or had their clock set back."""
 
 
-class RegistrySection(_Section):
+class Registry(_Section):
     """Which recorders this station knows."""
 
     file: PlacedPath | None = None
@@ -321,7 +321,7 @@ class Config(_Section):
     store: Store = Store()
     erase: Erase = Erase()
     recorders: Recorders = Recorders()
-    registry: RegistrySection = RegistrySection()
+    registry: Registry = Registry()
     offload: Offload = Offload()
     transcode: Transcode = Transcode()
     sandbox: Sandbox = Sandbox()

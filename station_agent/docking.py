@@ -61,7 +61,7 @@ class Docking:
     """It turned out to be no medium of its own; nothing of it is recorded."""
     shares_key: bool = False
     """While it was in, another recorder with the same serial and volume was docked too."""
-    twin_bays: set[int] = field(default_factory=set)
+    twin_bays: frozenset[int] = frozenset()
     """Other bays in which, while it was in, a recorder with the same serial was docked."""
     registry: Registry = NOTHING
     """The register as it was when this recorder was docked."""

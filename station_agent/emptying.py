@@ -323,7 +323,8 @@ class Steward:
         if self._policy is Policy.NEVER and not order.dry_run:
             return Outcome((), problem="[erase] policy is never").block()
         if len(meant) != 1 or not (order.by or order.dry_run):
-            problem = f"{len(meant)} recorders that were read to the end are meant; exactly one is needed, and a name"
+            problem = f"{len(meant)} recorders that were read to the end and are nobody's question are meant;"
+            problem += " exactly one is needed, and a name"
             return Outcome((), problem=problem).block()
         return self._emptying.empty(meant[0], order).block()
 

@@ -13,6 +13,10 @@ MAX_TEXT: int = 256
 """Characters kept of a text that a stranger wrote: a serial, a label, a statement beside a file."""
 
 
+MAX_ID: int = 64
+"""Characters kept of an id on a card, and allowed in the register: so all of them fit into one entry."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceIdentity:
     """What a recorder says of itself before anything is read from it. Empty strings mean «not stated»."""

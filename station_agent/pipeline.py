@@ -276,8 +276,8 @@ class Pipeline:
                 one.shares_key = True
             same_serial = [other for other in self._dockings.values() if other.is_twin_of(docking)]
             for other in same_serial:
-                other.twin_bays.add(event.bay)
-                docking.twin_bays.add(other.event.bay)
+                other.twin_bays |= {event.bay}
+                docking.twin_bays |= {other.event.bay}
             self._dockings[event.node] = docking
         self._board.begin(docking.id, docking.event, kernel_event=event.bay > 0)
         for other in same_serial:
