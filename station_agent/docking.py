@@ -16,7 +16,16 @@ from typing import Final
 
 from custody.canonical import MAX_INTEGER, JsonObject, JsonValue, canonical_bytes
 from station_agent.journal import Clip
-from station_agent.model import Card, ClockReading, CopyResult, MountedVolume, RecorderDocked, SourceFile
+from station_agent.model import (
+    Card,
+    ClockReading,
+    CopyResult,
+    MountedVolume,
+    RecorderDocked,
+    SourceFile,
+    Tree,
+    printable,
+)
 from station_agent.recorders import Place
 
 MAX_FILES: Final = 200
@@ -26,6 +35,8 @@ MAX_PATH_BYTES: Final = 4_096
 """Longest path that stands in a record byte for byte: PATH_MAX of linux/limits.h."""
 PATH_END_CHARS: Final = 200
 """What is shown of a longer path: its end, where the file's name is."""
+MAX_REFUSAL: Final = 500
+"""Characters kept of why a volume was not mounted."""
 UNRECORDABLE: Final = "unrecordable"
 """Reason of a file whose facts no entry can hold."""
 UNMEASURED: Final = ClockReading(None, None, "unmeasured")
@@ -54,7 +65,7 @@ class Docking:
     recordings: Mapping[bytes, Place] = field(default_factory=dict)
     """Path → where the file stands in its recording; empty where no card was read as a whole."""
     clock: ClockReading = UNMEASURED
-    root: Path = Path()
+    root: Path | Tree = Path()
     no_space: bool = False
     copied: set[str] = field(default_factory=set)
     """Object ids sealed during this docking."""
@@ -112,6 +123,8 @@ def docked_body(docking: Docking, volume: MountedVolume) -> JsonObject:
         "node": volume.node,
         "read_only_device": "yes" if volume.device_read_only else "no",
         "identity_shared": "yes" if docking.shares_key else "no",
+        "dirty": volume.dirty,
+        **({"not_mounted": printable(volume.refusal[:MAX_REFUSAL])} if volume.refusal else {}),
     }
     return {
         "camera": docking.camera(),

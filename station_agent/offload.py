@@ -18,12 +18,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
 from station_agent import durable, linux
 from station_agent.errors import CopyError
-from station_agent.model import CopyResult
+from station_agent.model import CopyResult, OpenedFile, Tree
 from station_agent.ports import Clock
 
 BUFFER_BYTES: Final = 4 << 20
@@ -55,8 +56,8 @@ class Offloader:
         self._algorithms = ("sha256", "sm3") if sm3 else ("sha256",)
         self._local = threading.local()
 
-    def copy(self, root: Path, path: bytes, temporary: Path, on_progress: Progress) -> CopyResult:
-        """Copy the file at ``path`` below ``root`` to ``temporary`` and prove it by an uncached re-read.
+    def copy(self, root: Path | Tree, path: bytes, temporary: Path, on_progress: Progress) -> CopyResult:
+        """Copy the file at ``path`` of ``root`` to ``temporary`` and prove it by an uncached re-read.
 
         When this returns, the content is on the disk (the name is not, until ``publish``). A left-over ``temporary``
         of an earlier attempt is overwritten. On failure the partial file stays for the caller to judge. The source is
@@ -69,16 +70,16 @@ class Offloader:
         start_ms = self._clock.now().utc_ms
         buffer = self._buffer()
         with _source(root, path) as src, _target(temporary) as dst:
-            before = os.fstat(src)
-            digest, *sm3 = _transfer(src, dst, before.st_size, buffer, on_progress, self._algorithms)
-            _require_unchanged(before, _read_side(lambda: os.fstat(src)))
-            _settle(dst, before.st_size)
-            os.posix_fadvise(src, 0, 0, os.POSIX_FADV_DONTNEED)
+            before = size, _ = _read_side(src.state)
+            digest, *sm3 = _transfer(src, dst, size, buffer, on_progress, self._algorithms)
+            _require_unchanged(before, _read_side(src.state))
+            _settle(dst, size)
+            src.release()
             reread = _read_back(dst, buffer, on_progress)
         if reread != digest:
             raise CopyError("reread-differs", f"{digest} was read from the recorder, {reread} from our disk")
         return CopyResult(
-            size=before.st_size,
+            size=size,
             sha256=digest,
             reread_sha256=reread,
             reread="uncached",
@@ -87,16 +88,17 @@ class Offloader:
             sm3="".join(sm3),
         )
 
-    def digest(self, root: Path, path: bytes, on_progress: Progress) -> str:
+    def digest(self, root: Path | Tree, path: bytes, on_progress: Progress) -> str:
         """SHA-256 of the file at ``path`` below ``root``, opened and read as ``copy`` does, written nowhere.
 
         Raises ``CopyError`` with one of ``copy``'s reasons for the recorder's side.
         """
         with _source(root, path) as src:
-            before = os.fstat(src)
-            digest = _hash(lambda: _next_piece(src, self._buffer()), lambda done: on_progress(done, COMPARING))
-            _require_unchanged(before, _read_side(lambda: os.fstat(src)))
-            os.posix_fadvise(src, 0, 0, os.POSIX_FADV_DONTNEED)
+            before = _read_side(src.state)
+            buffer = self._buffer()
+            digest = _hash(lambda done: _next_piece(src, buffer, done), lambda done: on_progress(done, COMPARING))
+            _require_unchanged(before, _read_side(src.state))
+            src.release()
         return digest
 
     def publish(self, temporary: Path, final: Path) -> None:
@@ -113,11 +115,32 @@ class Offloader:
         return view
 
 
+@dataclass(frozen=True, slots=True)
+class _KernelFile:
+    """Satisfies ``model.OpenedFile``: a file of a mounted volume."""
+
+    fd: int
+
+    def state(self) -> tuple[int, int]:
+        now = os.fstat(self.fd)
+        return now.st_size, now.st_mtime_ns
+
+    def read_into(self, buffer: memoryview, done: int) -> int:
+        return os.preadv(self.fd, [buffer], done)
+
+    def release(self) -> None:
+        os.posix_fadvise(self.fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 @contextmanager
-def _source(root: Path, path: bytes) -> Iterator[int]:
+def _source(root: Path | Tree, path: bytes) -> Iterator[OpenedFile]:
+    if not isinstance(root, Path):
+        with root.opened(path) as file:
+            yield file
+        return
     with opened_below(root, path) as fd:
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        yield fd
+        yield _KernelFile(fd)
 
 
 @contextmanager
@@ -137,9 +160,9 @@ def opened_below(root: Path, path: bytes, *, directory: bool = False) -> Iterato
 
 
 def sha256_of(fd: int) -> str:
-    """SHA-256 of an open file of the recorder, read from where it stands. Raises ``CopyError``."""
+    """SHA-256 of an open file of the recorder, from its beginning. Raises ``CopyError``."""
     buffer = memoryview(bytearray(BUFFER_BYTES))
-    return _hash(lambda: _next_piece(fd, buffer), lambda _done: None)
+    return _hash(lambda done: _next_piece(_KernelFile(fd), buffer, done), lambda _done: None)
 
 
 def _open_below(root: Path, path: bytes) -> int:
@@ -181,7 +204,7 @@ def _target(path: Path) -> Iterator[int]:
 
 
 def _transfer(  # noqa: PLR0913  # the parts of one copy
-    src: int, dst: int, size: int, buffer: memoryview, on_progress: Progress, algorithms: Sequence[str]
+    src: OpenedFile, dst: int, size: int, buffer: memoryview, on_progress: Progress, algorithms: Sequence[str]
 ) -> list[str]:
     """Read to the end, hash and write; one hex digest per algorithm.
 
@@ -189,7 +212,7 @@ def _transfer(  # noqa: PLR0913  # the parts of one copy
     """
     _write_side(lambda: linux.reserve(dst, size))
     digests, done = [hashlib.new(algorithm) for algorithm in algorithms], 0
-    while piece := _next_piece(src, buffer):
+    while piece := _next_piece(src, buffer, done):
         for digest in digests:
             digest.update(piece)
         _write(dst, piece, done)
@@ -202,9 +225,11 @@ def _transfer(  # noqa: PLR0913  # the parts of one copy
     return [digest.hexdigest() for digest in digests]
 
 
-def _next_piece(fd: int, buffer: memoryview) -> memoryview:
-    count = _read_side(lambda: os.readv(fd, [buffer]))
-    return buffer[:count]
+def _next_piece(file: OpenedFile, buffer: memoryview, done: int) -> memoryview:
+    try:
+        return buffer[: file.read_into(buffer, done)]
+    except OSError as error:
+        raise _read_failure(error, (done, len(buffer))) from error
 
 
 def _write(fd: int, piece: memoryview, offset: int) -> None:
@@ -233,23 +258,23 @@ def _read_back(fd: int, buffer: memoryview, on_progress: Progress) -> str:
     _write_side(lambda: os.lseek(fd, 0, os.SEEK_SET))
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
     digest = _hash(
-        lambda: buffer[: _write_side(lambda: os.readv(fd, [buffer]))], lambda done: on_progress(done, VERIFYING)
+        lambda _done: buffer[: _write_side(lambda: os.readv(fd, [buffer]))], lambda done: on_progress(done, VERIFYING)
     )
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     return digest
 
 
-def _hash(next_piece: Callable[[], memoryview], on_bytes: Callable[[int], None]) -> str:
+def _hash(next_piece: Callable[[int], memoryview], on_bytes: Callable[[int], None]) -> str:
     digest, done = hashlib.sha256(), 0
-    while piece := next_piece():
+    while piece := next_piece(done):
         digest.update(piece)
         done += len(piece)
         on_bytes(done)
     return digest.hexdigest()
 
 
-def _require_unchanged(before: os.stat_result, after: os.stat_result) -> None:
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+def _require_unchanged(before: tuple[int, int], after: tuple[int, int]) -> None:
+    if before != after:
         raise CopyError("source-changed", "size or time changed while it was read")
 
 
@@ -269,13 +294,13 @@ def _write_side(call: Callable[[], _T]) -> _T:
         raise _write_failure(error) from error
 
 
-def _read_failure(error: OSError) -> CopyError:
+def _read_failure(error: OSError, unread: tuple[int, int] | None = None) -> CopyError:
     text = error.strerror or str(error)
     if error.errno in _GONE:
         return CopyError("source-vanished", text)
     if error.errno in _LINKS:
         return CopyError("not-a-file", "a symbolic link is never followed")
-    return CopyError("read-error", text)
+    return CopyError("read-error", text, unread)
 
 
 def _write_failure(error: OSError) -> CopyError:

@@ -55,6 +55,7 @@ from station_agent.model import (
     RecorderDocked,
     RecorderUndocked,
     SourceFile,
+    Tree,
     printable,
 )
 from station_agent.ports import Clock
@@ -91,11 +92,13 @@ _log = structlog.get_logger(__name__)
 class Copier(Protocol):
     """What the pipeline needs from ``offload.Offloader``."""
 
-    def copy(self, root: Path, path: bytes, temporary: Path, on_progress: Callable[[int, str], None]) -> CopyResult:
+    def copy(
+        self, root: Path | Tree, path: bytes, temporary: Path, on_progress: Callable[[int, str], None]
+    ) -> CopyResult:
         """Copy with proof. Raises ``CopyError``, or whatever ``on_progress`` raises."""
         ...
 
-    def digest(self, root: Path, path: bytes, on_progress: Callable[[int, str], None]) -> str:
+    def digest(self, root: Path | Tree, path: bytes, on_progress: Callable[[int, str], None]) -> str:
         """SHA-256 of a file of the recorder. Raises as ``copy``."""
         ...
 
@@ -438,7 +441,7 @@ class Pipeline:
         elif error.reason in _MAYBE_GONE and self._is_gone(docking):
             self._pulled(docking, file, clip)
         else:
-            self._fail(docking, file, clip, error.reason)
+            self._fail(docking, file, clip, error.reason, error.unread)
 
     def _pulled(self, docking: Docking, file: SourceFile, clip: Clip) -> None:
         """A file that is sealed is none the worse for it; whether the recorder's is still the same stays open."""
@@ -465,11 +468,14 @@ class Pipeline:
             path.unlink(missing_ok=True)
         return self._journal.clip(clip.object_id)
 
-    def _fail(self, docking: Docking, file: SourceFile, clip: Clip, reason: str) -> None:
+    def _fail(  # the facts of one failure
+        self, docking: Docking, file: SourceFile, clip: Clip, reason: str, unread: tuple[int, int] | None = None
+    ) -> None:
         docking.failed.add(clip.object_id)
         note: JsonObject = {"note": COMPARED} if clip.state is ClipState.SEALED else {}
-        source = docking.source(file, clip.edition)
-        self._seal.append("ingest.failed", {"camera": docking.camera(), "source": source, "reason": reason, **note})
+        where: JsonObject = {"unread": _within(file, *unread)} if unread else {}
+        body: JsonObject = {"camera": docking.camera(), "source": docking.source(file, clip.edition), "reason": reason}
+        self._seal.append("ingest.failed", {**body, **where, **note})
 
     def _summary(self, docking: Docking, files: Sequence[SourceFile]) -> Summary:
         clips = [clip for _, clip in self._clips(docking, files)]
@@ -601,6 +607,11 @@ def _warnings(summary: Summary, clock: ClockReading) -> list[str]:
 
 def _has_failed(docking: Docking, clip: Clip) -> bool:
     return clip.state is ClipState.FAILED or clip.object_id in docking.failed
+
+
+def _within(file: SourceFile, offset: int, size: int) -> JsonObject:
+    """The bytes that were asked for when reading failed; a whole buffer is asked for near the end of a file too."""
+    return {"offset": offset, "size": max(0, min(size, file.size - offset))}
 
 
 def _recovered(body: JsonObject) -> JsonObject:

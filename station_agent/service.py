@@ -50,7 +50,7 @@ from station_agent.model import (
     SourceFile,
     recordable,
 )
-from station_agent.mount import clear_stale, mounted
+from station_agent.mount import clear_stale
 from station_agent.offload import Offloader
 from station_agent.pipeline import SPARE_BYTES, Pipeline, Reader, Summary
 from station_agent.publish import Broker, Outbox, Publisher, Trust
@@ -61,6 +61,7 @@ from station_agent.store import EvidenceStore
 from station_agent.threads import Threads
 from station_agent.tools import exiftool, ffmpeg, ffprobe
 from station_agent.transcode import make_proxy, plan
+from station_agent.volume import opened as opened_volume
 
 CHECKPOINT_EVERY_S: Final = 60.0
 """No entry is older than this without a checkpoint over it."""
@@ -356,8 +357,8 @@ def _mounted(event: RecorderDocked, config: Config) -> AbstractContextManager[Mo
 
 @contextmanager
 def _announced_volume(event: RecorderDocked, config: Config) -> Iterator[MountedVolume]:
-    """The mounted volume, proved to be the one of the event. Asked after mounting: from then on nobody can swap it."""
-    with mounted(event, config.paths.mounts, config.zone) as volume:
+    """The volume, proved to be the one of the event. Asked after it was opened: from then on nobody can swap it."""
+    with opened_volume(event, config.paths.mounts, config.zone) as volume:
         require_same(event)
         yield volume
 
