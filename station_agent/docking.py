@@ -26,6 +26,8 @@ from station_agent.model import (
     RecorderDocked,
     SourceFile,
     Stated,
+    Tree,
+    printable,
 )
 from station_agent.recorders import Place
 from station_agent.registry import NOTHING, Handling, Identity, Registry, Source, Verdict, identified, is_set
@@ -37,6 +39,8 @@ MAX_PATH_BYTES: Final = 4_096
 """Longest path that stands in a record byte for byte: PATH_MAX of linux/limits.h."""
 PATH_END_CHARS: Final = 200
 """What is shown of a longer path: its end, where the file's name is."""
+MAX_REFUSAL: Final = 500
+"""Characters kept of why a volume was not mounted."""
 UNRECORDABLE: Final = "unrecordable"
 """Reason of a file whose facts no entry can hold."""
 UNMEASURED: Final = ClockReading(None, None, "unmeasured")
@@ -75,7 +79,7 @@ class Docking:
     recordings: Mapping[bytes, Place] = field(default_factory=dict)
     """Path → where the file stands in its recording; empty where no card was read as a whole."""
     clock: ClockReading = UNMEASURED
-    root: Path = Path()
+    root: Path | Tree = Path()
     no_space: bool = False
     copied: set[str] = field(default_factory=set)
     """Object ids sealed during this docking."""
@@ -179,7 +183,9 @@ def docked_body(docking: Docking, volume: MountedVolume) -> JsonObject:
         "node": volume.node,
         "read_only_device": "yes" if volume.device_read_only else "no",
         "identity_shared": "yes" if docking.shares_key else "no",
-        "free_bytes": shutil.disk_usage(volume.root).free,
+        "dirty": volume.dirty,
+        **({"free_bytes": shutil.disk_usage(volume.root).free} if isinstance(volume.root, Path) else {}),
+        **({"not_mounted": printable(volume.refusal[:MAX_REFUSAL])} if volume.refusal else {}),
     }
     return {
         "camera": docking.camera(),

@@ -58,6 +58,7 @@ from station_agent.model import (
     RecorderDocked,
     RecorderUndocked,
     SourceFile,
+    Tree,
     printable,
 )
 from station_agent.offload import VERIFYING, Wanted
@@ -105,11 +106,11 @@ _log = structlog.get_logger(__name__)
 class Copier(Protocol):
     """What the pipeline needs from ``offload.Offloader``."""
 
-    def copy_all(self, root: Path, wanted: Sequence[Wanted]) -> list[CopyResult | AgentError]:
+    def copy_all(self, root: Path | Tree, wanted: Sequence[Wanted]) -> list[CopyResult | AgentError]:
         """Copy with proof; the outcomes in order, none of files that were not begun."""
         ...
 
-    def digest(self, root: Path, path: bytes, on_progress: Callable[[int, str], None]) -> str:
+    def digest(self, root: Path | Tree, path: bytes, on_progress: Callable[[int, str], None]) -> str:
         """SHA-256 of a file of the recorder. Raises ``CopyError``, or whatever ``on_progress`` raises."""
         ...
 
@@ -144,7 +145,7 @@ class Reader:
     recordings: Callable[[Iterable[SourceFile], Card], Mapping[bytes, Place]]
     measure_offset: Callable[[Iterable[SourceFile], int], ClockReading]
     still_unformatted: Callable[[RecorderDocked], bool]
-    card_ids: Callable[[Path, Iterable[SourceFile], Card], CardIds] = lambda _root, _files, _card: CardIds()
+    card_ids: Callable[[Path | Tree, Iterable[SourceFile], Card], CardIds] = lambda _root, _files, _card: CardIds()
     """Ids of the recorder on the mounted card."""
 
 
@@ -605,7 +606,7 @@ class Pipeline:
         if error.reason in _MAYBE_GONE and self._is_gone(docking):
             self._pulled(docking, file, clip)
         else:
-            self._fail(docking, file, clip, error.reason)
+            self._fail(docking, file, clip, error.reason, error.unread)
 
     def _pulled(self, docking: Docking, file: SourceFile, clip: Clip) -> None:
         """A file that is sealed is none the worse for it; whether the recorder's is still the same stays open."""
@@ -632,11 +633,14 @@ class Pipeline:
             path.unlink(missing_ok=True)
         return self._journal.clip(clip.object_id)
 
-    def _fail(self, docking: Docking, file: SourceFile, clip: Clip, reason: str) -> None:
+    def _fail(  # the facts of one failure
+        self, docking: Docking, file: SourceFile, clip: Clip, reason: str, unread: tuple[int, int] | None = None
+    ) -> None:
         docking.failed.add(clip.object_id)
         note: JsonObject = {"note": COMPARED} if clip.state is ClipState.SEALED else {}
-        source = docking.source(file, clip.edition)
-        self._seal.append("ingest.failed", {"camera": docking.camera(), "source": source, "reason": reason, **note})
+        where: JsonObject = {"unread": _within(file, *unread)} if unread else {}
+        body: JsonObject = {"camera": docking.camera(), "source": docking.source(file, clip.edition), "reason": reason}
+        self._seal.append("ingest.failed", {**body, **where, **note})
 
     def _summary(self, docking: Docking, files: Sequence[SourceFile]) -> Summary:
         clips = [clip for _, clip in self._clips(docking, files)]
@@ -844,6 +848,11 @@ def _has_failed(docking: Docking, clip: Clip) -> bool:
 def _store_name(docking: Docking, file: SourceFile, clip: Clip) -> str:
     extension = safe_extension(file.path.rpartition(b"/")[2].decode("ascii", "replace"))
     return original_name(clip.object_id, docking.event.at_ms, extension)
+
+
+def _within(file: SourceFile, offset: int, size: int) -> JsonObject:
+    """The bytes that were asked for when reading failed; a whole buffer is asked for near the end of a file too."""
+    return {"offset": offset, "size": max(0, min(size, file.size - offset))}
 
 
 def _recovered(body: JsonObject) -> JsonObject:

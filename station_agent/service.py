@@ -58,7 +58,7 @@ from station_agent.model import (
     StationTime,
     recordable,
 )
-from station_agent.mount import clear_stale, mounted
+from station_agent.mount import clear_stale
 from station_agent.offload import Offloader
 from station_agent.pipeline import Pipeline, Reader, Summary
 from station_agent.ports import Clock
@@ -75,6 +75,7 @@ from station_agent.tools import exiftool, ffmpeg, ffprobe
 from station_agent.tools.sandbox import Sandbox
 from station_agent.transcode import make_proxy, plan
 from station_agent.uplink import paced
+from station_agent.volume import opened as opened_volume
 
 CHECKPOINT_EVERY_S: Final = 60.0
 """No entry is older than this without a checkpoint over it."""
@@ -420,8 +421,8 @@ def _mounted(event: RecorderDocked, config: Config) -> AbstractContextManager[Mo
 
 @contextmanager
 def _announced_volume(event: RecorderDocked, config: Config) -> Iterator[MountedVolume]:
-    """The mounted volume, proved to be the one of the event. Asked after mounting: from then on nobody can swap it."""
-    with mounted(event, config.paths.mounts, config.zone) as volume:
+    """The volume, proved to be the one of the event. Asked after it was opened: from then on nobody can swap it."""
+    with opened_volume(event, config.paths.mounts, config.zone) as volume:
         require_same(event)
         yield volume
 
