@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from custody.canonical import JsonObject, JsonValue
 from custody.chain import Entry
+from ingestd.index.ledger import Issue
 from ingestd.index.rows import MAX_PATH_CHARS, Row, dumps, integer_in, key_in, list_in, object_in, text_in
 from ingestd.model import MAX_CLIP_MS, MediaKind, case_key
 
@@ -43,6 +44,7 @@ class Arrivals:
     media: dict[str, JsonObject] = field(default_factory=dict)
     proxies: list[Row] = field(default_factory=list)
     dockings: list[Row] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
 
 
 def gather(  # noqa: PLR0913  # who said it, when it came, and what of it is only listed
@@ -158,6 +160,16 @@ def _docked(arrivals: Arrivals, entry: Entry) -> str:
     return ""
 
 
+def _ledger(arrivals: Arrivals, entry: Entry) -> str:
+    """Taking a recorder out, and bringing it back; one without a serial number is none that a ledger can name."""
+    recorder, officer = _recorder(entry), key_in(entry.record.block("issue"), "officer")
+    if recorder:
+        at_ms = min(entry.record.utc_ms, arrivals.received_ms)
+        is_return = entry.record.event == "recorder.returned"
+        arrivals.issues.append(Issue(recorder, officer, at_ms, f"{arrivals.log}:{entry.seq}", is_return))
+    return ""
+
+
 def _seen(arrivals: Arrivals, entry: Entry) -> str:
     recorder = _recorder(entry)
     for file in list_in(entry.record.payload, "files"):
@@ -237,6 +249,8 @@ _READERS: Final[Mapping[str, Callable[[Arrivals, Entry], str]]] = {
     "media.described": _described,
     "proxy.created": _proxy,
     "proxy.failed": _proxy_failed,
+    "recorder.issued": _ledger,
+    "recorder.returned": _ledger,
 }
 _UNDESCRIBED: Final[Mapping[str, Any]] = {
     "kind": "",
