@@ -56,6 +56,7 @@ from station_agent.model import (
     RecorderUndocked,
     SourceFile,
     StationTime,
+    Tree,
     recordable,
 )
 from station_agent.mount import clear_stale
@@ -408,7 +409,7 @@ def _reader(config: Config, timesource: TimeSource) -> Reader:
     )
 
 
-def recorders_card_ids(root: Path, files: Iterable[SourceFile], card: Card) -> CardIds:
+def recorders_card_ids(root: Path | Tree, files: Iterable[SourceFile], card: Card) -> CardIds:
     """Who wrote the card mounted at ``root``, as its family of recorders reads it."""
     return ids_on(root, files, card, recorders.settings_of(card.family), lambda path: recorders.claims(path, card))
 

@@ -37,6 +37,7 @@ from custody.identifiers import first_origin, station_of
 from custody.keyring import keys_in, profile_of, successor_in
 from ingestd.index import tables as t
 from ingestd.index.decided import Decided
+from ingestd.index.ledger import IMPORTED, Issue, entered
 from ingestd.index.people import MEDIA, People
 from ingestd.index.rows import (
     Row,
@@ -153,6 +154,18 @@ class Repository:
         self._put_new(t.clip, clips)
         self._put_new(t.proxy, arrivals.proxies)
         self._put_new(t.docking, arrivals.dockings)
+
+    def put_issues(self, issues: Iterable[Issue]) -> list[Assignment]:
+        """Enter what stations issued and took back, in order; returns the lines that changed, as they were and are."""
+        changed: list[Assignment] = []
+        for told in issues:
+            before = [dict(row) for row in self._rows(t.assignment, t.assignment.c.recorder, [told.recorder])]
+            after = entered(before, told)
+            self._put(t.assignment, after, ("officer", "end_ms", "source"))
+            moments = {line["start_ms"] for line in after}
+            changed += [_assignment(line) for line in before if line["start_ms"] in moments]
+            changed += [_assignment(line) for line in after]
+        return changed
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -534,7 +547,7 @@ class Repository:
             rows = [{"number": c.number, "title": c.title, "unit": c.unit} for c in cases]
             self._put(t.case_file, rows, ("title", "unit"))
         for assignments in _chunks(changes.assignments):
-            self._put(t.assignment, [_assignment_row(a) for a in assignments], ("officer", "end_ms"))
+            self._put(t.assignment, [_assignment_row(a) for a in assignments], ("officer", "end_ms", "source"))
         for actions in _chunks(changes.actions):
             self._put_actions(actions)
         for units in _chunks(changes.units):
@@ -795,7 +808,7 @@ class Repository:
     ) -> dict[str, list[Assignment]]:
         found: dict[str, list[Assignment]] = {}
         for row in self._rows(t.assignment, column, values):
-            one = Assignment(row["recorder"], row["officer"], row["start_ms"], row["end_ms"])
+            one = _assignment(row)
             found.setdefault(by(one), []).append(one)
         return found
 
@@ -831,7 +844,7 @@ class Repository:
 
     def _same_assignments(self, given: Sequence[Assignment]) -> set[Assignment]:
         rows = self._rows(t.assignment, t.assignment.c.recorder, {a.recorder for a in given})
-        return {Assignment(row["recorder"], row["officer"], row["start_ms"], row["end_ms"]) for row in rows}
+        return {_assignment(row) for row in rows}
 
     def _changed_cases(self, given: Sequence[Case]) -> Iterator[Case]:
         """An empty title or unit means «not given here» and never replaces a known one."""
@@ -948,8 +961,12 @@ def _flag_row(entry: Entry) -> Row:
     }
 
 
+def _assignment(row: Mapping[str, Any]) -> Assignment:
+    return Assignment(row["recorder"], row["officer"], row["start_ms"], row["end_ms"])
+
+
 def _assignment_row(one: Assignment) -> Row:
-    return {"recorder": one.recorder, "officer": one.officer, "start_ms": one.start_ms, "end_ms": one.end_ms}
+    return {**asdict(one), "source": IMPORTED}
 
 
 def _stage_row(one: CaseStage) -> Row:
