@@ -29,6 +29,7 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "proxy.created": ("object", "parents", "recipe"),
     "proxy.failed": ("parents", "reason"),
     "camera.erased": ("camera", "objects", "receipts", "reason", "actors"),
+    "clock.set": ("camera", "clock", "result"),
     # Written by either.
     "log.recovered": ("reason",),
     "key.enrolled": ("key",),

@@ -62,6 +62,7 @@ from station_agent.threads import Threads
 from station_agent.tools import exiftool, ffmpeg, ffprobe
 from station_agent.tools.sandbox import Sandbox
 from station_agent.transcode import make_proxy, plan
+from station_agent.unlock.unlocker import Unlocker
 
 CHECKPOINT_EVERY_S: Final = 60.0
 """No entry is older than this without a checkpoint over it."""
@@ -105,7 +106,7 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
             journal,
             seal,
             Offloader(clock, sm3=config.station.profile is Profile.GM),
-            _reader(config),
+            _reader(config, clock),
             board,
             config.spool,
             stop,
@@ -174,7 +175,8 @@ class _Running:
 
     def _detect(self) -> None:
         bays = BayMap(self._config.bay_patterns)
-        detector = Detector(bays, self._rooms.clock, require_tag=self._config.recorders.require_tag)
+        unlocks = bool(self._config.unlock.drivers)
+        detector = Detector(bays, self._rooms.clock, require_tag=self._config.recorders.require_tag, unlocks=unlocks)
         for event in detector.events(self._stop):
             if isinstance(event, RecorderDocked):
                 self._read(self._rooms.pipeline.announced(event))
@@ -303,7 +305,7 @@ def steward_of(rooms: Rooms) -> Steward:
         rooms.journal,
         rooms.seal,
         Offloader(rooms.clock),
-        _reader(config),
+        _reader(config, rooms.clock),
         rooms.board,
         _LateStore(config.store_url),
         config.paths.mounts,
@@ -339,7 +341,8 @@ def claimed(path: bytes, card: Card, stated: Mapping[str, str]) -> recorders.Cla
     )
 
 
-def _reader(config: Config) -> Reader:
+def _reader(config: Config, clock: SystemClock) -> Reader:
+    wanted = config.unlock
     return Reader(
         mounted=lambda event: _mounted(event, config),
         list_files=recorders.list_files,
@@ -348,6 +351,7 @@ def _reader(config: Config) -> Reader:
         recordings=lambda files, card: recorders.recordings(files, card, config.zone),
         measure_offset=measure_offset,
         still_unformatted=still_unformatted,
+        unlocker=Unlocker(wanted.drivers, clock, config.zone, sets_clock=wanted.set_clock) if wanted.drivers else None,
     )
 
 

@@ -63,6 +63,7 @@ BLOCKS = {
     "proxy.created": ("object", "parents", "recipe"),
     "proxy.failed": ("parents", "reason"),
     "camera.erased": ("camera", "objects", "receipts", "reason", "actors"),
+    "clock.set": ("camera", "clock", "result"),
     "log.recovered": ("reason",),
     "station.enrolled": ("station", "key"),
     "station.entries": ("mirror",),

@@ -17,7 +17,7 @@ from station_agent.clock import measure_offset
 from station_agent.errors import CopyError, DamagedCopyError, StoreError
 from station_agent.journal import Journal
 from station_agent.model import CopyResult, DeviceIdentity, MountedVolume, RecorderDocked, StationTime
-from station_agent.pipeline import Pipeline, Reader
+from station_agent.pipeline import Pipeline, Reader, Unlocking
 from station_agent.seal import Seal, new_id
 from station_agent.status import Board
 from tests.fakes.log_files import MemoryLogFiles
@@ -162,6 +162,7 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     trust_names: bool = False
     max_bays: int = 16
+    unlocker: Unlocking | None = None
 
     def __post_init__(self) -> None:
         self.card.mkdir(parents=True, exist_ok=True)
@@ -207,6 +208,7 @@ class Station:
             lambda files, card: recorders.recordings(files, card, ZoneInfo("UTC")),
             measure_offset,
             lambda _: self.unformatted,
+            unlocker=world.unlocker,
         )
         self.pipeline = Pipeline(
             world.clock,
