@@ -422,7 +422,10 @@ def test_a_recorder_that_stays_locked_is_a_fact_for_the_log(tmp_path):
 
 def test_one_that_comes_back_as_a_disk_says_nothing_while_it_is_locked(tmp_path):
     station = station_with(tmp_path, Unlocks())
-    assert station.pipeline.docked(replace(station.event(), filesystem="", locked=True)).complete
+    event = replace(station.event(), filesystem="", locked=True)
+    assert station.pipeline.docked(event).complete
+    assert station.pipeline.resting() == []  # nobody tries to empty it
+    station.pipeline.undocked(RecorderUndocked(event.node, 1))
     assert station.events() == []
 
 
