@@ -52,10 +52,12 @@ class Sighting:
 class Docks:
     """Which recorders are docked, told by sightings. Pure: the same sighting twice changes nothing."""
 
-    def __init__(self, bays: BayMap, require_tag: bool) -> None:  # noqa: FBT001  # one configured yes or no
+    def __init__(self, bays: BayMap, require_tag: bool, *, unlocks: bool = False) -> None:  # noqa: FBT001  # one configured yes or no
+        """``unlocks``: disks without a medium are told of too."""
         self._bays = bays
         self._require_tag = require_tag
-        self._docked: dict[str, tuple[DeviceIdentity, str]] = {}
+        self._unlocks = unlocks
+        self._docked: dict[str, tuple[DeviceIdentity, str, bool]] = {}
 
     @property
     def nodes(self) -> frozenset[str]:
@@ -66,14 +68,14 @@ class Docks:
         """What this sighting means: at most one departure, then at most one arrival."""
         arrival = None if sighting.action == "remove" else self._arrival(sighting, at_ms)
         known = self._docked.get(sighting.node)
-        if arrival and known == (arrival.identity, arrival.filesystem):
+        if arrival and known == (arrival.identity, arrival.filesystem, arrival.locked):
             return []
         events: list[RecorderDocked | RecorderUndocked] = []
         if known:
             del self._docked[sighting.node]
             events.append(RecorderUndocked(sighting.node, at_ms))
         if arrival:
-            self._docked[sighting.node] = (arrival.identity, arrival.filesystem)
+            self._docked[sighting.node] = (arrival.identity, arrival.filesystem, arrival.locked)
             events.append(arrival)
         return events
 
@@ -81,7 +83,8 @@ class Docks:
         if self._require_tag and TAG not in sighting.tags:
             return None
         volume = is_volume(sighting.properties)
-        if not volume and not is_unformatted(sighting):
+        locked = self._unlocks and is_without_medium(sighting)
+        if not volume and not locked and not is_unformatted(sighting):
             return None
         bay = bay_of(sighting.properties, self._bays)
         if bay is None:
@@ -89,15 +92,15 @@ class Docks:
                 _log.warning("recorder-without-bay", node=sighting.node, port=sighting.properties.get("ID_PATH", ""))
             return None
         filesystem = sighting.properties["ID_FS_TYPE"] if volume else ""
-        return RecorderDocked(sighting.node, bay, identity_of(sighting.properties), filesystem, at_ms)
+        return RecorderDocked(sighting.node, bay, identity_of(sighting.properties), filesystem, at_ms, locked)
 
 
 class Detector:
     """Watches udev. Enumerates what is there already, then follows what comes and goes."""
 
-    def __init__(self, bays: BayMap, clock: Clock, require_tag: bool) -> None:  # noqa: FBT001  # one configured yes or no
+    def __init__(self, bays: BayMap, clock: Clock, require_tag: bool, *, unlocks: bool = False) -> None:  # noqa: FBT001  # one configured yes or no
         self._clock = clock
-        self._docks = Docks(bays, require_tag)
+        self._docks = Docks(bays, require_tag, unlocks=unlocks)
         self._context = pyudev.Context()
 
     def events(self, stop: threading.Event) -> Iterator[RecorderDocked | RecorderUndocked]:
@@ -169,6 +172,11 @@ def is_unformatted(sighting: Sighting) -> bool:
     if properties.get("DEVTYPE") == "partition":
         return properties.get("ID_PART_ENTRY_TYPE", "") not in _NEVER_FORMATTED
     return sighting.partitions == 0
+
+
+def is_without_medium(sighting: Sighting) -> bool:
+    """Whether it is a disk with nothing in it, as a locked recorder shows itself."""
+    return sighting.properties.get("DEVTYPE") == "disk" and not sighting.sectors and not is_volume(sighting.properties)
 
 
 def _enlarge(monitor: pyudev.Monitor) -> None:

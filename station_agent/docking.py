@@ -63,6 +63,8 @@ class Docking:
     """Nothing of it was left to copy when reading ended."""
     unsaid: bool = False
     """It turned out to be no medium of its own; nothing of it is recorded."""
+    unlocked: JsonObject = field(default_factory=dict)
+    """What it said of itself before it became a disk; empty where nobody unlocked it."""
     shares_key: bool = False
     """While it was in, another recorder with the same serial and volume was docked too."""
     twin_bays: frozenset[int] = frozenset()
@@ -188,12 +190,18 @@ def docked_body(docking: Docking, volume: MountedVolume) -> JsonObject:
         **({"not_mounted": printable(volume.refusal[:MAX_REFUSAL])} if volume.refusal else {}),
     }
     return {
+        **({"unlocked": docking.unlocked} if docking.unlocked else {}),
         "camera": docking.camera(),
         "identity": docking.identity.block(docking.handling),
         "volume": described,
         "bay": docking.event.bay,
         "clock": docking.clock.block(),
     }
+
+
+def clock_set_body(docking: Docking, result: str, note: str) -> JsonObject:
+    """Body of ``clock.set``; ``clock`` is as measured before anything changed it."""
+    return {"camera": docking.camera(), "clock": docking.clock.block(), "result": result, "note": note}
 
 
 def copied_body(  # noqa: PLR0913  # the facts of one copy

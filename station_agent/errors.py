@@ -8,6 +8,7 @@
     ├── JournalError              exit 74  stop        the journal cannot be read or written
     ├── LogFilesError             exit 74  stop        the station log's medium refused a read or a write
     ├── MountError                exit 71  quarantine  a volume that could not be mounted read-only
+    ├── UnlockError               exit 71  quarantine  a locked recorder that did not become a disk
     ├── DeviceGoneError           exit 75  retry       the recorder was pulled
     ├── StoppingError             exit 75  retry       the station is being stopped; work in hand is put down
     ├── CopyError                 exit 74  retry       one file could not be copied; ``reason`` says why
@@ -78,6 +79,13 @@ class MountError(AgentError):
     def __init__(self, message: str, cause: MountCause = MountCause.OTHER) -> None:
         super().__init__(message)
         self.cause = cause
+
+
+class UnlockError(AgentError):
+    """A locked recorder refused a command, did not answer, or did not come back as a disk."""
+
+    exit_code = 71
+    policy: Policy = "quarantine"
 
 
 class DeviceGoneError(AgentError):

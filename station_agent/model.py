@@ -78,6 +78,8 @@ class RecorderDocked:
     filesystem: str
     """Empty when no file system is found on it; one may still come with a later event."""
     at_ms: int
+    locked: bool = False
+    """A disk without a medium: a recorder that waits to be unlocked, or a reader without a card."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from station_agent.docking import (
     UNRECORDABLE,
     Docking,
     batches,
+    clock_set_body,
     copied_body,
     docked_body,
     identity_of,
@@ -47,7 +48,7 @@ from station_agent.docking import (
     recordable,
 )
 from station_agent.durable import fsync_dir, make_dirs
-from station_agent.errors import AgentError, CopyError, DeviceGoneError, MountError, StoppingError
+from station_agent.errors import AgentError, CopyError, DeviceGoneError, MountError, StoppingError, UnlockError
 from station_agent.journal import Clip, Journal
 from station_agent.model import (
     Card,
@@ -133,6 +134,22 @@ class Claimed(Protocol):
         ...
 
 
+class Unlocking(Protocol):
+    """Makes disks of recorders that wait for it (``unlock.unlocker``). Methods raise ``UnlockError``."""
+
+    def unlock(self, event: RecorderDocked, gone: threading.Event) -> None:
+        """Have it come back as a disk; let be what is no such recorder. ``gone``: its node went away."""
+        ...
+
+    def returned(self, event: RecorderDocked) -> JsonObject:
+        """What it said before it came back; empty for one that was not unlocked. Never raises."""
+        ...
+
+    def set_clock(self, event: RecorderDocked) -> bool:
+        """Set its clock by ours; False where that is not wanted."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """How a recorder is read: the steps that belong to detection, mounting and families."""
@@ -147,6 +164,7 @@ class Reader:
     still_unformatted: Callable[[RecorderDocked], bool]
     card_ids: Callable[[Path | Tree, Iterable[SourceFile], Card], CardIds] = lambda _root, _files, _card: CardIds()
     """Ids of the recorder on the mounted card."""
+    unlocker: Unlocking | None = None
 
 
 _Known = tuple[SourceFile, Clip]
@@ -271,6 +289,8 @@ class Pipeline:
     def announced(self, event: RecorderDocked) -> Docking:
         """A recorder was put in: its bay shows it from now on, and its removal is noticed, before its turn comes."""
         docking = self._docking(event)
+        if self._reader.unlocker:
+            docking.unlocked = self._reader.unlocker.returned(event)
         with self._lock:
             twins = [other for other in self._dockings.values() if other.key == docking.key]
             for one in [docking, *twins] if twins else []:
@@ -344,20 +364,46 @@ class Pipeline:
 
     def _read_volume(self, docking: Docking) -> Summary:
         first = docking.event.bay in self._priority_bays
-        with (
-            self._turns.turn(docking.key, lambda: self._check(docking), first=first),
-            self._reader.mounted(docking.event) as volume,
-        ):
-            return self._ingest(docking, volume)
+        with self._turns.turn(docking.key, lambda: self._check(docking), first=first):
+            with self._reader.mounted(docking.event) as volume:
+                summary = self._ingest(docking, volume)
+            if summary.complete:
+                self._set_clock(docking)
+            return summary
+
+    def _set_clock(self, docking: Docking) -> None:
+        """Only once all of it is sealed, and only where it was measured how far the clock was off."""
+        unlocker = self._reader.unlocker if docking.unlocked and docking.clock.offset_ms is not None else None
+        if unlocker is None:
+            return
+        try:
+            result, note = ("accepted", "") if unlocker.set_clock(docking.event) else ("", "")
+        except UnlockError as error:
+            result, note = "failed", printable(str(error)[:MAX_NOTE])
+        if result:
+            self._seal.append("clock.set", clock_set_body(docking, result, note))
 
     def _read_nothing(self, docking: Docking) -> Summary:
         """A medium without file system: a fact for the log, unless the kernel was only not done telling of it."""
+        if docking.event.locked:
+            return self._unlock(docking)
         gone = docking.gone.wait(FORMAT_PATIENCE_S)
         self._check_stop()
         docking.unsaid = gone or not self._reader.still_unformatted(docking.event)
         if docking.unsaid:
             return Summary()
         return self._not_readable(docking, "no-filesystem", "no file system is found on it")
+
+    def _unlock(self, docking: Docking) -> Summary:
+        """What becomes a disk is told of when it comes back as one; a reader without a card is nothing to tell of."""
+        try:
+            if self._reader.unlocker:
+                self._reader.unlocker.unlock(docking.event, docking.gone)
+        except UnlockError as error:
+            _log.error("not-unlocked", node=docking.event.node, reason=str(error))
+            return self._not_readable(docking, "locked", str(error))
+        docking.unsaid = True
+        return Summary()
 
     def _ingest(self, docking: Docking, volume: MountedVolume) -> Summary:
         files = self._listed(volume)
