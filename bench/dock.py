@@ -177,9 +177,7 @@ def _measure(work: Path, arguments: argparse.Namespace, load: float) -> None:
 
 def _print_full(together: _Ours, alone: _Ours, amount_mib: float, recorders: int, load: float) -> None:
     many, one = _series(f"{recorders} {TOGETHER}", together), _series(ALONE, alone)
-    print(
-        f"a dock of {recorders} recorders, {amount_mib:.0f} MiB in all, folders on the same disk; {harness.machine()}"
-    )
+    print(f"{recorders} recorders, {amount_mib:.0f} MiB in all, folders on the same disk; {harness.machine()}")
     for side in (many, one):
         print(f"  {side.line(amount_mib)}")
     print(f"  {harness.throughput_line(many, one, GOAL_THROUGHPUT)}")

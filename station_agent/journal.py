@@ -346,7 +346,7 @@ class Journal:
             for entry in entries:
                 _post(db, entry)
                 if entry.record.event in STORED_BY:
-                    _ask(db, UPLOAD, str(entry.record.block("object")["id"]), entry.record)
+                    _ask(db, str(entry.record.block("object")["id"]), entry.record, UPLOAD)
             if entries:
                 db.execute("UPDATE outbox SET due_ms = 0 WHERE seq >= ?", (entries[0].seq,))
 
@@ -527,10 +527,11 @@ def _finish(db: sqlite3.Connection, kind: str, object_id: str) -> None:
     db.execute("DELETE FROM jobs WHERE kind = ? AND object_id = ?", (kind, object_id))
 
 
-def _ask(db: sqlite3.Connection, kind: str, object_id: str, record: Record) -> None:
-    db.execute(
+def _ask(db: sqlite3.Connection, object_id: str, record: Record, *kinds: str) -> None:
+    body = canonical_bytes(record.payload)
+    db.executemany(
         "INSERT OR IGNORE INTO jobs (kind, object_id, body) VALUES (?, ?, ?)",
-        (kind, object_id, canonical_bytes(record.payload)),
+        [(kind, object_id, body) for kind in kinds],
     )
 
 
@@ -587,8 +588,7 @@ def _sealed(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> 
         "UPDATE clips SET state = 'sealed', seq = ?, name = ?, sha256 = ?, body = x'', reason = '' WHERE object_id = ?",
         (entry.seq, stored["name"], sha256, object_id),
     )
-    _ask(db, DESCRIBE, object_id, entry.record)
-    _ask(db, UPLOAD, object_id, entry.record)
+    _ask(db, object_id, entry.record, DESCRIBE, UPLOAD)
 
 
 def _failed(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> None:
@@ -613,7 +613,7 @@ def _described(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) 
     object_id = str(entry.record.block("object")["id"])
     _finish(db, DESCRIBE, object_id)
     if entry.record.block("media").get("kind") in {"video", "audio"}:
-        _ask(db, TRANSCODE, object_id, entry.record)
+        _ask(db, object_id, entry.record, TRANSCODE)
 
 
 def _derived(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> None:
@@ -621,7 +621,7 @@ def _derived(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) ->
     for parent in _parents(entry.record):
         _finish(db, TRANSCODE, parent)
     if entry.record.event == "proxy.created":
-        _ask(db, UPLOAD, str(entry.record.block("object")["id"]), entry.record)
+        _ask(db, str(entry.record.block("object")["id"]), entry.record, UPLOAD)
 
 
 def _erased(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> None:
