@@ -8,6 +8,7 @@ import pytest
 from ingestd import flag_life
 from ingestd.decisions import Person
 from ingestd.rules.rule import DAY_MS
+from ingestd.watch import impossible_time, offset_of
 from tests.fakes.centre_station import NOW_MS, FakeStation
 from tests.fakes.centre_world import World
 
@@ -67,13 +68,20 @@ def test_a_clock_that_is_off_or_drifts_is_told(world, readings, told):
 
 
 @pytest.mark.parametrize(
-    ("offset_ms", "station_error_ms", "told"),
-    [(60_001, 0, True), (60_001, 1, False), (120_000, None, False), (120_001, None, True)],
-    ids=["right", "right to a millisecond", "not synchronised", "not synchronised, and far off"],
+    ("station", "uncertainty_ms"),
+    [({}, 5), ({"station": {"uncertainty_ms": 7}}, 12), ({"station": {"uncertainty_ms": None}}, 60_005)],
+    ids=["an earlier station", "synchronised", "not synchronised"],
 )
-def test_what_the_stations_clock_may_be_off_by_is_not_the_recorders_fault(world, offset_ms, station_error_ms, told):
-    dock(world, offset_ms, station={"source": "chrony", "uncertainty_ms": station_error_ms})
-    assert open_flags(world, "clock-drift") == ({CLOCK} if told else set())
+def test_what_the_stations_clock_may_be_off_by_is_not_the_recorders_fault(station, uncertainty_ms):
+    clock = {"offset_ms": 90_000, "uncertainty_ms": 5, "method": "connect-write", **station}
+    assert offset_of({"clock": clock}, 60_000) == (90_000, uncertainty_ms)
+
+
+def test_a_clock_that_an_unsynchronised_station_found_wrong_is_told_only_beyond_both(world):
+    dock(world, 120_000, station={"synchronised": "no", "uncertainty_ms": None})
+    assert open_flags(world, "clock-drift") == set()
+    dock(world, 120_001, station={"synchronised": "no", "uncertainty_ms": None})
+    assert open_flags(world, "clock-drift") == {CLOCK}
 
 
 def test_a_good_reading_withdraws_it_and_a_late_message_of_an_earlier_docking_does_not(world, station):
@@ -146,13 +154,13 @@ def test_explained_backlog_is_not_told_anew_by_each_sweep(world, station):
     assert flag.flag_id == NOWHERE
 
 
-def named(world, *notes, day=0, source="file-name"):
+def named(world, *notes, day=0):
     """One clip for each note on the time that it states, all of one docking."""
     station = world.stations[0]
     station.utc_ms = max(station.utc_ms, NOW_MS + day * DAY_MS)
     world.clock.ms = max(world.clock.ms, station.utc_ms)
     for note in notes:
-        station.clip(times=[{"source": source, "raw": "20010101003600", "zone": "UTC", "utc_ms": 1, "note": note}])
+        station.clip(times=[{"source": "file-name", "raw": "20010101003600", "zone": "UTC", "utc_ms": 1, "note": note}])
     world.pipeline.handle([station.message()])
 
 
@@ -168,9 +176,12 @@ def named(world, *notes, day=0, source="file-name"):
         ("mtime", "before-2000", False),
     ],
 )
-def test_a_clock_that_had_lost_its_date_is_told(world, source, note, told):
-    named(world, note, source=source)
-    assert open_flags(world, "clock-reset") == ({"clock-reset:REC1"} if told else set())
+def test_a_time_that_only_a_clock_without_its_date_states(source, note, told):
+    times = [
+        {"source": "mtime", "raw": "1", "note": "chosen"},
+        {"source": source, "raw": "20010101003600", "note": note},
+    ]
+    assert impossible_time({"times": times}) == ("20010101003600" if told else "")
 
 
 def test_one_file_of_the_latest_docking_is_enough_and_sound_dates_at_the_next_withdraw_it(world):
