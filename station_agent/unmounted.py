@@ -166,17 +166,23 @@ def _listed(fd: int, event: RecorderDocked, zone: ZoneInfo) -> Unmounted:
 
 def _tree(fd: int, answer: IO[bytes]) -> Unmounted:
     entries: dict[bytes, Found] = {}
-    listed: list[SourceFile] = []
-    for found in (_found(json.loads(line)) for line in answer):
-        listed.append(found.file)
-        if not found.file.refused:
-            entries[found.file.path] = found
-    return Unmounted(fd, entries, listed)
+    files: list[SourceFile] = []
+    for raw in answer:
+        file, line = listed(raw)
+        files.append(file)
+        if not file.refused:
+            places = array("q", [number for pair in line.get("places", ()) for number in pair])
+            entries[file.path] = Found(file, places, base64.b64decode(line.get("inline", "")))
+    return Unmounted(fd, entries, files)
 
 
-def _found(line: dict[str, Any]) -> Found:
-    file = SourceFile(
-        base64.b64decode(line["path"]), line.get("size", 0), line.get("mtime_ns", 0), line.get("refused", "")
-    )
-    places = array("q", [number for pair in line.get("places", ()) for number in pair])
-    return Found(file, places, base64.b64decode(line.get("inline", "")))
+def listed(raw: bytes) -> tuple[SourceFile, dict[str, Any]]:
+    """An entry as ``tsk`` and ``camera`` write it, and the whole line. Raises ``MountError`` for anything else."""
+    try:
+        line = json.loads(raw)
+        file = SourceFile(
+            base64.b64decode(line["path"]), line.get("size", 0), line.get("mtime_ns", 0), line.get("refused", "")
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MountError(f"the listing of the recorder cannot be understood: {error}") from error
+    return file, line

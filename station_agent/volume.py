@@ -1,4 +1,7 @@
-"""A docked volume, opened the way it can be: mounted by the kernel, else read without it. The decision is recorded."""
+"""A docked recorder, opened the way it can be. The decision is recorded.
+
+A volume is mounted by the kernel, else read without it; a recorder that offers no volume is read over PTP.
+"""
 
 import os
 from collections.abc import Iterator
@@ -9,11 +12,11 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from station_agent import ondisk
+from station_agent import ondisk, ptp
 from station_agent.errors import MountCause, MountError
 from station_agent.model import MountedVolume, RecorderDocked
 from station_agent.mount import mounted
-from station_agent.unmounted import reason_to_read_unmounted, unmounted
+from station_agent.unmounted import FILE_SYSTEMS, reason_to_read_unmounted, unmounted
 
 _log = structlog.get_logger(__name__)
 
@@ -27,6 +30,8 @@ def opened(event: RecorderDocked, mounts: Path, zone: ZoneInfo) -> Iterator[Moun
 
 
 def _opened(event: RecorderDocked, mounts: Path, zone: ZoneInfo, stack: ExitStack) -> MountedVolume:
+    if event.filesystem == ptp.FILE_SYSTEM:
+        return stack.enter_context(ptp.connected(event, zone))
     try:
         with ExitStack() as attempt:
             volume = attempt.enter_context(mounted(event, mounts, zone))
@@ -54,6 +59,8 @@ def _require_listable(volume: MountedVolume) -> None:
 
 def _dirty(event: RecorderDocked) -> ondisk.Answer:
     """Asked of the device itself, whoever reads the files."""
+    if event.filesystem not in FILE_SYSTEMS:
+        return "unknown"
     try:
         fd = os.open(event.node, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
