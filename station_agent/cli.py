@@ -24,7 +24,7 @@ from rich.text import Text
 from custody.checkpoint import NoteKey
 from custody.errors import CustodyError, EvidenceError
 from custody.verdicts import Outcome
-from station_agent import enrolment
+from station_agent import enrolment, timesource
 from station_agent.audit import NoLog, verify_log
 from station_agent.clock import SystemClock
 from station_agent.config import FILE_NAME, Config, load
@@ -412,10 +412,10 @@ def _broker(settings: Config) -> str:
 
 
 def _clock() -> str:
-    source = SystemClock().now().source
-    if source == "none":
-        raise AgentError("the clock is not synchronised; records say so")
-    return source
+    reading = timesource.ask()
+    if not reading.synchronised:
+        raise AgentError(f"{reading.source}: the clock is not synchronised; records say so")
+    return f"{reading.source}: right to {reading.uncertainty_ms} ms"
 
 
 def _print(facts: object, as_json: bool, text: str) -> None:  # noqa: FBT001  # the value of the switch
