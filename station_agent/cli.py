@@ -24,7 +24,7 @@ from rich.text import Text
 from custody.checkpoint import NoteKey
 from custody.errors import CustodyError, EvidenceError
 from custody.verdicts import Outcome
-from station_agent import enrolment, timesource
+from station_agent import enrolment
 from station_agent.audit import NoLog, verify_log
 from station_agent.clock import SystemClock
 from station_agent.config import FILE_NAME, Config, load
@@ -39,6 +39,7 @@ from station_agent.service import TOOLS, broker_of, ingest_folder, is_running, o
 from station_agent.service import run as run_service
 from station_agent.status import Board, CentreLink, LogHead, Status, status_of, summary_line
 from station_agent.store import EvidenceStore
+from station_agent.timesource import TimeSource
 
 EVIDENCE_EXIT: Final = 65
 """Exit code for a log or message that contradicts itself (EX_DATAERR of sysexits(3))."""
@@ -412,7 +413,7 @@ def _broker(settings: Config) -> str:
 
 
 def _clock() -> str:
-    reading = timesource.ask()
+    reading = TimeSource().reading()
     if not reading.synchronised:
         raise AgentError(f"{reading.source}: the clock is not synchronised; records say so")
     return f"{reading.source}: right to {reading.uncertainty_ms} ms"
