@@ -34,6 +34,7 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "docking.marked": ("marking", "actors"),
     "recorder.issued": ("camera", "issue", "actors"),
     "recorder.returned": ("camera", "issue", "actors"),
+    "clock.set": ("camera", "clock", "result"),
     # Written by either.
     "log.recovered": ("reason",),
     "key.enrolled": ("key",),

@@ -42,6 +42,7 @@ from station_agent.service import TOOLS, broker_of, ingest_folder, is_running, o
 from station_agent.service import run as run_service
 from station_agent.status import Board, CentreLink, LogHead, Status, status_of, summary_line, with_sandbox
 from station_agent.store import EvidenceStore
+from station_agent.timesource import TimeSource
 
 EVIDENCE_EXIT: Final = 65
 """Exit code for a log or message that contradicts itself (EX_DATAERR of sysexits(3))."""
@@ -458,10 +459,10 @@ def _broker(settings: Config) -> str:
 
 
 def _clock() -> str:
-    source = SystemClock().now().source
-    if source == "none":
-        raise AgentError("the clock is not synchronised; records say so")
-    return source
+    reading = TimeSource().reading()
+    if not reading.synchronised:
+        raise AgentError(f"{reading.source}: the clock is not synchronised; records say so")
+    return f"{reading.source}: right to {reading.uncertainty_ms} ms"
 
 
 def _print(facts: object, as_json: bool, text: str) -> None:  # noqa: FBT001  # the value of the switch

@@ -30,6 +30,7 @@ from custody.profile import Profile
 from keystore import SCHEMES
 from station_agent.errors import ConfigError
 from station_agent.registry import Handling
+from station_agent.unlock import DRIVERS
 from station_agent.uplink import Window
 
 FILE_NAME = "station-agent.toml"
@@ -103,6 +104,12 @@ def _no_lock(wanted: bool) -> bool:  # noqa: FBT001  # pydantic hands over the v
     if wanted:
         raise ValueError("only false is allowed: neither a folder nor obstore's S3 shows whether a lock is kept")
     return wanted
+
+
+def _driver(name: str) -> str:
+    if name not in DRIVERS:
+        raise ValueError(f"a driver is allowed: {', '.join(DRIVERS)}")
+    return name
 
 
 class Policy(StrEnum):
@@ -210,7 +217,7 @@ class Recorders(_Section):
     recorders that count names from the start again, clone their serial, or had their clock set back."""
 
 
-class RegistrySection(_Section):
+class Registry(_Section):
     """Which recorders this station knows."""
 
     file: PlacedPath | None = None
@@ -258,6 +265,15 @@ class Sandbox(_Section):
     """False: media are read without walls, and doctor and status say so."""
     required: bool = True
     """Where walls cannot be built, no media are read until they can. False: they are read without, and it is said."""
+
+
+class Unlock(_Section):
+    """Recorders that show no storage until they are told to. Untested on hardware, and off."""
+
+    drivers: tuple[Annotated[str, AfterValidator(_driver)], ...] = ()
+    """Who may speak to a disk without a medium in a bay, such as ``dv16-scsi``."""
+    set_clock: bool = False
+    """Set the clock of a recorder that a driver knows, once all of it is sealed and its offset was measured."""
 
 
 class Publish(_Section):
@@ -321,10 +337,11 @@ class Config(_Section):
     store: Store = Store()
     erase: Erase = Erase()
     recorders: Recorders = Recorders()
-    registry: RegistrySection = RegistrySection()
+    registry: Registry = Registry()
     offload: Offload = Offload()
     transcode: Transcode = Transcode()
     sandbox: Sandbox = Sandbox()
+    unlock: Unlock = Unlock()
     publish: Publish = Publish()
     upload: Upload = Upload()
     dropfolder: DropFolder = DropFolder()

@@ -1,5 +1,8 @@
 """udev → ``RecorderDocked`` / ``RecorderUndocked``. The only module that imports pyudev.
 
+A recorder is a block device with a file system, or a USB device that speaks PTP or MTP and has the station's tag: any
+telephone speaks them too. The ``remove`` of such a device has no serial any more; what was docked is known by its node.
+
 What is decided rests on udev properties (tag, file system, port, serial) and the size of the medium. The same recorder
 is announced by ``add`` and again by ``change``, and may leave twice; each arrival and each departure is reported once.
 A medium without a file system arrives too: what cannot be read must not look like an empty bay.
@@ -21,6 +24,7 @@ from station_agent.bays import BayMap
 from station_agent.errors import MountError
 from station_agent.model import DeviceIdentity, RecorderDocked, RecorderUndocked
 from station_agent.ports import Clock
+from station_agent.ptp import FILE_SYSTEM as PTP
 
 TAG: Final = "bwc"
 """The udev rule of the station gives this tag to recorders that are on its allow-list."""
@@ -52,10 +56,12 @@ class Sighting:
 class Docks:
     """Which recorders are docked, told by sightings. Pure: the same sighting twice changes nothing."""
 
-    def __init__(self, bays: BayMap, require_tag: bool) -> None:  # noqa: FBT001  # one configured yes or no
+    def __init__(self, bays: BayMap, require_tag: bool, *, unlocks: bool = False) -> None:  # noqa: FBT001  # one configured yes or no
+        """``unlocks``: disks without a medium are told of too."""
         self._bays = bays
         self._require_tag = require_tag
-        self._docked: dict[str, tuple[DeviceIdentity, str]] = {}
+        self._unlocks = unlocks
+        self._docked: dict[str, tuple[DeviceIdentity, str, bool]] = {}
 
     @property
     def nodes(self) -> frozenset[str]:
@@ -66,38 +72,38 @@ class Docks:
         """What this sighting means: at most one departure, then at most one arrival."""
         arrival = None if sighting.action == "remove" else self._arrival(sighting, at_ms)
         known = self._docked.get(sighting.node)
-        if arrival and known == (arrival.identity, arrival.filesystem):
+        if arrival and known == (arrival.identity, arrival.filesystem, arrival.locked):
             return []
         events: list[RecorderDocked | RecorderUndocked] = []
         if known:
             del self._docked[sighting.node]
             events.append(RecorderUndocked(sighting.node, at_ms))
         if arrival:
-            self._docked[sighting.node] = (arrival.identity, arrival.filesystem)
+            self._docked[sighting.node] = (arrival.identity, arrival.filesystem, arrival.locked)
             events.append(arrival)
         return events
 
     def _arrival(self, sighting: Sighting, at_ms: int) -> RecorderDocked | None:
-        if self._require_tag and TAG not in sighting.tags:
+        filesystem = filesystem_of(sighting.properties)
+        if (self._require_tag or filesystem == PTP) and TAG not in sighting.tags:
             return None
-        volume = is_volume(sighting.properties)
-        if not volume and not is_unformatted(sighting):
+        locked = self._unlocks and is_without_medium(sighting)
+        if not filesystem and not locked and not is_unformatted(sighting):
             return None
         bay = bay_of(sighting.properties, self._bays)
         if bay is None:
             if TAG in sighting.tags:
                 _log.warning("recorder-without-bay", node=sighting.node, port=sighting.properties.get("ID_PATH", ""))
             return None
-        filesystem = sighting.properties["ID_FS_TYPE"] if volume else ""
-        return RecorderDocked(sighting.node, bay, identity_of(sighting.properties), filesystem, at_ms)
+        return RecorderDocked(sighting.node, bay, identity_of(sighting.properties), filesystem, at_ms, locked)
 
 
 class Detector:
     """Watches udev. Enumerates what is there already, then follows what comes and goes."""
 
-    def __init__(self, bays: BayMap, clock: Clock, require_tag: bool) -> None:  # noqa: FBT001  # one configured yes or no
+    def __init__(self, bays: BayMap, clock: Clock, require_tag: bool, *, unlocks: bool = False) -> None:  # noqa: FBT001  # one configured yes or no
         self._clock = clock
-        self._docks = Docks(bays, require_tag)
+        self._docks = Docks(bays, require_tag, unlocks=unlocks)
         self._context = pyudev.Context()
 
     def events(self, stop: threading.Event) -> Iterator[RecorderDocked | RecorderUndocked]:
@@ -108,6 +114,7 @@ class Detector:
         """
         monitor = pyudev.Monitor.from_netlink(self._context)
         monitor.filter_by("block")
+        monitor.filter_by("usb", "usb_device")
         _enlarge(monitor)
         monitor.start()
         yield from self._enumerate()
@@ -124,7 +131,9 @@ class Detector:
                 yield from self._see(device, device.action or "change")
 
     def _enumerate(self) -> Iterator[RecorderDocked | RecorderUndocked]:
-        present = [device for device in self._context.list_devices(subsystem="block") if device.device_node]
+        blocks = self._context.list_devices(subsystem="block")
+        cameras = self._context.list_devices(subsystem="usb", DEVTYPE="usb_device")
+        present = [device for device in (*blocks, *cameras) if device.device_node]
         for node in self._docks.nodes - {device.device_node for device in present}:
             yield from self._docks.see(Sighting(node, "remove", {}, frozenset()), self._now())
         for device in present:
@@ -148,7 +157,7 @@ def require_same(event: RecorderDocked) -> None:
     now = _look(event.node)
     if now is None:
         raise MountError(f"{event.node} is not there any more")
-    if (identity_of(now.properties), now.properties.get("ID_FS_TYPE", "")) != (event.identity, event.filesystem):
+    if (identity_of(now.properties), filesystem_of(now.properties)) != (event.identity, event.filesystem):
         raise MountError(f"{event.node} holds another volume than the one that was announced")
     told, true = now.properties.get("DISKSEQ", ""), _medium_number(event.node)
     if told and told != true:
@@ -169,6 +178,11 @@ def is_unformatted(sighting: Sighting) -> bool:
     if properties.get("DEVTYPE") == "partition":
         return properties.get("ID_PART_ENTRY_TYPE", "") not in _NEVER_FORMATTED
     return sighting.partitions == 0
+
+
+def is_without_medium(sighting: Sighting) -> bool:
+    """Whether it is a disk with nothing in it, as a locked recorder shows itself."""
+    return sighting.properties.get("DEVTYPE") == "disk" and not sighting.sectors and not is_volume(sighting.properties)
 
 
 def _enlarge(monitor: pyudev.Monitor) -> None:
@@ -193,12 +207,30 @@ def is_volume(properties: Mapping[str, str]) -> bool:
     return properties.get("DEVTYPE") == "partition" or not table or looks_like_table
 
 
+def is_camera(properties: Mapping[str, str]) -> bool:
+    """Whether libgphoto2's or libmtp's udev rules know this USB device as one that offers files."""
+    return properties.get("DEVTYPE") == "usb_device" and bool(
+        properties.get("ID_GPHOTO2") or properties.get("ID_MEDIA_PLAYER")
+    )
+
+
+def filesystem_of(properties: Mapping[str, str]) -> str:
+    """How what is at a node can be read; empty where it cannot."""
+    if is_camera(properties):
+        return PTP
+    return properties["ID_FS_TYPE"] if is_volume(properties) else ""
+
+
 def bay_of(properties: Mapping[str, str], bays: BayMap) -> int | None:
-    """The bay that a udev rule wrote (``BWC_BAY``), else the one whose pattern matches the port."""
+    """The bay that a udev rule wrote (``BWC_BAY``), else the one whose pattern matches the port.
+
+    A disk's port goes on behind the USB device's, which is so completed: one pattern serves both.
+    """
     written = properties.get("BWC_BAY", "")
     if re.fullmatch(r"[1-9][0-9]{0,3}", written):
         return int(written)
-    return bays.bay_of(properties.get("ID_PATH", ""))
+    port = properties.get("ID_PATH", "")
+    return bays.bay_of(f"{port}:1.0-{PTP}" if port and is_camera(properties) else port)
 
 
 def identity_of(properties: Mapping[str, str]) -> DeviceIdentity:

@@ -40,6 +40,7 @@ from station_agent.docking import (
     UNRECORDABLE,
     Docking,
     batches,
+    clock_set_body,
     copied_body,
     docked_body,
     identity_of,
@@ -47,7 +48,7 @@ from station_agent.docking import (
     recordable,
 )
 from station_agent.durable import fsync_dir, make_dirs
-from station_agent.errors import AgentError, CopyError, DeviceGoneError, MountError, StoppingError
+from station_agent.errors import AgentError, CopyError, DeviceGoneError, MountError, StoppingError, UnlockError
 from station_agent.journal import Clip, Journal
 from station_agent.model import (
     Card,
@@ -58,6 +59,7 @@ from station_agent.model import (
     RecorderDocked,
     RecorderUndocked,
     SourceFile,
+    Tree,
     printable,
 )
 from station_agent.offload import VERIFYING, Wanted
@@ -105,11 +107,11 @@ _log = structlog.get_logger(__name__)
 class Copier(Protocol):
     """What the pipeline needs from ``offload.Offloader``."""
 
-    def copy_all(self, root: Path, wanted: Sequence[Wanted]) -> list[CopyResult | AgentError]:
+    def copy_all(self, root: Path | Tree, wanted: Sequence[Wanted]) -> list[CopyResult | AgentError]:
         """Copy with proof; the outcomes in order, none of files that were not begun."""
         ...
 
-    def digest(self, root: Path, path: bytes, on_progress: Callable[[int, str], None]) -> str:
+    def digest(self, root: Path | Tree, path: bytes, on_progress: Callable[[int, str], None]) -> str:
         """SHA-256 of a file of the recorder. Raises ``CopyError``, or whatever ``on_progress`` raises."""
         ...
 
@@ -132,6 +134,22 @@ class Claimed(Protocol):
         ...
 
 
+class Unlocking(Protocol):
+    """Makes disks of recorders that wait for it (``unlock.unlocker``). Methods raise ``UnlockError``."""
+
+    def unlock(self, event: RecorderDocked, gone: threading.Event) -> None:
+        """Have it come back as a disk; let be what is no such recorder. ``gone``: its node went away."""
+        ...
+
+    def returned(self, event: RecorderDocked) -> JsonObject:
+        """What it said before it came back; empty for one that was not unlocked. Never raises."""
+        ...
+
+    def set_clock(self, event: RecorderDocked) -> bool:
+        """Set its clock by ours; False where that is not wanted."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """How a recorder is read: the steps that belong to detection, mounting and families."""
@@ -144,8 +162,9 @@ class Reader:
     recordings: Callable[[Iterable[SourceFile], Card], Mapping[bytes, Place]]
     measure_offset: Callable[[Iterable[SourceFile], int], ClockReading]
     still_unformatted: Callable[[RecorderDocked], bool]
-    card_ids: Callable[[Path, Iterable[SourceFile], Card], CardIds] = lambda _root, _files, _card: CardIds()
+    card_ids: Callable[[Path | Tree, Iterable[SourceFile], Card], CardIds] = lambda _root, _files, _card: CardIds()
     """Ids of the recorder on the mounted card."""
+    unlocker: Unlocking | None = None
 
 
 _Known = tuple[SourceFile, Clip]
@@ -270,14 +289,16 @@ class Pipeline:
     def announced(self, event: RecorderDocked) -> Docking:
         """A recorder was put in: its bay shows it from now on, and its removal is noticed, before its turn comes."""
         docking = self._docking(event)
+        if self._reader.unlocker:
+            docking.unlocked = self._reader.unlocker.returned(event)
         with self._lock:
             twins = [other for other in self._dockings.values() if other.key == docking.key]
             for one in [docking, *twins] if twins else []:
                 one.shares_key = True
             same_serial = [other for other in self._dockings.values() if other.is_twin_of(docking)]
             for other in same_serial:
-                other.twin_bays.add(event.bay)
-                docking.twin_bays.add(other.event.bay)
+                other.twin_bays |= {event.bay}
+                docking.twin_bays |= {other.event.bay}
             self._dockings[event.node] = docking
         self._board.begin(docking.id, docking.event, kernel_event=event.bay > 0)
         for other in same_serial:
@@ -343,20 +364,46 @@ class Pipeline:
 
     def _read_volume(self, docking: Docking) -> Summary:
         first = docking.event.bay in self._priority_bays
-        with (
-            self._turns.turn(docking.key, lambda: self._check(docking), first=first),
-            self._reader.mounted(docking.event) as volume,
-        ):
-            return self._ingest(docking, volume)
+        with self._turns.turn(docking.key, lambda: self._check(docking), first=first):
+            with self._reader.mounted(docking.event) as volume:
+                summary = self._ingest(docking, volume)
+            if summary.complete:
+                self._set_clock(docking)
+            return summary
+
+    def _set_clock(self, docking: Docking) -> None:
+        """Only once all of it is sealed, and only where it was measured how far the clock was off."""
+        unlocker = self._reader.unlocker if docking.unlocked and docking.clock.offset_ms is not None else None
+        if unlocker is None:
+            return
+        try:
+            result, note = ("accepted", "") if unlocker.set_clock(docking.event) else ("", "")
+        except UnlockError as error:
+            result, note = "failed", printable(str(error)[:MAX_NOTE])
+        if result:
+            self._seal.append("clock.set", clock_set_body(docking, result, note))
 
     def _read_nothing(self, docking: Docking) -> Summary:
         """A medium without file system: a fact for the log, unless the kernel was only not done telling of it."""
+        if docking.event.locked:
+            return self._unlock(docking)
         gone = docking.gone.wait(FORMAT_PATIENCE_S)
         self._check_stop()
         docking.unsaid = gone or not self._reader.still_unformatted(docking.event)
         if docking.unsaid:
             return Summary()
         return self._not_readable(docking, "no-filesystem", "no file system is found on it")
+
+    def _unlock(self, docking: Docking) -> Summary:
+        """What becomes a disk is told of when it comes back as one; a reader without a card is nothing to tell of."""
+        try:
+            if self._reader.unlocker:
+                self._reader.unlocker.unlock(docking.event, docking.gone)
+        except UnlockError as error:
+            _log.error("not-unlocked", node=docking.event.node, reason=str(error))
+            return self._not_readable(docking, "locked", str(error))
+        docking.unsaid = True
+        return Summary()
 
     def _ingest(self, docking: Docking, volume: MountedVolume) -> Summary:
         files = self._listed(volume)
@@ -605,7 +652,7 @@ class Pipeline:
         if error.reason in _MAYBE_GONE and self._is_gone(docking):
             self._pulled(docking, file, clip)
         else:
-            self._fail(docking, file, clip, error.reason)
+            self._fail(docking, file, clip, error.reason, error.unread)
 
     def _pulled(self, docking: Docking, file: SourceFile, clip: Clip) -> None:
         """A file that is sealed is none the worse for it; whether the recorder's is still the same stays open."""
@@ -632,11 +679,14 @@ class Pipeline:
             path.unlink(missing_ok=True)
         return self._journal.clip(clip.object_id)
 
-    def _fail(self, docking: Docking, file: SourceFile, clip: Clip, reason: str) -> None:
+    def _fail(  # the facts of one failure
+        self, docking: Docking, file: SourceFile, clip: Clip, reason: str, unread: tuple[int, int] | None = None
+    ) -> None:
         docking.failed.add(clip.object_id)
         note: JsonObject = {"note": COMPARED} if clip.state is ClipState.SEALED else {}
-        source = docking.source(file, clip.edition)
-        self._seal.append("ingest.failed", {"camera": docking.camera(), "source": source, "reason": reason, **note})
+        where: JsonObject = {"unread": _within(file, *unread)} if unread else {}
+        body: JsonObject = {"camera": docking.camera(), "source": docking.source(file, clip.edition), "reason": reason}
+        self._seal.append("ingest.failed", {**body, **where, **note})
 
     def _summary(self, docking: Docking, files: Sequence[SourceFile]) -> Summary:
         clips = [clip for _, clip in self._clips(docking, files)]
@@ -844,6 +894,11 @@ def _has_failed(docking: Docking, clip: Clip) -> bool:
 def _store_name(docking: Docking, file: SourceFile, clip: Clip) -> str:
     extension = safe_extension(file.path.rpartition(b"/")[2].decode("ascii", "replace"))
     return original_name(clip.object_id, docking.event.at_ms, extension)
+
+
+def _within(file: SourceFile, offset: int, size: int) -> JsonObject:
+    """The bytes that were asked for when reading failed; a whole buffer is asked for near the end of a file too."""
+    return {"offset": offset, "size": max(0, min(size, file.size - offset))}
 
 
 def _recovered(body: JsonObject) -> JsonObject:

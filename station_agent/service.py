@@ -56,9 +56,10 @@ from station_agent.model import (
     RecorderUndocked,
     SourceFile,
     StationTime,
+    Tree,
     recordable,
 )
-from station_agent.mount import clear_stale, mounted
+from station_agent.mount import clear_stale
 from station_agent.offload import Offloader
 from station_agent.pipeline import Pipeline, Reader, Summary
 from station_agent.ports import Clock
@@ -74,7 +75,9 @@ from station_agent.timesource import TimeSource
 from station_agent.tools import exiftool, ffmpeg, ffprobe
 from station_agent.tools.sandbox import Sandbox
 from station_agent.transcode import make_proxy, plan
+from station_agent.unlock.unlocker import Unlocker
 from station_agent.uplink import paced
+from station_agent.volume import opened as opened_volume
 
 CHECKPOINT_EVERY_S: Final = 60.0
 """No entry is older than this without a checkpoint over it."""
@@ -126,7 +129,7 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
             journal,
             seal,
             Offloader(clock, sm3=config.station.profile is Profile.GM),
-            _reader(config, timesource),
+            _reader(config, clock, timesource),
             board,
             config.spool,
             stop,
@@ -201,7 +204,8 @@ class _Running:
 
     def _detect(self) -> None:
         bays = BayMap(self._config.bay_patterns)
-        detector = Detector(bays, self._rooms.clock, require_tag=self._config.recorders.require_tag)
+        unlocks = bool(self._config.unlock.drivers)
+        detector = Detector(bays, self._rooms.clock, require_tag=self._config.recorders.require_tag, unlocks=unlocks)
         for event in detector.events(self._stop):
             if isinstance(event, RecorderDocked):
                 self._read(self._rooms.pipeline.announced(event))
@@ -358,7 +362,7 @@ def steward_of(rooms: Rooms) -> Steward:
         rooms.journal,
         rooms.seal,
         Offloader(rooms.clock),
-        _reader(config, rooms.timesource),
+        _reader(config, rooms.clock, rooms.timesource),
         rooms.board,
         _LateStore(config.store_url),
         config.paths.mounts,
@@ -394,7 +398,8 @@ def claimed(path: bytes, card: Card, stated: Mapping[str, str]) -> recorders.Cla
     )
 
 
-def _reader(config: Config, timesource: TimeSource) -> Reader:
+def _reader(config: Config, clock: SystemClock, timesource: TimeSource) -> Reader:
+    wanted = config.unlock
     return Reader(
         mounted=lambda event: _mounted(event, config),
         list_files=recorders.list_files,
@@ -404,10 +409,11 @@ def _reader(config: Config, timesource: TimeSource) -> Reader:
         measure_offset=lambda files, at_ms: replace(measure_offset(files, at_ms), station=timesource.reading()),
         still_unformatted=still_unformatted,
         card_ids=recorders_card_ids,
+        unlocker=Unlocker(wanted.drivers, clock, config.zone, sets_clock=wanted.set_clock) if wanted.drivers else None,
     )
 
 
-def recorders_card_ids(root: Path, files: Iterable[SourceFile], card: Card) -> CardIds:
+def recorders_card_ids(root: Path | Tree, files: Iterable[SourceFile], card: Card) -> CardIds:
     """Who wrote the card mounted at ``root``, as its family of recorders reads it."""
     return ids_on(root, files, card, recorders.settings_of(card.family), lambda path: recorders.claims(path, card))
 
@@ -420,8 +426,8 @@ def _mounted(event: RecorderDocked, config: Config) -> AbstractContextManager[Mo
 
 @contextmanager
 def _announced_volume(event: RecorderDocked, config: Config) -> Iterator[MountedVolume]:
-    """The mounted volume, proved to be the one of the event. Asked after mounting: from then on nobody can swap it."""
-    with mounted(event, config.paths.mounts, config.zone) as volume:
+    """The volume, proved to be the one of the event. Asked after it was opened: from then on nobody can swap it."""
+    with opened_volume(event, config.paths.mounts, config.zone) as volume:
         require_same(event)
         yield volume
 

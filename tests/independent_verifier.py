@@ -68,6 +68,7 @@ BLOCKS = {
     "docking.marked": ("marking", "actors"),
     "recorder.issued": ("camera", "issue", "actors"),
     "recorder.returned": ("camera", "issue", "actors"),
+    "clock.set": ("camera", "clock", "result"),
     "log.recovered": ("reason",),
     "station.enrolled": ("station", "key"),
     "station.entries": ("mirror",),

@@ -18,7 +18,7 @@ from station_agent.errors import AgentError, CopyError, DamagedCopyError, Stoppi
 from station_agent.journal import Journal
 from station_agent.model import CopyResult, DeviceIdentity, MountedVolume, RecorderDocked, StationTime
 from station_agent.offload import Wanted
-from station_agent.pipeline import Pipeline, Reader
+from station_agent.pipeline import Pipeline, Reader, Unlocking
 from station_agent.registry import NOTHING, Handling, Registry
 from station_agent.seal import Seal, new_id
 from station_agent.service import recorders_card_ids
@@ -187,6 +187,7 @@ class World:
     unregistered: Handling = Handling.ACCEPT
     copies: int = 16
     priority_bays: tuple[int, ...] = ()
+    unlocker: Unlocking | None = None
 
     def __post_init__(self) -> None:
         self.card.mkdir(parents=True, exist_ok=True)
@@ -233,6 +234,7 @@ class Station:
             measure_offset,
             lambda _: self.unformatted,
             recorders_card_ids,
+            unlocker=world.unlocker,
         )
         self.pipeline = Pipeline(
             world.clock,
