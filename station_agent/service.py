@@ -71,6 +71,7 @@ from station_agent.timesource import TimeSource
 from station_agent.tools import exiftool, ffmpeg, ffprobe
 from station_agent.tools.sandbox import Sandbox
 from station_agent.transcode import make_proxy, plan
+from station_agent.warden import Warden, forget_proof
 
 CHECKPOINT_EVERY_S: Final = 60.0
 """No entry is older than this without a checkpoint over it."""
@@ -94,6 +95,8 @@ class Rooms:
     sandbox: Sandbox
     timesource: TimeSource
     stop: threading.Event
+    warden: Warden | None = None
+    """Looks after a store that is no folder."""
 
     def health(self) -> Health:
         """How the station is now."""
@@ -139,8 +142,12 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
         enrolment.check_places(config, seal.history)
         sandbox = sandbox_of(config)
         media = stack.enter_context(_media(config, sandbox))
-        followup = FollowUp(clock, journal, seal, media, _LateStore(config.store_url), config.spool)
-        yield Rooms(config, clock, journal, seal, pipeline, board, followup, sandbox, timesource, stop)
+        store = _LateStore(config.store_url)
+        warden = Warden(config.store, store, journal, seal, clock) if config.store.is_far else None
+        if not config.store.require_lock:
+            forget_proof(journal)
+        followup = FollowUp(clock, journal, seal, media, store, config.spool, warden)
+        yield Rooms(config, clock, journal, seal, pipeline, board, followup, sandbox, timesource, stop, warden)
 
 
 def run(config: Config, stop: threading.Event) -> None:
@@ -270,6 +277,9 @@ class _LateStore:
     def digest(self, name: str) -> str:
         return self._opened().digest(name)
 
+    def write(self, name: str, data: bytes) -> None:
+        self._opened().write(name, data)
+
     def _opened(self) -> EvidenceStore:
         if self._store is None:
             self._store = EvidenceStore(self._url)
@@ -339,6 +349,7 @@ def steward_of(rooms: Rooms) -> Steward:
         config.station.timezone,
         trust.centre.name if trust.centre else "",
         [key for keys in trust.centres for key in keys.keys],
+        locks=rooms.warden if config.store.require_lock else None,
     )
     orders = Orders(config.erase_orders)
     return Steward(emptying, config.erase.policy, orders, rooms.pipeline.resting, rooms.journal)
