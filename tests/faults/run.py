@@ -66,6 +66,8 @@ def _at_one_site(rows: Sequence[Row], sizes: Sizes, folder: Path) -> Iterator[Ou
             site.stack.ingestd.start()
         if rows[0].starts:
             site.start()
+        if is_system:
+            site.stack.ready()
         cards = Cards(folder / "cards", sizes, random.Random())
         for row in rows:
             problems = _played(row, site, cards)

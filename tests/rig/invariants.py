@@ -478,9 +478,9 @@ def _bytes(path: Path) -> bytes:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file; empty when it is not there."""
+    """SHA-256 of a file; empty when it is not there or cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
+    except OSError:
         return ""
