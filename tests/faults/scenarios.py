@@ -80,6 +80,15 @@ class Cards:
             (source / name).write_bytes(self.chance.randbytes(size))
         return self.of(source, filesystem)
 
+    def with_clip_at(self, filesystem: str) -> tuple[Medium, int]:
+        """A medium with three clips, and a sector of 512 bytes in the middle of ``b.mp4``."""
+        source = self._source()
+        for name in ("a.mp4", "b.mp4", "c.mp4"):
+            (source / name).write_bytes(self.chance.randbytes(self.sizes.clip_bytes))
+        start = (source / "b.mp4").read_bytes()[:512]
+        medium = self.of(source, filesystem)
+        return medium, medium.image.read_bytes().index(start) // 512 + self.sizes.clip_bytes // 1024
+
     def of(self, source: Path, filesystem: str = "ext4") -> Medium:
         """A medium with what lies in a folder."""
         medium = make_medium(source.with_suffix(".img"), filesystem, source)
@@ -132,12 +141,7 @@ def replug_elsewhere(site: Site, cards: Cards) -> None:
 
 
 def bad_sector(site: Site, cards: Cards) -> None:
-    source = cards.source()
-    for name in ("a.mp4", "b.mp4", "c.mp4"):
-        (source / name).write_bytes(cards.chance.randbytes(cards.sizes.clip_bytes))
-    start = (source / "b.mp4").read_bytes()[:4096]
-    card = cards.of(source)
-    sector = card.image.read_bytes().index(start) // 512 + cards.sizes.clip_bytes // 1024
+    card, sector = cards.with_clip_at("ext4")
     site.plug(1, card, "BAD", bad_sectors=(sector,))
     site.wait_for(1, *DONE, "error")
     must(site.bay(1)["state"] == "error", f"the screen says {site.bay(1)['state']}")
