@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 PAGES = ["README.md", "README.zh-CN.md"]
 TEXTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-VERBS = {"demo", "test", "bench", "lint", "doctor", "help"}
+VERBS = {"demo", "test", "faults", "bench", "lint", "doctor", "help"}
 
 
 def code_of(text: str) -> str:

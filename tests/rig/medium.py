@@ -25,11 +25,12 @@ class Fact:
 
     size: int
     sha256: str
+    mtime_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """An image and the truth about it: path relative to its root → size and SHA-256."""
+    """An image and the truth about it: path relative to its root → size, SHA-256, time."""
 
     image: Path
     filesystem: str
@@ -63,7 +64,7 @@ def make_medium(
 
 
 def truth_of(source: Path) -> dict[bytes, Fact]:
-    """Regular files below a folder: path relative to it, size, SHA-256. Links are not followed."""
+    """Regular files below a folder: path relative to it, size, SHA-256, time. Links are not followed."""
     files = [path for path in source.rglob("*") if path.is_file() and not path.is_symlink()]
     return {os.fsencode(path.relative_to(source)): _fact(path) for path in files}
 
@@ -71,7 +72,7 @@ def truth_of(source: Path) -> dict[bytes, Fact]:
 def _fact(path: Path) -> Fact:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return Fact(file.tell(), digest)
+        return Fact(file.tell(), digest, os.fstat(file.fileno()).st_mtime_ns // 1_000_000)
 
 
 def _room_for(source: Path, filesystem: str) -> int:
