@@ -9,9 +9,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import pytsk3
 
 from station_agent import ondisk
 from station_agent.clock import SystemClock
@@ -19,6 +22,7 @@ from station_agent.errors import CopyError, MountCause, MountError
 from station_agent.model import DeviceIdentity, MountedVolume, RecorderDocked
 from station_agent.offload import Offloader
 from station_agent.recorders import list_files
+from station_agent.tsk import HOLE, Lister
 from station_agent.unmounted import Unmounted, _listed, reason_to_read_unmounted
 from tests.conftest import missing
 from tests.rig.medium import Medium, make_medium
@@ -160,6 +164,27 @@ def test_a_file_whose_chain_is_no_chain_is_no_file_of_zeros(card, tmp_path):
     fat.chain(fat.first_cluster(fat.entry(b"MOV_0001MP4")), 0x0FFFFFF7)  # «bad cluster» in the middle of a file
     with listed(card) as tree, pytest.raises(CopyError, match="read-error"):
         Offloader(SystemClock()).copy(tree, CLIP.encode(), tmp_path / "copy.part", lambda _done, _phase: None)
+
+
+def test_clusters_that_tsk_does_not_know_are_never_made_up_as_zeros():
+    runs = [
+        SimpleNamespace(addr=10, len=2, flags=0),
+        SimpleNamespace(addr=0, len=1, flags=pytsk3.TSK_FS_ATTR_RUN_FLAG_SPARSE),
+        SimpleNamespace(addr=0, len=4, flags=pytsk3.TSK_FS_ATTR_RUN_FLAG_FILLER),
+    ]
+    lister = object.__new__(Lister)
+    lister.filesystem, lister.fs = "ntfs", SimpleNamespace(info=SimpleNamespace(block_size=4096))
+    data = Attribute(runs, SimpleNamespace(type=pytsk3.TSK_FS_ATTR_TYPE_NTFS_DATA, name=None))
+    entry = Attribute([data], SimpleNamespace(meta=SimpleNamespace(size=20_000)))
+    assert lister._places(entry) == [[40_960, 8192], [HOLE, 4096]]
+
+
+class Attribute(list[Any]):
+    """What pytsk3 lets be iterated, with its ``info``."""
+
+    def __init__(self, content: list[Any], info: SimpleNamespace) -> None:
+        super().__init__(content)
+        self.info = info
 
 
 def test_a_folder_that_contains_itself_ends(card):
