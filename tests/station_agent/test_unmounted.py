@@ -253,6 +253,15 @@ def test_only_what_the_volume_itself_stood_in_the_way_of_is_read_unmounted(files
     assert reason == (f"{cause}: /dev/x could not be mounted" if read else "")
 
 
+def test_what_a_folder_names_is_counted_where_an_entry_is_half_gone_too():
+    file, stream, deleted = (bytes([kind]).ljust(32, b"\0") for kind in (0x85, 0xC0, 0x05))
+    assert ondisk.entries_of_folder(file + stream + deleted + bytes(32) + file + stream, "exfat") == 2
+    assert ondisk.entries_of_folder(deleted + stream, "exfat") == 1
+    short, long_name, label = (b"NAME    MP4" + bytes([kind]) + bytes(20) for kind in (0x20, 0x0F, 0x08))
+    erased, parent = b"\xe5" + short[1:], b"." + short[1:]
+    assert ondisk.entries_of_folder(label + long_name + short + erased + parent + bytes(32) + short, "vfat") == 2
+
+
 @pytest.mark.parametrize("bits", [12, 16, 32])
 def test_fat_is_dirty_by_either_mark(tmp_path, bits):
     image = tmp_path / "card.img"
