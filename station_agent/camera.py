@@ -22,6 +22,8 @@ from station_agent.recorders import MAX_DEPTH
 
 MAX_MEMORY_BYTES: Final = 6 << 30
 """A recorder without partial reads gives a clip of 4 GB at once."""
+SIZE_UNKNOWN: Final = 0xFFFFFFFF
+"""What PTP says of an object of 4 GB or more (MTP 1.1, ObjectInfo dataset, ObjectCompressedSize)."""
 LENGTH: Final = struct.Struct(">i")
 NORMAL: Final = gp.GP_FILE_TYPE_NORMAL
 
@@ -65,7 +67,8 @@ class Session:
             info = self._camera.file_get_info(folder, name).file
         except gp.GPhoto2Error:
             return {"refused": "unreadable-entry"}
-        return {"size": info.size, "mtime_ns": info.mtime * 10**9, "refused": "ambiguous-name" if twice else ""}
+        refused = "ambiguous-name" if twice else "size-unknown" if info.size == SIZE_UNKNOWN else ""
+        return {"size": info.size, "mtime_ns": info.mtime * 10**9, "refused": refused}
 
     def read(self, number: int, offset: int, size: int) -> bytes:
         """Bytes of a file. Raises ``GPhoto2Error``, ``IndexError``."""

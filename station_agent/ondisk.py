@@ -42,7 +42,8 @@ def entries_of_folder(raw: bytes, filesystem: str) -> int:
     """
     slots = [raw[at : at + _SLOT] for at in range(0, len(raw) - _SLOT + 1, _SLOT)]
     if filesystem == "exfat":
-        return sum(slot[0] == 0x85 for slot in slots)  # noqa: PLR2004  # exFAT §7.4, «File Directory Entry», in use
+        # In use: «File Directory Entry» (exFAT §7.4), or the «Stream Extension» (§7.6) of one that was overwritten.
+        return max(sum(slot[0] == kind for slot in slots) for kind in (0x85, 0xC0))
     # fatgen103: free (00, E5), the folder and its parent (2E); the label and parts of long names have attribute 08.
     return sum(slot[0] not in (0x00, 0xE5, 0x2E) and not slot[11] & 0x08 for slot in slots)
 

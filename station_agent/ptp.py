@@ -61,19 +61,22 @@ class Recorder:
             yield RemoteFile(self, number, self._listed[number])
 
     def read(self, number: int, offset: int, buffer: memoryview) -> int:
-        """Ask for bytes of a file; how many came. Raises ``OSError``."""
+        """Ask for bytes of a file; how many came, 0 behind its end. Raises ``OSError``."""
         with self._impatiently():
             try:
                 self._asked.write(f"{number} {offset} {len(buffer)}\n".encode())
                 self._asked.flush()
             except BrokenPipeError as error:
                 raise OSError(errno.EIO, "the recorder's session has ended") from error
-            size = int.from_bytes(self._answers.read(_LENGTH_BYTES), "big", signed=True)
+            length = self._answers.read(_LENGTH_BYTES)
+            if len(length) < _LENGTH_BYTES:
+                raise OSError(errno.EIO, "the recorder's session has ended")
+            size = int.from_bytes(length, "big", signed=True)
             if size < 0:
                 raise OSError(errno.EIO, self._answers.readline(1000).decode("utf-8", "replace").strip())
-            if not 0 < size <= len(buffer) or self._into(buffer[:size]) != size:
+            if size > len(buffer) or self._into(buffer[:size]) != size:
                 self._process.kill()  # what comes next would belong to no question
-                raise OSError(errno.EIO, "the recorder gave other bytes than it was asked for, or none")
+                raise OSError(errno.EIO, "the recorder gave other bytes than it was asked for")
             return size
 
     def _into(self, buffer: memoryview) -> int:
@@ -123,9 +126,24 @@ class RemoteFile:
         return self._file.size, self._file.mtime_ns
 
     def read_into(self, buffer: memoryview, done: int) -> int:
-        """Raises ``OSError`` when less comes than was listed."""
+        """Raises ``OSError`` when less comes than was listed, or more: a protocol's sizes end somewhere."""
         wanted = min(len(buffer), self._file.size - done, PIECE_BYTES)
-        return self._recorder.read(self._number, done, buffer[:wanted]) if wanted else 0
+        if wanted <= 0:
+            return self._end(buffer, done)
+        count = self._recorder.read(self._number, done, buffer[:wanted])
+        if not count:
+            raise OSError(errno.EIO, "the recorder gives less of the file than it listed")
+        return count
+
+    def _end(self, buffer: memoryview, done: int) -> int:
+        """A recorder that refuses the question for one byte more is at the file's end too."""
+        try:
+            more = self._recorder.read(self._number, done, buffer[:1])
+        except OSError:
+            return 0
+        if more:
+            raise OSError(errno.EIO, "the recorder gives more of the file than it listed")
+        return 0
 
     def release(self) -> None:
         """Nothing of it is cached here."""

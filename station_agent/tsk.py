@@ -12,6 +12,7 @@ import base64
 import json
 import os
 import resource
+import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -161,7 +162,7 @@ class Lister:
                 return {**_line(path, "", meta), "inline": base64.b64encode(inline).decode()}
             places = self._places(entry)
             return {**_line(path, "", meta), "places": _written(places, self._valid_bytes(meta))}
-        except (OSError, RuntimeError, ValueError, IndexError):
+        except (OSError, RuntimeError, ValueError, IndexError, struct.error):
             return _line(path, "unreadable-entry", meta)
 
     def _attribute(self, entry: Any) -> Any:

@@ -24,6 +24,8 @@ class FakeCamera:
 
     folders: Mapping[str, Mapping[str, bytes]]
     fetched: list[str] = field(default_factory=list)
+    size: int | None = None
+    """Said of every file, whatever it holds."""
 
     def folder_list_files(self, folder: str) -> Names:
         return Names(list(self.folders.get(folder, {})))
@@ -35,7 +37,8 @@ class FakeCamera:
         )
 
     def file_get_info(self, folder: str, name: str) -> SimpleNamespace:
-        return SimpleNamespace(file=SimpleNamespace(size=len(self.folders[folder][name]), mtime=0))
+        size = len(self.folders[folder][name]) if self.size is None else self.size
+        return SimpleNamespace(file=SimpleNamespace(size=size, mtime=0))
 
     def file_read(self, folder: str, name: str, _kind: int, offset: int, buffer: bytearray) -> int:
         piece = self.folders[folder][name][offset : offset + len(buffer)]

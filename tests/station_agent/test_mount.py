@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -6,10 +7,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from station_agent import linux
-from station_agent.errors import MountError
-from station_agent.model import DeviceIdentity, RecorderDocked
+from station_agent.errors import MountCause, MountError
+from station_agent.model import DeviceIdentity, MountedVolume, RecorderDocked
 from station_agent.mount import (
     MountInfo,
+    _cause,
     _free,
     clear_stale,
     kernel_options,
@@ -17,6 +19,7 @@ from station_agent.mount import (
     parse_mountinfo,
     require_read_only,
 )
+from station_agent.volume import _require_listable
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 LINES = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
@@ -59,6 +62,30 @@ def test_a_node_that_is_not_there_is_one_clear_error_and_leaves_nothing(tmp_path
     ):
         pytest.fail("nothing was mounted")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "cause"),
+    [
+        (errno.ENODEV, MountCause.NO_DRIVER),
+        (errno.EINVAL, MountCause.REFUSED),
+        (errno.EIO, MountCause.REFUSED),
+        (errno.EBUSY, MountCause.OTHER),
+        (errno.EPERM, MountCause.OTHER),
+        (errno.ENXIO, MountCause.OTHER),
+    ],
+)
+def test_only_what_a_driver_says_of_the_volume_is_about_the_volume(number, cause):
+    assert _cause(OSError(number, "")) is cause
+
+
+def test_a_volume_whose_root_cannot_be_found_counts_as_damaged(tmp_path):
+    volume = MountedVolume(tmp_path / "root", "/dev/x", "exfat", "fuse", ("ro",), device_read_only=True)
+    with pytest.raises(MountError, match="cannot be listed") as caught:
+        _require_listable(volume)
+    assert caught.value.cause is MountCause.DAMAGED
+    (tmp_path / "root").mkdir()
+    _require_listable(volume)
 
 
 def test_a_node_that_is_no_block_device_is_not_mounted(tmp_path):

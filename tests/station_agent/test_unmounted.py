@@ -9,9 +9,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import pytsk3
 
 from station_agent import ondisk
 from station_agent.clock import SystemClock
@@ -19,6 +22,7 @@ from station_agent.errors import CopyError, MountCause, MountError
 from station_agent.model import DeviceIdentity, MountedVolume, RecorderDocked
 from station_agent.offload import Offloader
 from station_agent.recorders import list_files
+from station_agent.tsk import HOLE, Lister
 from station_agent.unmounted import Unmounted, _listed, reason_to_read_unmounted
 from tests.conftest import missing
 from tests.rig.medium import Medium, make_medium
@@ -162,6 +166,27 @@ def test_a_file_whose_chain_is_no_chain_is_no_file_of_zeros(card, tmp_path):
         Offloader(SystemClock()).copy(tree, CLIP.encode(), tmp_path / "copy.part", lambda _done, _phase: None)
 
 
+def test_clusters_that_tsk_does_not_know_are_never_made_up_as_zeros():
+    runs = [
+        SimpleNamespace(addr=10, len=2, flags=0),
+        SimpleNamespace(addr=0, len=1, flags=pytsk3.TSK_FS_ATTR_RUN_FLAG_SPARSE),
+        SimpleNamespace(addr=0, len=4, flags=pytsk3.TSK_FS_ATTR_RUN_FLAG_FILLER),
+    ]
+    lister = object.__new__(Lister)
+    lister.filesystem, lister.fs = "ntfs", SimpleNamespace(info=SimpleNamespace(block_size=4096))
+    data = Attribute(runs, SimpleNamespace(type=pytsk3.TSK_FS_ATTR_TYPE_NTFS_DATA, name=None))
+    entry = Attribute([data], SimpleNamespace(meta=SimpleNamespace(size=20_000)))
+    assert lister._places(entry) == [[40_960, 8192], [HOLE, 4096]]
+
+
+class Attribute(list[Any]):
+    """What pytsk3 lets be iterated, with its ``info``."""
+
+    def __init__(self, content: list[Any], info: SimpleNamespace) -> None:
+        super().__init__(content)
+        self.info = info
+
+
 def test_a_folder_that_contains_itself_ends(card):
     fat = Fat(card.image)
     fat.point_to(fat.entry(b"100MEDIA   "), fat.first_cluster(fat.entry(b"DCIM       ")))
@@ -226,6 +251,15 @@ def test_a_volume_of_noise_neither_hangs_nor_ends_the_station(card, tmp_path, se
 def test_only_what_the_volume_itself_stood_in_the_way_of_is_read_unmounted(filesystem, cause, read):
     reason = reason_to_read_unmounted(filesystem, MountError("/dev/x could not be mounted", cause))
     assert reason == (f"{cause}: /dev/x could not be mounted" if read else "")
+
+
+def test_what_a_folder_names_is_counted_where_an_entry_is_half_gone_too():
+    file, stream, deleted = (bytes([kind]).ljust(32, b"\0") for kind in (0x85, 0xC0, 0x05))
+    assert ondisk.entries_of_folder(file + stream + deleted + bytes(32) + file + stream, "exfat") == 2
+    assert ondisk.entries_of_folder(deleted + stream, "exfat") == 1
+    short, long_name, label = (b"NAME    MP4" + bytes([kind]) + bytes(20) for kind in (0x20, 0x0F, 0x08))
+    erased, parent = b"\xe5" + short[1:], b"." + short[1:]
+    assert ondisk.entries_of_folder(label + long_name + short + erased + parent + bytes(32) + short, "vfat") == 2
 
 
 @pytest.mark.parametrize("bits", [12, 16, 32])
