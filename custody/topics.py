@@ -18,6 +18,11 @@ def receipts(station: str) -> str:
     return _topic(station, "receipts")
 
 
+def plans(station: str) -> str:
+    """Centre → station, retained: what is planned (``custody.plans``)."""
+    return _topic(station, "plans")
+
+
 def status(station: str) -> str:
     """Station → centre, retained: online, or by last will offline."""
     return _topic(station, "status")

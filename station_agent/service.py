@@ -199,7 +199,7 @@ class _Running:
 
     def _screen(self) -> uvicorn.Server:
         rooms = self._rooms
-        desk = Desk(self._config, rooms.journal, rooms.seal, rooms.board, rooms.pipeline.resting)
+        desk = Desk(self._config, rooms.journal, rooms.seal, rooms.board, rooms.clock, rooms.pipeline.resting)
         app = create_app(
             self._status, beside=self._beside, desk=desk, zone=self._config.zone, stopped=self._stop.is_set
         )

@@ -11,11 +11,15 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from custody import topics
+from custody.plans import Plans, seal_plans
+from ingestd.config import Mqtt
+from ingestd.receive import Receiver
 from station_agent.clock import SystemClock
 from station_agent.errors import BrokerError
-from station_agent.publish import Broker, Outbox, Publisher, Trust
+from station_agent.publish import Broker, Outbox, Publisher, Trust, kept_plans
 from tests.conftest import STATION
-from tests.fakes.station_centre import CENTRE_KEY, WITNESS_KEY, FakeCentre
+from tests.fakes.station_centre import CENTRE_KEY, CENTRE_LOG, WITNESS_KEY, FakeCentre
+from tests.fakes.station_world import CENTRE as CENTRE_SIGNER
 from tests.fakes.station_world import Station, World
 from tests.rig.broker import CENTRE, free_port
 from tests.rig.broker import Broker as Mosquitto
@@ -122,6 +126,22 @@ def test_a_broker_that_is_killed_and_away_loses_nothing(station, broker):
         wait_for(lambda: station.journal.waiting().outbox == 0, 40)
     assert centre.mirror.size == station.seal.size
     assert centre.mirror.chain.root() == station.seal._log.chain.root()
+
+
+def test_plans_that_were_left_with_the_broker_reach_a_station_that_comes_later(station, broker):
+    mine = broker.pki.client(CENTRE)
+    receiver = Receiver(
+        Mqtt(host=broker.host, port=broker.port, ca=broker.pki.ca, cert=mine.cert, key=mine.key, client_id="centre"),
+        lambda _messages: [],
+    )
+    receiver.start()
+    wait_for(lambda: receiver.problem == "")
+    receiver.announce(STATION, seal_plans(Plans(CENTRE_LOG, 7, ()), [CENTRE_SIGNER]))
+    receiver.announce(STATION, seal_plans(Plans(CENTRE_LOG, 9, ()), [CENTRE_SIGNER]))
+    time.sleep(0.2)
+    receiver.stop()
+    with publishing(station, broker):
+        wait_for(lambda: kept_plans(station.journal).made_ms == 9)
 
 
 def test_a_stranger_is_not_let_in(broker):
