@@ -163,7 +163,16 @@ def test_a_link_on_the_card_and_a_file_that_vanished_are_nothing_to_wait_for(sta
     (station.world.card / "b.MP4").symlink_to("/etc/passwd")
     dock(station)
     receipt_all(station)
+    camera, volume = {"serial": SERIAL, "bay": 1}, station.event().identity.volume_uuid
+
+    def fail(reason):
+        source = {"volume_uuid": volume, "path": f"{reason}.MP4", "size": 1, "mtime_ms": 1}
+        station.seal.append("ingest.failed", {"camera": camera, "source": source, "reason": reason})
+
+    fail("source-vanished")
     assert "open" not in " ".join(said(desk))
+    fail("read-error")
+    assert "open:1" in said(desk)
 
 
 def test_a_recorder_that_is_being_read_is_busy(station, desk):
