@@ -19,6 +19,11 @@ def receipts(station: str) -> str:
     return _topic(station, "receipts")
 
 
+def plans(station: str) -> str:
+    """Centre → station, retained: what is planned (``custody.plans``)."""
+    return _topic(station, "plans")
+
+
 def status(station: str) -> str:
     """Station → centre, retained: its heartbeat (``heartbeat.Heartbeat``), or by last will that it is offline."""
     return _topic(station, "status")

@@ -114,6 +114,10 @@ class Receiver:
         for answer in answers:
             self._client.publish(topics.receipts(answer.station), answer.receipts.encode(), qos=1)
 
+    def announce(self, station: str, plans: bytes) -> None:
+        """Leave what is planned with the broker, where a station finds it when it connects; the newest replaces all."""
+        self._client.publish(topics.plans(station), plans, qos=1, retain=True)
+
     def _handle_patiently(self, batch: Sequence[Delivery], stop: threading.Event) -> None:
         pause_s = _FIRST_PAUSE_S
         while True:

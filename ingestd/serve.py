@@ -33,6 +33,7 @@ from ingestd.schedule import Schedule
 from ingestd.service import Centre, build
 from ingestd.stats.make import make
 from ingestd.store import EvidenceReader
+from ingestd.upcoming import Upcoming
 from ingestd.web.api.tokens import Known
 from ingestd.web.app import create_app
 
@@ -54,6 +55,9 @@ def run(config: Config, stop: threading.Event) -> None:
     crew.start("receive", receiver.run)
     crew.start("recheck", rechecker.run)
     crew.start("sweep", Schedule(centre.pipeline).run)
+    types, now_ms = centre.catalogue.spoken(), SystemClock().now_ms
+    upcoming = Upcoming(centre.engine, centre.pipeline, config.origin, types, now_ms, receiver.announce)
+    crew.start("upcoming", upcoming.run)
     if config.imports.folder is not None:
         crew.start("imports", ImportFolder(config.imports.folder, config.imports, centre.pipeline, config.zone).run)
     _start_anchors(crew, centre, stop)

@@ -18,6 +18,8 @@ from station_agent.errors import DeskError
 from station_agent.journal import Journal
 from station_agent.model import recordable
 from station_agent.pipeline import QUIET_REFUSALS
+from station_agent.ports import Clock
+from station_agent.publish import kept_plans
 from station_agent.seal import Seal
 from station_agent.states import MAY_TAKE, BayState
 from station_agent.status import Board
@@ -48,11 +50,12 @@ class Desk:
     journal: Journal
     seal: Seal
     board: Board
+    clock: Clock
     resting: Callable[[], Sequence[Docking]]
     """Recorders that were read to the end and are still in their bays."""
 
     def check_in(self, officer: str) -> Json:
-        """An officer's last dockings, and the recorders that the officer holds."""
+        """An officer's last dockings, the recorders that the officer holds, and what is planned for the officer."""
         officer, ask = _valid(officer), self.journal.ask
         visits = last_of_officer(ask, officer, LAST_DOCKINGS)
         return {
@@ -70,6 +73,17 @@ class Desk:
                 for visit in visits
             ],
             "held": held_by(ask, officer),
+            "plans": self._planned(officer),
+        }
+
+    def _planned(self, officer: str) -> Json:
+        """What the centre last said is planned for the officer and is not over, and when it said so."""
+        plans, now_ms = kept_plans(self.journal), self.clock.now().utc_ms
+        mine = [act for act in plans.acts if officer in act.officers and act.end_ms > now_ms]
+        return {
+            "age_ms": now_ms - plans.made_ms if plans.made_ms else None,
+            "left_out": plans.left_out,
+            "acts": [{"type": act.type, "start_ms": act.start_ms, "end_ms": act.end_ms} for act in mine],
         }
 
     def mark(self, officer: str, bay: int, mark: str) -> None:

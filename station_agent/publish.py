@@ -9,7 +9,7 @@ times that.
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,7 @@ from custody.checkpoint import Checkpoint, NoteKey, SignedCheckpoint, parse_note
 from custody.errors import EvidenceError
 from custody.keyring import LogKeys
 from custody.messages import MAX_ENTRIES, MAX_MESSAGE_BYTES, Receipts, Records, decode_receipts
+from custody.plans import Act, Plans, read_plans
 from custody.receipt import covers, read_receipt
 from station_agent.errors import BrokerError
 from station_agent.journal import Journal
@@ -48,6 +49,8 @@ BATCH_ENTRIES: Final = 2_000
 ROUND_S: Final = 0.3
 """Pause between rounds, so that entries made together travel together."""
 LONGEST_RESEND: Final = 16
+_PLANS: Final = "plans"
+"""Name of the journal's fact."""
 
 _log = structlog.get_logger(__name__)
 
@@ -173,6 +176,18 @@ class Outbox:
             _log.warning("centre-checkpoint-refused", finding=error.finding, reason=str(error))
             yield error
 
+    def planned(self, data: bytes) -> None:
+        """Keep what the centre says is planned; an older message than the one at hand changes nothing.
+
+        Raises ``EvidenceError`` for what the centre did not sign.
+        """
+        if self._trust.centre is None:
+            return
+        keys = [key for one in self._trust.centres for key in one.keys]
+        plans = read_plans(data, self._trust.centre.name, keys)
+        if plans.made_ms > kept_plans(self._journal).made_ms:
+            self._journal.set_fact(_PLANS, json.dumps(asdict(plans)))
+
     def _take_checkpoint(self, note: SignedCheckpoint, centre: NoteKey) -> None:
         """The newest one that verified; entries written from now on say that they were written after it."""
         note.verify([keys.note for keys in self._trust.centres])
@@ -205,6 +220,16 @@ class Outbox:
         self._journal.receipted(clip.object_id, entry)
 
 
+def kept_plans(journal: Journal) -> Plans:
+    """The last plans of the centre that verified here; made at 0 before the first."""
+    fact = journal.fact(_PLANS)
+    if not fact:
+        return Plans("", 0, ())
+    block = json.loads(fact)
+    acts = tuple(Act(**{**act, "officers": tuple(act["officers"])}) for act in block["acts"])
+    return Plans(block["log"], block["made_ms"], acts, block["left_out"])
+
+
 def rewind(journal: Journal, seal: Seal, first: int) -> int:
     """Put the entries from ``first`` on into the outbox again, a page at a time; returns how many."""
     entries, count = seal.read(first), 0
@@ -224,7 +249,8 @@ class Publisher:
         self._clock = clock
         self._room = threading.Semaphore(IN_FLIGHT)
         self._link = CentreLink(online=False, since_ms=clock.now().utc_ms)
-        self._answers: list[bytes] = []
+        self._answers: list[tuple[str, bytes]] = []
+        """Topic and payload of what came and was not looked at yet."""
         self._answers_lock = threading.Lock()
         self._wake = threading.Event()
         self._client = self._connected_client(broker)
@@ -272,9 +298,12 @@ class Publisher:
     def _take_answers(self) -> None:
         with self._answers_lock:
             answers, self._answers = self._answers, []
-        for data in answers:
+        for topic, data in answers:
             try:
-                self._outbox.answered(data)
+                if topic == topics.plans(self._station):
+                    self._outbox.planned(data)
+                else:
+                    self._outbox.answered(data)
             except EvidenceError as error:
                 # Nothing was let go of because of it; the entries are sent again.
                 _log.warning("answer-refused", finding=error.finding, reason=str(error))
@@ -298,7 +327,7 @@ class Publisher:
         if reason.is_failure:
             _log.warning("broker-refused", reason=str(reason))
             return
-        client.subscribe(topics.receipts(self._station), qos=1)
+        client.subscribe([(topics.receipts(self._station), 1), (topics.plans(self._station), 1)])
         self._pulse.connected()
         self._room = threading.Semaphore(IN_FLIGHT)
         self._set_online(online=True)
@@ -309,7 +338,7 @@ class Publisher:
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         with self._answers_lock:
-            self._answers.append(bytes(message.payload))
+            self._answers.append((message.topic, bytes(message.payload)))
         self._wake.set()
 
     def _on_publish(self, _client: mqtt.Client, _data: Any, _mid: int, _reason: ReasonCode, _props: Any) -> None:

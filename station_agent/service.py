@@ -240,7 +240,7 @@ class _Running:
         app = create_app(
             self._status,
             beside=self._beside,
-            desk=Desk(self._config, rooms.journal, rooms.seal, rooms.board, rooms.pipeline.resting),
+            desk=Desk(self._config, rooms.journal, rooms.seal, rooms.board, rooms.clock, rooms.pipeline.resting),
             zone=self._config.zone,
             stopped=self._stop.is_set,
             metrics=metrics,

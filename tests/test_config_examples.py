@@ -47,7 +47,7 @@ def test_station_and_centre_of_the_examples_know_each_other():
 def test_the_example_access_list_is_what_the_tests_run_with():
     written = [line for line in (CONFIG / "acl").read_text().splitlines() if line and not line.startswith("#")]
     assert written == [line for line in access_list(["station-01", "station-02"]).splitlines() if line]
-    assert topics.records("station-01") in written[5]
+    assert topics.records("station-01") in written[6]
 
 
 @pytest.mark.integration

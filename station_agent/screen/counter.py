@@ -21,7 +21,7 @@ from station_agent.checkout import Readiness
 from station_agent.errors import DeskError
 from station_agent.screen import language
 from station_agent.screen.language import phrase
-from station_agent.screen.tiles import MARKS, Warn, size_text
+from station_agent.screen.tiles import MARKS, Warn, age_of, size_text
 
 HEADER: Final = "X-Desk-Token"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -140,7 +140,10 @@ class Counter:
             panel.problem = PROBLEMS[error.code]
         template = self.environment(language.chosen(request)).get_template("desk.html")
         dockings = [self._docking(one) for one in facts.get("dockings", [])]
-        around = {"dockings": dockings, "bays": self.bays(), "marks": MARKS, "zone": self.zone.key}
+        plans = facts.get("plans") or {"acts": [], "age_ms": None, "left_out": 0}
+        acts = [{"type": one["type"], "span": self._span(one["start_ms"], one["end_ms"])} for one in plans["acts"]]
+        news = {"plans": plans, "acts": acts, "age": age_of(plans["age_ms"] or 0)}
+        around = {**news, "dockings": dockings, "bays": self.bays(), "marks": MARKS, "zone": self.zone.key}
         html = template.render(panel=panel, asked=asked, facts=facts, **around)
         return HTMLResponse(html, status_code=400 if panel.problem else 200)
 
@@ -171,6 +174,10 @@ class Counter:
         """Mark the next docking."""
         self.desk.mark(asked.officer, asked.bay, asked.mark)
         panel.done = phrase("The next docking in this bay is marked.")
+
+    def _span(self, start_ms: int, end_ms: int) -> str:
+        start, end = (datetime.fromtimestamp(moment / 1000, self.zone) for moment in (start_ms, end_ms))
+        return f"{start:%m-%d %H:%M} – {end:%H:%M %z}"
 
     def _docking(self, one: Mapping[str, Any]) -> dict[str, Any]:
         at = datetime.fromtimestamp(one["docked_ms"] / 1000, self.zone)

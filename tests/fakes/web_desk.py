@@ -28,7 +28,10 @@ class FakeDesk:
             }
             for number in (1, 2, 3)
         ]
-        return {"officer": masked(officer), "dockings": dockings, "held": list(self.held)}
+        start_ms = 1_795_320_000_000
+        acts = [{"type": "查封、扣押", "start_ms": start_ms, "end_ms": start_ms + 7_200_000}]
+        plans = {"age_ms": 7 * 60_000, "left_out": 0, "acts": acts}
+        return {"officer": masked(officer), "dockings": dockings, "held": list(self.held), "plans": plans}
 
     def mark(self, officer: str, bay: int, mark: str) -> None:
         self.marked.append((officer, bay, mark))

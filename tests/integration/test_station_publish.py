@@ -13,6 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from custody import topics
 from custody.heartbeat import Health, decode_heartbeat
+from custody.plans import Plans, seal_plans
 from ingestd.config import Mqtt
 from ingestd.heartbeats import Heartbeats
 from ingestd.receive import Receiver
@@ -20,10 +21,11 @@ from station_agent.clock import SystemClock
 from station_agent.errors import BrokerError
 from station_agent.health import health_of
 from station_agent.model import StationClock
-from station_agent.publish import IN_FLIGHT, Broker, Outbox, Publisher, Trust
+from station_agent.publish import IN_FLIGHT, Broker, Outbox, Publisher, Trust, kept_plans
 from station_agent.pulse import Pulse
 from tests.conftest import STATION
-from tests.fakes.station_centre import CENTRE_KEY, WITNESS_KEY, FakeCentre
+from tests.fakes.station_centre import CENTRE_KEY, CENTRE_LOG, WITNESS_KEY, FakeCentre
+from tests.fakes.station_world import CENTRE as CENTRE_SIGNER
 from tests.fakes.station_world import Station, World
 from tests.rig.broker import CENTRE, free_port
 from tests.rig.broker import Broker as Mosquitto
@@ -179,6 +181,22 @@ def test_the_centre_keeps_what_the_station_says_and_what_the_broker_says_of_it(s
     wait_for(lambda: not last().online)
     assert last().health.log_entries == station.seal.size
     receiver.stop()
+
+
+def test_plans_that_were_left_with_the_broker_reach_a_station_that_comes_later(station, broker):
+    mine = broker.pki.client(CENTRE)
+    receiver = Receiver(
+        Mqtt(host=broker.host, port=broker.port, ca=broker.pki.ca, cert=mine.cert, key=mine.key, client_id="centre"),
+        lambda _messages: [],
+    )
+    receiver.start()
+    wait_for(lambda: receiver.problem == "")
+    receiver.announce(STATION, seal_plans(Plans(CENTRE_LOG, 7, ()), [CENTRE_SIGNER]))
+    receiver.announce(STATION, seal_plans(Plans(CENTRE_LOG, 9, ()), [CENTRE_SIGNER]))
+    time.sleep(0.2)
+    receiver.stop()
+    with publishing(station, broker):
+        wait_for(lambda: kept_plans(station.journal).made_ms == 9)
 
 
 def test_a_stranger_is_not_let_in(broker):

@@ -115,10 +115,11 @@ def access_list(stations: Sequence[str]) -> str:
     Written out for each station instead of as a pattern, so that an identity that is not enrolled may do nothing.
     """
     lines = [f"user {CENTRE}", f"topic read {topics.ALL_RECORDS}", f"topic read {topics.PREFIX}/+/status"]
-    lines.append(f"topic write {topics.PREFIX}/+/receipts")
+    lines += [f"topic write {topics.PREFIX}/+/receipts", f"topic write {topics.PREFIX}/+/plans"]
     for station in stations:
         lines += ["", f"user {station}", f"topic write {topics.records(station)}"]
         lines += [f"topic write {topics.status(station)}", f"topic read {topics.receipts(station)}"]
+        lines.append(f"topic read {topics.plans(station)}")
     return "\n".join(lines) + "\n"
 
 

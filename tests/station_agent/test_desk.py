@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from custody.plans import Act, Plans, seal_plans
 from station_agent import checkout
 from station_agent import desk as desk_module
 from station_agent.config import load
@@ -14,10 +15,12 @@ from station_agent.desk import Desk
 from station_agent.dockside import Dockside
 from station_agent.errors import DeskError
 from station_agent.model import RecorderUndocked
+from station_agent.publish import Outbox, Trust
 from station_agent.screen import create_app
 from station_agent.screen.counter import FINDINGS, HEADER, PROBLEMS
 from station_agent.visits import held_by, holder_of
-from tests.fakes.station_world import World
+from tests.fakes.station_centre import CENTRE_KEY, CENTRE_LOG, WITNESS_KEY
+from tests.fakes.station_world import CENTRE, World
 from tests.fakes.web_dock import bay, status
 
 SERIAL = "EC2300471"
@@ -41,7 +44,8 @@ def desk(station, tmp_path):
 def desk_of(station, tmp_path, more=""):
     begin = '[station]\nid="s"\nauthority="custody.example"\n[paths]\ndata="."\n[bays]\n1="a"\n2="b"\n'
     (tmp_path / "s.toml").write_text(f'{begin}[keys]\nwitness="{VKEY}"\n{more}')
-    return Desk(load(tmp_path / "s.toml"), station.journal, station.seal, station.board, station.pipeline.resting)
+    parts = station.journal, station.seal, station.board, station.world.clock
+    return Desk(load(tmp_path / "s.toml"), *parts, station.pipeline.resting)
 
 
 def dock(station):
@@ -76,6 +80,24 @@ def test_at_check_in_an_officer_sees_the_last_three_dockings_newest_first(statio
     assert [one["bytes"] for one in found["dockings"]] == [4, 3, 2]
     assert desk.check_in("440100123456")["dockings"] == found["dockings"]
     assert desk.check_in("223456")["dockings"] == []
+
+
+def test_an_officer_sees_what_the_centre_planned_and_how_old_that_is(station, desk):
+    assert desk.check_in("000001")["plans"] == {"age_ms": None, "left_out": 0, "acts": []}
+    now_ms = station.world.clock.now().utc_ms
+    over = Act("A0", "检查", now_ms - 9_000, now_ms - 1, ("000001",))
+    mine = Act("A1", "查封、扣押", now_ms - 1, now_ms + 3_600_000, ("000001", "000002"))
+    other = Act("A2", "检查", now_ms, now_ms + 3_600_000, ("000003",))
+    message = seal_plans(Plans(CENTRE_LOG, now_ms - 120_000, (over, mine, other), 3), [CENTRE])
+    Outbox(station.world.clock, station.journal, station.seal, Trust(CENTRE_KEY, WITNESS_KEY), 30).planned(message)
+    plans = desk.check_in("000001")["plans"]
+    assert plans["acts"] == [{"type": "查封、扣押", "start_ms": mine.start_ms, "end_ms": mine.end_ms}]
+    assert (plans["left_out"], plans["age_ms"] // 1000) == (3, 120)
+    panel = Visitor(desk).ask("check-in", {"officer": "000001"}).text
+    for words in ("查封、扣押", "计划更新于 2 分钟前。", "另有 3 项任务未列出。"):
+        assert words in panel
+    assert "检查</p>" not in panel
+    assert desk.check_in("000003")["plans"]["acts"][0]["type"] == "检查"
 
 
 @pytest.mark.parametrize("officer", ["", "12 34", "1" * 33, "'; --", "１２３"])
@@ -141,7 +163,16 @@ def test_a_link_on_the_card_and_a_file_that_vanished_are_nothing_to_wait_for(sta
     (station.world.card / "b.MP4").symlink_to("/etc/passwd")
     dock(station)
     receipt_all(station)
+    camera, volume = {"serial": SERIAL, "bay": 1}, station.event().identity.volume_uuid
+
+    def fail(reason):
+        source = {"volume_uuid": volume, "path": f"{reason}.MP4", "size": 1, "mtime_ms": 1}
+        station.seal.append("ingest.failed", {"camera": camera, "source": source, "reason": reason})
+
+    fail("source-vanished")
     assert "open" not in " ".join(said(desk))
+    fail("read-error")
+    assert "open:1" in said(desk)
 
 
 def test_a_recorder_that_is_being_read_is_busy(station, desk):

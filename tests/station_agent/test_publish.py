@@ -8,10 +8,11 @@ from custody.checkpoint import Checkpoint, NoteKey, cosign, parse_note, sign_che
 from custody.errors import EvidenceError
 from custody.identifiers import second_origin
 from custody.messages import MAX_MESSAGE_BYTES, Receipts, decode_receipts
+from custody.plans import Act, Plans, seal_plans
 from custody.signer import Signer, verify_key
 from custody.sm2 import Sm2Signer
 from station_agent import publish
-from station_agent.publish import Outbox, Trust, rewind, runs
+from station_agent.publish import Outbox, Trust, kept_plans, rewind, runs
 from station_agent.status import CentreLink, LogHead, status_of
 from tests.fakes.station_centre import CENTRE_KEY, CENTRE_LOG, WITNESS_KEY, WITNESS_NAME, FakeCentre
 from tests.fakes.station_world import CENTRE, ORIGIN, SIGNER, START_MS, WITNESS, Station, World
@@ -54,6 +55,30 @@ def test_receipts_and_cosignature_empty_the_outbox(station):
     assert centre.received == [(0, station.seal.size)]
     assert station.journal.waiting().outbox == 0
     assert station.journal.fact("cosigned_size") == str(station.seal.size)
+
+
+def plans_of(made_ms: int, *officers: str, signer: Signer = CENTRE) -> bytes:
+    act = Act("A1", "查封、扣押", START_MS + 3_600_000, START_MS + 7_200_000, officers)
+    return seal_plans(Plans(CENTRE_LOG, made_ms, (act,), 2), [signer])
+
+
+def test_the_newest_plans_of_the_centre_are_kept_over_a_restart(station):
+    outbox = outbox_of(station)
+    assert kept_plans(station.journal).made_ms == 0
+    outbox.planned(plans_of(5, "000001"))
+    outbox.planned(plans_of(4, "000002"))
+    outbox.planned(plans_of(5, "000003"))
+    kept = kept_plans(station.journal)
+    assert (kept.made_ms, kept.left_out, kept.acts[0].officers) == (5, 2, ("000001",))
+    station.journal.close()
+    assert kept_plans(station.world.start().journal) == kept
+
+
+def test_plans_that_the_centre_did_not_sign_are_not_kept(station):
+    with pytest.raises(EvidenceError):
+        outbox_of(station).planned(plans_of(5, "000001", signer=WITNESS))
+    outbox_of(station, Trust(None, WITNESS_KEY)).planned(plans_of(5, "000001"))
+    assert kept_plans(station.journal).made_ms == 0
 
 
 def test_without_receipt_a_clip_stays_and_is_sent_again_after_a_while(station):
