@@ -59,7 +59,7 @@ def offload_folder(source: Path, target: Path, workers: int) -> dict[str, float]
         result = offloader.copy(path.parent, os.fsencode(path.name), temporary, lambda _done, _phase: None)
         if result.reread != "uncached":
             sys.exit(f"the re-read of {path.name} was {result.reread}: nothing is proved")
-        offloader.publish(temporary, target / path.name)
+        offloader.publish([(temporary, target / path.name)])
 
     started = time.perf_counter()
     with ThreadPoolExecutor(workers) as pool:

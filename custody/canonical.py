@@ -123,6 +123,8 @@ def _first_in_mapping(value: Mapping[object, object], depth: int) -> str:
     for key, item in value.items():
         if not isinstance(key, str):
             return f"key {key!r}, which is no string"
+        if depth < MAX_DEPTH and key.isascii() and type(item) is str and item.isascii():
+            continue  # most of what a record holds
         problem = _surrogate(key) or _first_forbidden(item, depth + 1)
         if problem:
             return problem

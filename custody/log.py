@@ -30,7 +30,7 @@ from custody.identifiers import SECOND, second_origin
 from custody.index import Index, IndexFiles, Proofs, split_lines
 from custody.keyring import KeyHistory, LogKeys, keys_in
 from custody.merkle import CompactRange, leaf_hash, sm3
-from custody.record import Draft, compose, parse_record
+from custody.record import Draft, parse_record, placed
 from custody.signer import Signer, VerifyKey, verify_key
 
 HOLE = b"\0"
@@ -122,8 +122,7 @@ class Log:
         for draft in drafts:
             if keys != {*history.current.keys}:
                 raise ContractError(f"{chain.origin}: entry {chain.size} is to be signed by {history.current.keyid}")
-            payload = compose(draft, chain.origin, chain.size, chain.prev)
-            record = parse_record(payload)
+            payload, record = placed(draft, chain.origin, chain.size, chain.prev)
             history = history.after(record)
             data = seal(payload, signers)
             after = chain.push(data)

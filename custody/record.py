@@ -21,6 +21,7 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     # Written by a station.
     "device.docked": ("camera", "volume"),
     "device.undocked": ("camera", "reason"),
+    "device.identified": ("camera", "identity"),
     "ingest.seen": ("camera", "files"),
     "ingest.copied": ("camera", "object", "source", "copy"),
     "ingest.verified": ("camera", "object", "source", "copy"),
@@ -28,8 +29,12 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "media.described": ("object", "media"),
     "proxy.created": ("object", "parents", "recipe"),
     "proxy.failed": ("parents", "reason"),
+    "clock.stepped": ("clock",),
     "camera.erased": ("camera", "objects", "receipts", "reason", "actors"),
-    "clock.set": ("camera", "clock", "result"),
+    "camera.adjusted": ("camera", "clock", "result"),
+    "docking.marked": ("marking", "actors"),
+    "recorder.issued": ("camera", "issue", "actors"),
+    "recorder.returned": ("camera", "issue", "actors"),
     # Written by either.
     "log.recovered": ("reason",),
     "key.enrolled": ("key",),
@@ -114,6 +119,11 @@ class Draft:
 
 def compose(draft: Draft, log: str, seq: int, prev: str) -> bytes:
     """Canonical payload of ``draft`` at its place in a log. Raises ``ContractError`` for what a reader would refuse."""
+    return placed(draft, log, seq, prev)[0]
+
+
+def placed(draft: Draft, log: str, seq: int, prev: str) -> tuple[bytes, Record]:
+    """What ``compose`` gives, and the record that every reader will make of it."""
     head: dict[str, JsonValue] = {
         "type": RECORD_TYPE,
         "event": draft.event,
@@ -128,10 +138,9 @@ def compose(draft: Draft, log: str, seq: int, prev: str) -> bytes:
         raise ContractError(f"a draft of {draft.event!r} may not carry {sorted(taken)}")
     payload = canonical_bytes({**draft.body, **head})
     try:
-        parse_record(payload)
+        return payload, parse_record(payload)
     except UnparsableError as error:
         raise ContractError(f"{draft.event}: {error}") from error
-    return payload
 
 
 def parse_record(payload: bytes) -> Record:
@@ -253,6 +262,7 @@ _BLOCKS: Final[Mapping[str, Mapping[str, Callable[[JsonValue, str], None]]]] = {
     "flag": {"id": _text, "rule": _text},
     "view": {"object": _uuid, "what": _text},
     "explanation": {"flag": _text, "text": _text},
+    "issue": {"officer": _text},
     "hold": {"id": _uuid},
     "disposal": {"object": _uuid},
     "config": {"sha256": _sha256},

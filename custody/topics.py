@@ -5,6 +5,7 @@ from custody.identifiers import is_station_id
 
 PREFIX = "bwc/v1"
 ALL_RECORDS = f"{PREFIX}/+/records"
+ALL_STATUS = f"{PREFIX}/+/status"
 """What the centre subscribes to."""
 
 
@@ -19,7 +20,7 @@ def receipts(station: str) -> str:
 
 
 def status(station: str) -> str:
-    """Station → centre, retained: online, or by last will offline."""
+    """Station → centre, retained: its heartbeat (``heartbeat.Heartbeat``), or by last will that it is offline."""
     return _topic(station, "status")
 
 

@@ -120,6 +120,8 @@ class Calendar:
     """Answers by day. Pure: reads no clock and no file."""
 
     agency: Mapping[int, AgencyYear] = field(default_factory=dict)
+    _known: dict[date, Day] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Days that were asked for: a sweep asks for the same few hundred again and again."""
 
     def is_published(self, year: int) -> bool:
         """Whether a notice for ``year`` is known, from the package or from the agency's file."""
@@ -127,7 +129,11 @@ class Calendar:
 
     def of(self, day: date) -> Day:
         """All that is known of ``day``."""
-        return self._by_agency(day) or self._by_notice(day) or self._by_statute(day)
+        known = self._known.get(day)
+        if known is None:
+            known = self._by_agency(day) or self._by_notice(day) or self._by_statute(day)
+            self._known[day] = known
+        return known
 
     def is_working_day(self, day: date) -> Answer:
         """Whether ``day`` is a working day."""

@@ -22,6 +22,7 @@ COMMANDS: Final = Group(
         ),
         "calendar": Group("Working days (工作日).", {"show": "ingestd.calendar_commands:show_year"}),
         "clips": Group("Clips (片段).", {"list": "ingestd.list_commands:list_clips"}),
+        "stations": Group("Stations (采集站).", {"list": "ingestd.station_commands:list_stations"}),
         "flags": Group(
             "Flags (疑点).",
             {

@@ -4,22 +4,26 @@ Relative paths are relative to the folder of the file. Unknown keys are refused,
 day it is written.
 """
 
+import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from custody.checkpoint import COSIGNATURE, NoteKey
 from custody.errors import CustodyError
 from custody.identifiers import is_origin, is_station_id, log_origin, second_origin
 from custody.profile import Profile, check_keys
-from ingestd.cases.columns import COLUMN_NAMES, Source
 from ingestd.errors import ConfigError
 from keystore.opening import place_of
+
+if TYPE_CHECKING:
+    from ingestd.cases.columns import Source
+
+# Each command reads the configuration first. What takes long to load, imports and the toolkit of databases, is loaded
+# where a configuration speaks of it.
 
 FILE_NAME = "ingestd.toml"
 """Name of the file in a data folder (``--data-dir``)."""
@@ -34,6 +38,9 @@ WITNESS = "centre-witness"
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
+_SQLITE: Final = re.compile(r"(sqlite(?:\+pysqlite)?)://(?:/([^?]*)(\?.*)?)?", re.DOTALL)
+"""Scheme, file and options of an index in SQLite."""
+_DATABASES: Final = "sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
 
 
 class _Section(BaseModel):
@@ -184,12 +191,8 @@ class Database(_Section):
     @field_validator("url")
     @classmethod
     def _is_supported(cls, value: str) -> str:
-        try:
-            driver = make_url(value).drivername
-        except ArgumentError as error:
-            raise ValueError("sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME") from error
-        if driver not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
-            raise ValueError("sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
+        if not _SQLITE.fullmatch(value) and not _is_postgresql(value):
+            raise ValueError(_DATABASES)
         return value
 
 
@@ -208,6 +211,8 @@ class ImportSource(_Section):
     @field_validator("columns")
     @classmethod
     def _are_ours(cls, value: dict[str, str]) -> dict[str, str]:
+        from ingestd.cases.columns import COLUMN_NAMES  # noqa: PLC0415  # see the head of the file
+
         for heading, column in value.items():
             if column and column not in COLUMN_NAMES:
                 known = ", ".join(sorted(COLUMN_NAMES))
@@ -231,8 +236,10 @@ class Imports(BaseModel):
         """Every source there is a section of."""
         return sorted(self.__pydantic_extra__)
 
-    def source(self, name: str) -> Source:
+    def source(self, name: str) -> "Source":
         """How the files of a source are to be understood. Raises ``ConfigError`` for one that is not configured."""
+        from ingestd.cases.columns import Source  # noqa: PLC0415  # see the head of the file
+
         if not name:
             return Source()
         if name not in self.__pydantic_extra__:
@@ -538,10 +545,27 @@ def _store_url(folder: Path, url: str) -> str:
 
 
 def _database_url(folder: Path, url: str) -> str:
-    parsed = make_url(url)
-    if not parsed.drivername.startswith("sqlite") or parsed.database in {None, "", ":memory:"}:
+    file = sqlite_file(url)
+    if file is None:
         return url
-    return parsed.set(database=str(folder / str(parsed.database))).render_as_string(hide_password=False)
+    scheme, _, options = _SQLITE.fullmatch(url).groups(default="")  # type: ignore[union-attr]  # it has a file
+    return f"{scheme}:///{folder / file}{options}"
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an index in SQLite; None where it is in memory, or elsewhere."""
+    found = _SQLITE.fullmatch(url)
+    return Path(found[2]) if found and found[2] not in {None, "", ":memory:"} else None
+
+
+def _is_postgresql(url: str) -> bool:
+    from sqlalchemy.engine import make_url  # noqa: PLC0415  # see the head of the file
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415  # the same
+
+    try:
+        return make_url(url).drivername == "postgresql+psycopg"
+    except ArgumentError:
+        return False
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -48,15 +48,16 @@ from ingestd.decisions import Decision, Fact, clip_of
 from ingestd.enrolment.decide import Approval, Issue, Revocation, actors_of, approval_of, revocation_of
 from ingestd.enrolment.standing import centre_row, enrolled
 from ingestd.errors import ConfigError, DatabaseError, MessageError, MirrorError, StateError
+from ingestd.heartbeats import Heartbeats
 from ingestd.index.database import snapshot_reads
 from ingestd.index.people import by_hand, unmeasured_clock_ms
-from ingestd.index.repository import Repository, mirrored
-from ingestd.index.rows import Row, list_in, object_in, text_in
-from ingestd.index.stations import UNDECIDABLE, about, described, disputed, gather
+from ingestd.index.repository import Repository
+from ingestd.index.rows import Row, list_in, mirrored, object_in, text_in
+from ingestd.index.stations import UNDECIDABLE, UNREGISTERED, about, described, disputed, gather, let_in, redescribed
 from ingestd.judge import FlagChanges, Verdicts, assess, compare_flags, relink, settle_officers
 from ingestd.logbooks import Cosigner, Logbooks
 from ingestd.logfiles import exclusive, make_dirs, replace_file
-from ingestd.model import IMPORTED, Assignment, EnforcementAction, Flag, Import, Link
+from ingestd.model import IMPORTED, Assignment, EnforcementAction, Flag, Import, Link, Recorder
 from ingestd.progress import Progress, Step, unwatched
 from ingestd.relinking import PART, Look, Relinked, Wanted, differences, in_parts, wanted_ids
 from ingestd.retention import Kept, gone_too_soon, kept, proposable
@@ -74,6 +75,7 @@ from ingestd.rules import (
 from ingestd.rules.calendar_missing import RULE as CALENDAR
 from ingestd.rules.clip_not_arrived import RULE as NOT_ARRIVED
 from ingestd.rules.facts import StationHeard
+from ingestd.rules.identity_conflict import contradicted
 from ingestd.rules.original_changed import RULE as CHANGED
 from ingestd.rules.set_aside import RULE as ASIDE
 from ingestd.rules.silent_station import RULE as SILENT
@@ -177,11 +179,13 @@ class Places:
     quarantine: Path
     imports: Path
     configurations: Path
+    heartbeats: Path
 
     @classmethod
     def under(cls, data: Path) -> "Places":
         """The usual places in a data folder."""
-        return cls(data / "lock", data / "quarantine", data / "imports", data / "configurations")
+        names = ("lock", "quarantine", "imports", "configurations", "heartbeats")
+        return cls(*(data / name for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,6 +484,8 @@ class Unit:
     arrived: set[str] = field(default_factory=set)
     """Places (``seen_file.place_id``) of files that were copied or failed."""
     aside: dict[str, Flag] = field(default_factory=dict)
+    contradictions: dict[str, Flag] = field(default_factory=dict)
+    """Flags about recorders whose sources of identity disagree, by id."""
     """Flags about facts that are kept but not believed, by key."""
     damaged: dict[str, MirrorError] = field(default_factory=dict)
     """Logs whose mirror cannot be opened; their stations wait, the others are served."""
@@ -674,6 +680,7 @@ class Unit:
             self.late,
             self.arrived,
             self.aside,
+            self.contradictions,
         )
         for one in pending:
             one.clear()
@@ -895,9 +902,10 @@ class Unit:
             )
             rows = {**{key: dict(self.touched.get(key, row)) for key, row in known.items()}, **arrivals.clips}
             told = {key: rows[key] for key in arrivals.media if key in rows}
+            self._let_in(arrivals.clips.values())
             for object_id, row in told.items():
                 was_late = came_late(row, self.settings.policy)
-                row.update(described(arrivals.media[object_id], self.unmeasured_clock_ms))
+                row.update(redescribed(row, described(arrivals.media[object_id], self.unmeasured_clock_ms)))
                 if was_late or came_late(row, self.settings.policy):
                     self.late.add((row["recorder"], self.settings.policy.day(row["copied_ms"])))
             settle_officers(self.repository, told.values())
@@ -906,6 +914,9 @@ class Unit:
             self.repository.succeeded(entries)
         for seq, finding in doubtful.items():
             self._set_aside(f"{log}:{seq}", finding)
+        for docking in arrivals.contradictions:
+            flag = contradicted(docking, self.settings.policy)
+            self.contradictions.setdefault(flag.flag_id, flag)
         self._review(station, [entry.seq for entry in entries], received_ms)
         self.touched.update(told)
         self.recorders.update(row["recorder"] for row in told.values())
@@ -1049,6 +1060,7 @@ class Unit:
         for one in (*changes.assignments, *issued):
             clips |= self.repository.clips_of_recorder(one.recorder, one.start_ms, one.end_ms)
         clips |= self.repository.clips_stating(officer.number for officer in changes.officers)
+        clips |= self._admit(changes.recorders)
         self._settle_wearers(self.touched)
         for part in self._parts("wearers 佩戴人", sorted(clips - self.touched.keys())):
             self._settle_wearers(self.repository.clips(part))
@@ -1059,6 +1071,22 @@ class Unit:
         self.actions.update(
             self.repository.every_action() if first_ledger else self.repository.actions_of_officers(holders)
         )
+
+    def _admit(self, recorders: Iterable[Recorder]) -> set[str]:
+        """Let in what was set aside of recorders that somebody registers now; returns those clips."""
+        admitted = self.repository.clips_set_aside(UNREGISTERED, (one.serial for one in recorders))
+        for part in in_parts(sorted(admitted)):
+            rows = self.repository.clips(part)
+            self._let_in(rows.values())
+            self.repository.update_clips(list(rows.values()), ("status", "reason"))
+        return admitted
+
+    def _let_in(self, rows: Iterable[Row]) -> None:
+        waiting = [row for row in rows if row["reason"] == UNREGISTERED]
+        registered = self.repository.registered(row["recorder"] for row in waiting)
+        for row in waiting:
+            if row["recorder"] in registered:
+                row.update(let_in(row))
 
     def _enter_actions(self, actions: Sequence[EnforcementAction]) -> set[str]:
         """Write acts; returns the clips that they concern as they are now, or as they were before."""
@@ -1120,7 +1148,11 @@ class Unit:
     def _settle_standing(self) -> None:
         """What holds of the centre as a whole: stations that are silent, and a year without a calendar."""
         policy = self.settings.policy
-        heard = [StationHeard(*one) for one in self.repository.heard()]
+        said = Heartbeats(self.places.heartbeats).all()
+        heard = [
+            StationHeard(station, log, utc_ms, said[station].complete_ms(size) if station in said else 0)
+            for station, log, utc_ms, size in self.repository.heard()
+        ]
         found = [flag for one in heard for flag in silent_station(one, self.now_ms, policy)]
         found += calendar_missing(self.now_ms, policy)
         year = policy.day(self.now_ms).year
@@ -1228,6 +1260,8 @@ class Unit:
         self._quarantine()
         for flag in self.aside.values():
             self._flag(flag)
+        for flag_id in self.contradictions.keys() - self.repository.open_flags(self.contradictions).keys():
+            self._flag(self.contradictions[flag_id])
         self._flag_reviewed()
         torn = [set_aside(log, "mirror-mismatch", str(error)) for log, error in self.damaged.items()]
         mirrors = [f"{ASIDE.rule_id}:{log}" for log in self.books.by_log]

@@ -16,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from custody import topics
 from custody.messages import MAX_MESSAGE_BYTES
@@ -31,6 +32,9 @@ MAX_PACKET_BYTES: Final = MAX_MESSAGE_BYTES + 64 * 1024
 _POLL_S: Final = 0.2
 _FIRST_PAUSE_S: Final = 0.5
 _LAST_PAUSE_S: Final = 30.0
+
+Beat = Callable[[str, bytes, bool], None]
+"""Takes a station's heartbeat, and whether the broker had kept it (retained) rather than got it just now."""
 
 _log = structlog.get_logger(__name__)
 
@@ -49,10 +53,16 @@ class Delivery:
 class Receiver:
     """One connection to the broker. ``handle`` must have committed when it returns."""
 
-    def __init__(self, settings: Mqtt, handle: Callable[[Sequence[Received]], list[Answer]]) -> None:
-        """Raises ``BrokerError`` when the TLS files cannot be used."""
+    def __init__(
+        self,
+        settings: Mqtt,
+        handle: Callable[[Sequence[Received]], list[Answer]],
+        beat: Beat = lambda _station, _data, _retained: None,
+    ) -> None:
+        """``beat`` takes heartbeats. Raises ``BrokerError`` when the TLS files cannot be used."""
         self._settings = settings
         self._handle = handle
+        self._beat = beat
         self._queue: queue.Queue[Delivery] = queue.Queue(2 * settings.batch_messages)
         self._stopping = threading.Event()
         self._connection = 0
@@ -151,7 +161,8 @@ class Receiver:
             return
         self._connection += 1
         _log.info("broker-connected", host=self._settings.host, port=self._settings.port)
-        client.subscribe(topics.ALL_RECORDS, qos=1)
+        # A heartbeat that gets lost is followed by the next: nothing of it is queued or acknowledged.
+        client.subscribe([(topics.ALL_RECORDS, SubscribeOptions(qos=1)), (topics.ALL_STATUS, SubscribeOptions(qos=0))])
 
     def _on_disconnect(
         self, _client: Client, _userdata: Any, _flags: DisconnectFlags, reason: ReasonCode, _properties: Any
@@ -169,7 +180,8 @@ class Receiver:
         """A refused subscription looks like a quiet day, so it must be said."""
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
-            self._hindered("subscription-refused", f"{topics.ALL_RECORDS}: {', '.join(refused)}: see the broker's ACL")
+            asked = f"{topics.ALL_RECORDS}, {topics.ALL_STATUS}"
+            self._hindered("subscription-refused", f"{asked}: {', '.join(refused)}: see the broker's ACL")
         else:
             self.problem = ""
 
@@ -179,6 +191,10 @@ class Receiver:
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         """Waits while the queue is full, so that the broker holds back what we cannot take yet."""
+        station = topics.station_in(message.topic)
+        if station and message.topic == topics.status(station):
+            self._beat(station, bytes(message.payload), message.retain)
+            return
         received = Received(message.topic, bytes(message.payload))
         delivery = Delivery(received, message.mid, message.qos, self._connection)
         while not self._stopping.is_set():

@@ -19,11 +19,16 @@ from ingestd.anchors.decide import CAVEAT
 from ingestd.audit.history import History
 from ingestd.config import CENTRE, Config
 from ingestd.errors import CentreError, ConfigError
+from ingestd.heartbeats import Heartbeats
 from ingestd.imports import ImportFolder
+from ingestd.index.repository import Repository
 from ingestd.logfiles import PosixLogFiles
+from ingestd.metrics import Sources, registry_of
+from ingestd.pipeline import Places
 from ingestd.premises import SystemClock, centre_keys, log_folder
 from ingestd.receive import Receiver
 from ingestd.recheck import Rechecker
+from ingestd.retention import proposable
 from ingestd.schedule import Schedule
 from ingestd.service import Centre, build
 from ingestd.stats.make import make
@@ -41,7 +46,8 @@ def run(config: Config, stop: threading.Event) -> None:
     centre = build(config)
     centre.pipeline.start()
     store = EvidenceReader(config.store.url)
-    receiver = Receiver(config.mqtt, centre.pipeline.handle)
+    heartbeats = Heartbeats(Places.under(config.paths.data).heartbeats, SystemClock().now_ms)
+    receiver = Receiver(config.mqtt, centre.pipeline.handle, heartbeats.take)
     pages, listener = _pages(centre, store, receiver), _listen(config)
     rechecker = Rechecker(store, centre.pipeline, receiver.publish, config.store.readers)
     crew = Crew(stop)
@@ -165,12 +171,17 @@ def _pages(centre: Centre, store: EvidenceReader, receiver: Receiver) -> uvicorn
         published=anchors.published(config),
         history=audit_history(centre),
         counted=lambda by, bounds, now_ms: make(centre.queries, by, bounds, now_ms, policy),
+        proposable=lambda limit: centre.queries.read(
+            lambda db: proposable(Repository(db), SystemClock().now_ms(), policy.keep_days, limit)
+        ),
         policy=policy,
         tokens=Known(centre.queries.token, SystemClock().now_ms),
         importer=lambda data, name, dry_run: centre.pipeline.import_cases(data, name, dry_run=dry_run),
         hindrance=lambda: receiver.problem,
         viewed=centre.pipeline.viewed,
         user_header=config.web.user_header,
+        metrics=registry_of(Sources(centre.queries, lambda: receiver.problem, config.paths.data, centre.stations)),
+        stations=centre.stations,
     )
     return uvicorn.Server(
         uvicorn.Config(

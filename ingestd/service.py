@@ -16,6 +16,7 @@ from ingestd import calendar_cn
 from ingestd.catalogue import Catalogue, load
 from ingestd.config import Config
 from ingestd.errors import ConfigError, StateError
+from ingestd.heartbeats import Heartbeats
 from ingestd.index.database import open_engine
 from ingestd.index.queries import Queries
 from ingestd.index.repository import Repository
@@ -26,6 +27,7 @@ from ingestd.pipeline import Pipeline, Places, Settings
 from ingestd.premises import SystemClock, centre_keys, key_places, log_folder, signers, stations
 from ingestd.rules import Policy
 from ingestd.running import running
+from ingestd.stations import StationRow, rows
 from ingestd.store import EvidenceReader
 from keystore import KeystoreError
 from keystore.certificates import check_client, check_custody
@@ -44,6 +46,11 @@ class Centre:
     catalogue: Catalogue
     pipeline: Pipeline
     queries: Queries
+
+    def stations(self) -> list[StationRow]:
+        """Every enrolled station: what is held of it, and what it last claimed."""
+        heard = Heartbeats(Places.under(self.config.paths.data).heartbeats).all()
+        return rows(self.queries.mirrors(), heard, SystemClock().now_ms())
 
 
 def build(config: Config) -> Centre:

@@ -105,8 +105,8 @@ def wearers(repository: Repository, recorders: Iterable[str], policy: Policy) ->
         for row in repository.stated_otherwise(names)
     ]
     found = [flag for one in pairs for flag in identity_conflict(one, policy)]
-    standing = repository.open_flags_of_rule(IDENTITY.rule_id)
-    return Watched(found, [row for row in standing if loads(row["inputs"])["recorder"] in names])
+    standing = [(row, loads(row["inputs"])) for row in repository.open_flags_of_rule(IDENTITY.rule_id)]
+    return Watched(found, [row for row, told in standing if "ledger" in told and told["recorder"] in names])
 
 
 def empty_docks(repository: Repository, now_ms: int, policy: Policy) -> Watched:

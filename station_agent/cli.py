@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -25,7 +26,7 @@ from rich.text import Text
 from custody.checkpoint import NoteKey
 from custody.errors import CustodyError, EvidenceError
 from custody.verdicts import Outcome
-from station_agent import enrolment
+from station_agent import enrolment, port_rules, terminal
 from station_agent.audit import NoLog, verify_log
 from station_agent.clock import SystemClock
 from station_agent.config import FILE_NAME, Config, load
@@ -35,6 +36,7 @@ from station_agent.errors import AgentError, ConfigError, JournalError, KeyFileE
 from station_agent.journal import Journal
 from station_agent.logfiles import ENTRIES, AuditedLogFiles
 from station_agent.publish import rewind
+from station_agent.registry_file import RegistryFile
 from station_agent.seal import new_id
 from station_agent.service import TOOLS, broker_of, ingest_folder, is_running, opened, sandbox_of
 from station_agent.service import run as run_service
@@ -110,9 +112,18 @@ def status(
     config: ConfigOption = None,
     data_dir: DataOption = None,
     as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+    watch: Annotated[  # noqa: FBT002  # typer's form of a switch
+        bool, typer.Option("--watch", help="持续显示，Ctrl-C 结束 · go on showing it, until Ctrl-C")
+    ] = False,
 ) -> None:
     """What the station does now; when it does not run, what it remembers."""
     settings = _config(config, data_dir)
+    if watch and as_json:
+        raise ConfigError("give either --json or --watch")
+    if watch:
+        with suppress(KeyboardInterrupt):
+            terminal.watch(lambda: _looked_at(settings), Console())
+        return
     facts = _live_status(settings) or _remembered_status(settings)
     if as_json:
         _print(facts, as_json, "")
@@ -237,19 +248,29 @@ def _answer(settings: Config, path: Path) -> dict[str, Any]:
     return found
 
 
+@app.command("udev-rules")
+def udev_rules(config: ConfigOption = None, data_dir: DataOption = None) -> None:
+    """Print the udev rules that keep keyboards and the like out of the bays, for /etc/udev/rules.d."""
+    sys.stdout.write(port_rules.rules(_config(config, data_dir).bay_patterns))
+
+
 @app.command()
 def doctor(
     config: ConfigOption = None,
     data_dir: DataOption = None,
     as_json: JsonOption = False,  # noqa: FBT002  # typer's form of a switch
+    only: Annotated[str, typer.Option("--only", metavar="NAME", help="one check; its own exit status")] = "",
 ) -> None:
     """Check what the station needs; exit 0 when all of it is there."""
     settings = _config(config, data_dir)
-    results = {name: _examine(check) for name, check in _checks(settings).items()}
+    checks = _checks(settings)
+    if only and only not in checks:
+        raise ConfigError(f"--only {only}: there are {', '.join(checks)}")
+    results = {name: _examine(check) for name, check in checks.items() if only in ("", name)}
     healthy = all(result["ok"] for result in results.values())
     lines = [f"{'ok  ' if r['ok'] else 'FAIL'} {name}: {r['detail']}" for name, r in results.items()]
     _print({"ok": healthy, "checks": results}, as_json, "\n".join(lines))
-    raise typer.Exit(0 if healthy else 1)
+    raise typer.Exit(results[only]["exit_code"] if only else 0 if healthy else 1)
 
 
 def _asked(settings: Config, asked: enrolment.Asked, out: Path | None, *, as_json: bool) -> None:
@@ -304,17 +325,28 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
+def _looked_at(settings: Config) -> tuple[Status, Status]:
+    """What the running station says, and what stands beside it; of one that does not run what it remembers."""
+    live = _live_status(settings)
+    return (live, _asked_of_screen(settings, "/api/dock") or {}) if live else (_remembered_status(settings), {})
+
+
 def _live_status(settings: Config) -> Status | None:
     """The running station's own word, or None when it does not answer."""
+    found = _asked_of_screen(settings, "/api/status")
+    return found if found and found.get("station") == settings.station.id else None
+
+
+def _asked_of_screen(settings: Config, path: str) -> Status | None:
     if not settings.screen.port:
         return None
-    address = f"http://{settings.screen.host}:{settings.screen.port}/api/status"
+    address = f"http://{settings.screen.host}:{settings.screen.port}{path}"
     try:
         with urllib.request.urlopen(address, timeout=_SCREEN_TIMEOUT_S) as answer:  # always http
             found: Status = json.load(answer)
     except (urllib.error.URLError, ValueError, OSError):
         return None
-    return found if found.get("station") == settings.station.id else None
+    return found
 
 
 def _remembered_status(settings: Config) -> Status:
@@ -366,6 +398,9 @@ def _checks(settings: Config) -> dict[str, Callable[[], str]]:
         "sandbox": sandbox.probe,
         **tools,
         "udev": _udev,
+        "udev-rules": lambda: port_rules.check_installed(settings.bay_patterns),
+        "udev-loaded": lambda: port_rules.check_known(settings.bay_patterns),
+        "registry": lambda: _registry(settings),
         "key": lambda: _key(settings),
         "certificates": lambda: enrolment.check_places(settings, enrolment.history_of(settings)),
         "spool": lambda: _writable(settings.paths.data),
@@ -377,15 +412,22 @@ def _checks(settings: Config) -> dict[str, Callable[[], str]]:
 
 def _examine(check: Callable[[], str]) -> dict[str, Any]:
     try:
-        return {"ok": True, "detail": check()}
+        return {"ok": True, "detail": check(), "exit_code": 0}
     except AgentError as error:
-        return {"ok": False, "detail": str(error)}
+        return {"ok": False, "detail": str(error), "exit_code": error.exit_code}
 
 
 def _udev() -> str:
     if not Path("/run/udev/control").exists():
         raise AgentError("udevd does not run: docked recorders are not noticed")
     return "running"
+
+
+def _registry(settings: Config) -> str:
+    registry, handling = RegistryFile(settings.registry.file).current(), settings.registry.handling
+    if settings.registry.file is None:
+        return "none is named: every recorder is read, and none is checked"
+    return f"{len(registry.recorders)} recorders, SHA-256 {registry.sha256[:16]}…; others: {handling}"
 
 
 def _key(settings: Config) -> str:

@@ -28,6 +28,7 @@ from custody.identifiers import is_origin, is_station_id, log_origin
 from custody.profile import Profile
 from keystore import SCHEMES
 from station_agent.errors import ConfigError
+from station_agent.registry import Handling
 from station_agent.unlock import DRIVERS
 
 FILE_NAME = "station-agent.toml"
@@ -207,6 +208,27 @@ class Recorders(_Section):
     recorders that count names from the start again, clone their serial, or had their clock set back."""
 
 
+class RegistrySection(_Section):
+    """Which recorders this station knows."""
+
+    file: PlacedPath | None = None
+    """Register of recorders, CSV or TOML (docs/identity.md); read again at each docking once it changed."""
+    unregistered: Handling | None = None
+    """What becomes of a recorder that the register does not know. ``refuse``: nothing of it is read (default where a
+    file is named); ``quarantine``: copied, sealed, and set aside at the centre; ``accept`` (default without a file)."""
+
+    @model_validator(mode="after")
+    def _has_a_register(self) -> Self:
+        if self.file is None and self.handling is not Handling.ACCEPT:
+            raise ValueError(f"unregistered = {self.handling} needs a file: without one every recorder is unknown")
+        return self
+
+    @property
+    def handling(self) -> Handling:
+        """What becomes of a recorder that the register does not know."""
+        return self.unregistered or (Handling.REFUSE if self.file else Handling.ACCEPT)
+
+
 class Offload(_Section):
     """Copying."""
 
@@ -214,6 +236,10 @@ class Offload(_Section):
     """Copies at once per recorder. The read-back of one file overlaps the reading of the next."""
     max_bays: Annotated[int, Field(ge=1, le=64)] = 16
     """Recorders worked on at once; further ones wait."""
+    copies: Annotated[int, Field(ge=1, le=64)] = 16
+    """Copies at once over all bays, which get equal shares of them; a copy that waits for its card holds none."""
+    priority_bays: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Bays whose recorders and copies go before all others. They must be among ``[bays]``."""
 
 
 class Transcode(_Section):
@@ -263,6 +289,8 @@ class Screen(_Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8780
     """0: no screen."""
+    video_mbit_s: Annotated[float, Field(gt=0, le=1_000)] = 8
+    """What an hour of video is reckoned with when the screen tells the free disk in hours: 8 Mbit/s, 3.6 GB an hour."""
 
 
 class Config(_Section):
@@ -277,6 +305,7 @@ class Config(_Section):
     store: Store = Store()
     erase: Erase = Erase()
     recorders: Recorders = Recorders()
+    registry: RegistrySection = RegistrySection()
     offload: Offload = Offload()
     transcode: Transcode = Transcode()
     sandbox: Sandbox = Sandbox()
@@ -291,6 +320,13 @@ class Config(_Section):
     def _keys_of_profile(self) -> Self:
         if (self.keys.sm2 is not None) != (self.station.profile is Profile.GM):
             raise ValueError("keys.sm2 is needed in profile gm, and allowed there alone")
+        return self
+
+    @model_validator(mode="after")
+    def _priority_bays_exist(self) -> Self:
+        unknown = sorted({*self.offload.priority_bays} - {*self.bay_patterns})
+        if unknown:
+            raise ValueError(f"offload.priority_bays: bay {unknown[0]} is not among bays")
         return self
 
     @property

@@ -218,6 +218,7 @@ def identity_of(properties: Mapping[str, str]) -> DeviceIdentity:
         volume_uuid=properties.get("ID_FS_UUID", ""),
         volume_label=_decode(properties.get("ID_FS_LABEL_ENC", properties.get("ID_FS_LABEL", ""))),
         port=properties.get("ID_PATH", ""),
+        interfaces=properties.get("ID_USB_INTERFACES", ""),
     ).recordable()
 
 

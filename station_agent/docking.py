@@ -8,6 +8,7 @@ refused at the listing, texts are bounded.
 import base64
 import hashlib
 import mimetypes
+import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,8 +17,18 @@ from typing import Final
 
 from custody.canonical import MAX_INTEGER, JsonObject, JsonValue, canonical_bytes
 from station_agent.journal import Clip
-from station_agent.model import Card, ClockReading, CopyResult, MountedVolume, RecorderDocked, SourceFile
+from station_agent.model import (
+    Card,
+    CardIds,
+    ClockReading,
+    CopyResult,
+    MountedVolume,
+    RecorderDocked,
+    SourceFile,
+    Stated,
+)
 from station_agent.recorders import Place
+from station_agent.registry import NOTHING, Handling, Identity, Registry, Source, Verdict, identified, is_set
 
 MAX_FILES: Final = 200
 MAX_LIST_BYTES: Final = 32_000
@@ -52,6 +63,16 @@ class Docking:
     """What it said of itself before it became a disk; empty where nobody unlocked it."""
     shares_key: bool = False
     """While it was in, another recorder with the same serial and volume was docked too."""
+    twin_bays: set[int] = field(default_factory=set)
+    """Other bays in which, while it was in, a recorder with the same serial was docked."""
+    registry: Registry = NOTHING
+    """The register as it was when this recorder was docked."""
+    handling: Handling = Handling.ACCEPT
+    """What becomes of it if it is not registered."""
+    card_ids: CardIds = field(default_factory=CardIds)
+    """What its card states; nothing before it was listed."""
+    said: Identity | None = None
+    """What the log says of its identity."""
     family: str = "generic"
     recordings: Mapping[bytes, Place] = field(default_factory=dict)
     """Path → where the file stands in its recording; empty where no card was read as a whole."""
@@ -80,18 +101,67 @@ class Docking:
         """Whether what the journal remembers under its key is surely of this very recorder."""
         return self.event.identity.tells_apart and not self.shares_key
 
+    @property
+    def identity(self) -> Identity:
+        """Whose recorder it is, as far as its sources tell by now; files handed in without a bay have none."""
+        registry = self.registry if self.event.bay else NOTHING
+        return identified(registry, self._stated(), self.twin_bays)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing of it is read: no source that shows without reading points to a registered recorder."""
+        return self.handling is Handling.REFUSE and self.identity.verdict is Verdict.UNREGISTERED
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether people have to settle whose it is; until then nothing on it is erased."""
+        verdict = self.identity.verdict
+        set_aside = verdict is Verdict.UNREGISTERED and self.handling is not Handling.ACCEPT
+        return set_aside or verdict is Verdict.CONFLICT
+
+    def is_twin_of(self, other: "Docking") -> bool:
+        """Whether both state one serial that tells a recorder; two volumes in one bay are one recorder's."""
+        serial = self.event.identity.serial
+        return is_set(serial) and serial == other.event.identity.serial and self.event.bay != other.event.bay
+
+    def _stated(self) -> Iterator[Stated]:
+        device = self.event.identity
+        yield Stated(Source.SERIAL, device.serial)
+        yield Stated(Source.VOLUME_UUID, device.volume_uuid)
+        yield Stated(Source.LABEL, device.volume_label)
+        told = self.unlocked.get("as_stated")
+        if isinstance(told, Mapping):
+            yield Stated(Source.DRIVER, str(told.get("serial", "")))
+        yield from (Stated(Source.CARD, one) for one in self.card_ids.settings)
+        yield from (Stated(Source.NAME, one) for one in self.card_ids.names)
+
     def camera(self, officer: str = "") -> dict[str, JsonValue]:
-        """The ``camera`` block."""
-        identity = self.event.identity
+        """The ``camera`` block: everything the recorder states of itself, by source."""
+        identity, card = self.event.identity, self.card_ids
+        number = self.identity.recorder
+        named: JsonObject = {"recorder": number} if number else {}
+        read: dict[str, list[JsonValue]] = {
+            "card_ids": [*card.settings],
+            "card_ids_unread": [*card.unread],
+            "name_ids": [*card.names],
+        }
         return {
+            **named,
             "serial": identity.serial,
             "vendor_id": identity.vendor_id,
             "product_id": identity.product_id,
+            "usb_interfaces": identity.interfaces,
             "label": identity.volume_label,
             "bay": self.event.bay,
             "family": self.family,
             "officer_as_stated": officer,
+            **{name: values for name, values in read.items() if values},
         }
+
+    def identified(self) -> JsonObject:
+        """Body of ``device.identified``."""
+        source: JsonObject = {"volume_uuid": self.event.identity.volume_uuid}
+        return {"camera": self.camera(), **source, "identity": self.identity.block(self.handling)}
 
     def source(self, file: SourceFile, edition: int = 1) -> dict[str, JsonValue]:
         """The ``source`` block of a file."""
@@ -114,18 +184,20 @@ def docked_body(docking: Docking, volume: MountedVolume) -> JsonObject:
         "node": volume.node,
         "read_only_device": "yes" if volume.device_read_only else "no",
         "identity_shared": "yes" if docking.shares_key else "no",
+        "free_bytes": shutil.disk_usage(volume.root).free,
     }
     return {
         **({"unlocked": docking.unlocked} if docking.unlocked else {}),
         "camera": docking.camera(),
+        "identity": docking.identity.block(docking.handling),
         "volume": described,
         "bay": docking.event.bay,
         "clock": docking.clock.block(),
     }
 
 
-def clock_set_body(docking: Docking, result: str, note: str) -> JsonObject:
-    """Body of ``clock.set``; ``clock`` is as measured before anything changed it."""
+def adjusted_body(docking: Docking, result: str, note: str) -> JsonObject:
+    """Body of ``camera.adjusted``; ``clock`` is as measured before anything changed it."""
     return {"camera": docking.camera(), "clock": docking.clock.block(), "result": result, "note": note}
 
 
@@ -139,6 +211,7 @@ def copied_body(  # noqa: PLR0913  # the facts of one copy
     return {
         **beside,
         **placed,
+        **_whose(docking),
         "camera": docking.camera(officer),
         "object": {
             "id": clip.object_id,
@@ -158,6 +231,15 @@ def copied_body(  # noqa: PLR0913  # the facts of one copy
         "docked_ms": docking.event.at_ms,
         "note": OTHER_CONTENT if clip.edition > 1 else "",
     }
+
+
+def _whose(docking: Docking) -> JsonObject:
+    """What an entry about one file says of its recorder; all of it where that is in doubt."""
+    identity, handling = docking.identity, docking.handling
+    if identity.verdict is Verdict.UNCHECKED:
+        return {}
+    is_doubtful = identity.verdict is Verdict.CONFLICT
+    return {"identity": identity.block(handling) if is_doubtful else identity.brief(handling)}
 
 
 OTHER_CONTENT: Final = "other content was sealed before under the same recorder, path, size and time"

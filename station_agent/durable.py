@@ -9,6 +9,7 @@ import errno
 import os
 import stat
 import tempfile
+from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
 
@@ -55,10 +56,16 @@ def open_regular(path: Path, flags: int = 0) -> FileIO:
 
 def rename_file(source: Path, target: Path) -> None:
     """Rename within one file system, durably: both folders are synced. Raises ``OSError``."""
-    source.replace(target)
-    fsync_dir(target.parent)
-    if source.parent != target.parent:
-        fsync_dir(source.parent)
+    rename_files([(source, target)])
+
+
+def rename_files(pairs: Sequence[tuple[Path, Path]]) -> None:
+    """Rename each source to its target, durably: every folder is synced once, after the last. Raises ``OSError``."""
+    for source, target in pairs:
+        source.replace(target)
+    targets, sources = ([path.parent for path in side] for side in zip(*((t, s) for s, t in pairs), strict=True))
+    for folder in dict.fromkeys([*targets, *sources]):
+        fsync_dir(folder)
 
 
 def make_dirs(path: Path) -> None:

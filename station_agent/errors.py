@@ -15,6 +15,7 @@
     ├── StoreError                exit 75  retry       the evidence store gave up
     │   └── DamagedCopyError      exit 74  retry       the copy to be uploaded is not what its entry says
     ├── BrokerError               exit 75  retry       the broker refused or cannot be reached
+    ├── DeskError                 exit 64  retry       what somebody asked for at the dock cannot be done so
     └── ToolError                 exit 69  quarantine  an external program is missing, failed or took too long
 
 Exit codes follow sysexits(3). ``policy`` says what the pipeline does with it: ``retry`` later, ``quarantine`` the one
@@ -119,6 +120,17 @@ class BrokerError(AgentError):
 
     exit_code = 75
     policy: Policy = "retry"
+
+
+class DeskError(AgentError):
+    """What somebody asked for at the dock cannot be done so; nothing was recorded. ``code`` names it for the screen."""
+
+    exit_code = 64
+    policy: Policy = "retry"
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
 
 
 class ToolError(AgentError):

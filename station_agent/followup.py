@@ -21,7 +21,7 @@ from custody.layout import proxy_name
 from station_agent.durable import make_dirs, rename_file
 from station_agent.errors import DamagedCopyError, JournalError, StoreError, ToolError
 from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD, Job, Journal, source_path
-from station_agent.model import Card, ClockReading, Described, Proxy, SourceFile
+from station_agent.model import Card, ClockReading, Described, Proxy, SourceFile, StationClock
 from station_agent.ports import Clock, Store
 from station_agent.seal import Seal
 
@@ -223,12 +223,26 @@ def _source(record: JsonObject) -> tuple[SourceFile, Card, ClockReading, int, Ma
     source, clock, camera = _block(record, "source"), _block(record, "clock"), _block(record, "camera")
     file = SourceFile(source_path(source), _number(source, "size") or 0, (_number(source, "mtime_ms") or 0) * 1_000_000)
     reading = ClockReading(
-        _number(clock, "offset_ms"), _number(clock, "uncertainty_ms"), str(clock.get("method", "unmeasured"))
+        _number(clock, "offset_ms"),
+        _number(clock, "uncertainty_ms"),
+        str(clock.get("method", "unmeasured")),
+        _station_clock(clock.get("station")),
     )
     stated = record.get("stated")
     words = {key: str(value) for key, value in stated.items()} if isinstance(stated, Mapping) else {}
     card = Card(str(camera.get("family", "")), str(camera.get("label", "")))
     return file, card, reading, _number(record, "docked_ms") or 0, words
+
+
+def _station_clock(said: JsonValue) -> StationClock | None:
+    if not isinstance(said, Mapping):
+        return None
+    return StationClock(
+        str(said.get("source", "")),
+        synchronised=said.get("synchronised") == "yes",
+        offset_ms=_number(said, "offset_ms"),
+        uncertainty_ms=_number(said, "uncertainty_ms"),
+    )
 
 
 def _block(record: JsonObject, name: str) -> Mapping[str, JsonValue]:

@@ -15,13 +15,14 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from custody.canonical import JsonObject, JsonValue, canonical_bytes
 from custody.chain import Entry
 from custody.record import Record
+from station_agent import visits
 from station_agent.errors import JournalError
 from station_agent.model import SourceFile
 from station_agent.states import ClipState, clip_after
@@ -231,20 +232,19 @@ class Journal:
         marks = ", ".join("?" * len(states))
         return [_clip(row) for row in self._rows(f"{_CLIP} WHERE state IN ({marks}) ORDER BY object_id", *states)]
 
-    def reserve(self, clip: Clip, name: str) -> Clip:
-        """Begin to copy: the object keeps this id and store name over any number of restarts."""
-        kept = clip.name or name
-        self._move(clip, "reserve", "name = ?", kept)
-        return self.clip(clip.object_id)
+    def reserve(self, named: Sequence[tuple[Clip, str]]) -> list[Clip]:
+        """Begin to copy: each object keeps its id and store name over any number of restarts. All or none."""
+        kept = [replace(clip, name=clip.name or name) for clip, name in named]
+        return self._move("reserve", kept)
 
-    def copied(self, clip: Clip, sha256: str, body: JsonObject) -> Clip:
-        """The copy was read back equal; ``body`` is what the log entry will say."""
-        self._move(clip, "copied", "sha256 = ?, body = ?", sha256, canonical_bytes(body))
-        return self.clip(clip.object_id)
+    def copied(self, proved: Sequence[tuple[Clip, str, JsonObject]]) -> list[Clip]:
+        """These copies were read back equal: their SHA-256, and what each log entry will say. All or none."""
+        kept = [replace(clip, sha256=sha256, body=canonical_bytes(body)) for clip, sha256, body in proved]
+        return self._move("copied", kept)
 
     def discard(self, clip: Clip) -> None:
         """What was copied is not there any more: copy again under the same object id."""
-        self._move(clip, "discard", "sha256 = '', body = x''")
+        self._move("discard", [replace(clip, sha256="", body=b"")])
 
     def due_job(self, kind: str, now_ms: int, longest_ms: int) -> Job | None:
         """The job of a kind that has waited longest for its turn, or None.
@@ -265,6 +265,11 @@ class Journal:
         """Jobs that failed at least once and are still to be done."""
         rows = self._rows("SELECT kind, object_id, attempts, reason, body FROM jobs WHERE attempts > 0")
         return [_job(row) for row in rows]
+
+    def failing(self) -> dict[str, int]:
+        """How many jobs of each kind failed at least once and are still to be done."""
+        rows = self._rows("SELECT kind, count(*) FROM jobs WHERE attempts > 0 GROUP BY kind")
+        return {DESCRIBE: 0, TRANSCODE: 0, UPLOAD: 0, **{str(kind): int(count) for kind, count in rows}}
 
     def postpone(self, job: Job, due_ms: int, reason: str) -> None:
         """The job failed; try again at ``due_ms``."""
@@ -394,6 +399,10 @@ class Journal:
             int(unfinished[0][0]),
         )
 
+    def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows for those who only look (``station_agent.visits``)."""
+        return self._rows(query, *values)
+
     def _prepare(self, origin: str) -> None:
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
         if version == 0:
@@ -401,7 +410,7 @@ class Journal:
             self.set_fact("origin", origin)
         elif version != _VERSION:
             raise JournalError(f"{self._path}: version {version} of the journal; this program reads {_VERSION}")
-        self._db.executescript(_LATER_SCHEMA)
+        self._db.executescript(_LATER_SCHEMA + visits.SCHEMA)
         if self.fact("origin") not in ("", origin):
             raise JournalError(f"{self._path}: belongs to {self.fact('origin')}, not to {origin}")
 
@@ -409,19 +418,23 @@ class Journal:
         fold = _FOLDS.get(entry.record.event)
         if fold is not None:
             fold(db, entry, self._new_id)
+        if (told := visits.FOLDS.get(entry.record.event)) is not None:
+            told(db, entry)
         _post(db, entry)
         _set_fact(db, "last_leaf", entry.leaf.hex())
 
-    def _move(self, clip: Clip, event: str, assignments: str, *values: object) -> None:
-        """One transition of one clip; the state in the file must still be the one ``clip`` was read with."""
-        after = clip_after(clip.state, event)
+    def _move(self, event: str, clips: Sequence[Clip]) -> list[Clip]:
+        """One transition of each clip; the state in the file must still be the one it was read with."""
+        moved = [(clip, replace(clip, state=clip_after(clip.state, event))) for clip in clips]
         with self._transaction() as db:
-            done = db.execute(
-                f"UPDATE clips SET state = ?, {assignments} WHERE object_id = ? AND state = ?",  # noqa: S608  # constants of this module
-                (after, *values, clip.object_id, clip.state),
-            )
-            if done.rowcount != 1:
-                raise JournalError(f"{self._path}: clip {clip.object_id} is not {clip.state} any more")
+            for before, after in moved:
+                done = db.execute(
+                    "UPDATE clips SET state = ?, name = ?, sha256 = ?, body = ? WHERE object_id = ? AND state = ?",
+                    (after.state, after.name, after.sha256, after.body, before.object_id, before.state),
+                )
+                if done.rowcount != 1:
+                    raise JournalError(f"{self._path}: clip {before.object_id} is not {before.state} any more")
+        return [after for _, after in moved]
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock, self._translated():

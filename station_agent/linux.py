@@ -36,7 +36,7 @@ _libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
 
 
 class _Timex(ctypes.Structure):
-    # struct timex of linux/timex.h; only ``modes`` and ``status`` are used, the rest gives it its size.
+    # struct timex of linux/timex.h; ``modes``, ``maxerror`` and ``status`` are used, the rest gives it its size.
     _fields_ = (
         ("modes", ctypes.c_uint),
         ("offset", ctypes.c_long),
@@ -117,13 +117,19 @@ def resident_pages(fd: int, size: int) -> int:
     return pages - vector.raw[:pages].count(b"\0")
 
 
-def clock_is_synchronised() -> bool:
-    """Whether the kernel's clock is disciplined: adjtimex(2) without TIME_ERROR and STA_UNSYNC."""
+def clock_error_us() -> int | None:
+    """How far the kernel's clock is off at most, µs (``maxerror`` of adjtimex(2)); None: TIME_ERROR or STA_UNSYNC.
+
+    None too where a sandbox forbids to ask (EPERM): then nobody vouches for the clock.
+    """
     state = _Timex()
     answer: int = _libc.adjtimex(ctypes.byref(state))
     if answer < 0:
+        if ctypes.get_errno() == errno.EPERM:
+            return None
         _raise("adjtimex")
-    return answer != _TIME_ERROR and not state.status & _STA_UNSYNC
+    undisciplined = answer == _TIME_ERROR or state.status & _STA_UNSYNC
+    return None if undisciplined else int(state.maxerror)
 
 
 def _check(answer: int, subject: str) -> None:

@@ -24,6 +24,8 @@ class DeviceIdentity:
     volume_label: str = ""
     port: str = ""
     """udev ``ID_PATH``: the physical port."""
+    interfaces: str = ""
+    """udev ``ID_USB_INTERFACES``: class, subclass and protocol of each USB interface, ``:080650:``."""
 
     @property
     def key(self) -> str:
@@ -38,6 +40,26 @@ class DeviceIdentity:
     def recordable(self) -> "DeviceIdentity":
         """The same with every text as a record can hold it."""
         return DeviceIdentity(**{part.name: recordable(getattr(self, part.name)) for part in fields(self)})
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """An id as one source states it; ``source`` is one of ``registry.Source``."""
+
+    source: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardIds:
+    """Who wrote a card, as the card itself states."""
+
+    settings: tuple[str, ...] = ()
+    """From settings files that its family of recorders knows."""
+    names: tuple[str, ...] = ()
+    """From the names of its files."""
+    unread: tuple[str, ...] = ()
+    """Settings files that could not be read, with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +141,32 @@ class CopyResult:
 
 
 @dataclass(frozen=True, slots=True)
+class StationClock:
+    """The station's clock against its time source, and who says so: ``chrony`` or ``kernel``."""
+
+    source: str
+    synchronised: bool
+    offset_ms: int | None = None
+    """Station clock minus its source; None where nobody measured it."""
+    uncertainty_ms: int | None = None
+    """How far the clock is from the truth at most; None where it is not synchronised."""
+
+    @property
+    def said(self) -> str:
+        """Whether it is synchronised, as records and heartbeats say it."""
+        return "yes" if self.synchronised else "no"
+
+    def block(self) -> JsonObject:
+        """As it stands in a record."""
+        return {
+            "source": self.source,
+            "synchronised": self.said,
+            "offset_ms": self.offset_ms,
+            "uncertainty_ms": self.uncertainty_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class ClockReading:
     """Recorder clock minus station clock, measured at docking before anything changes it."""
 
@@ -126,10 +174,13 @@ class ClockReading:
     uncertainty_ms: int | None
     method: str
     """``connect-write``, ``future-mtime``, ``driver`` or ``unmeasured``."""
+    station: StationClock | None = None
+    """How right the station's own clock was at that moment; None in entries of before it was asked."""
 
     def block(self) -> JsonObject:
         """As it stands in a record."""
-        return {"offset_ms": self.offset_ms, "uncertainty_ms": self.uncertainty_ms, "method": self.method}
+        station: JsonObject = {"station": self.station.block()} if self.station else {}
+        return {"offset_ms": self.offset_ms, "uncertainty_ms": self.uncertainty_ms, "method": self.method, **station}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +208,14 @@ class StationTime:
     source: str
     boot_id: str
     mono_ns: int
+
+    @classmethod
+    def read(cls, block: JsonObject | None) -> "StationTime | None":
+        """From the ``time`` of an entry; None where there is none that says when the machine was started."""
+        utc_ms, mono_ns = (block or {}).get("utc_ms"), str((block or {}).get("mono_ns"))
+        if block is None or not isinstance(utc_ms, int) or not mono_ns.isdecimal():
+            return None
+        return cls(utc_ms, str(block.get("source")), str(block.get("boot_id")), int(mono_ns))
 
     def block(self) -> Mapping[str, str | int]:
         """As it stands in a record; the 64-bit counter is a string, since JSON readers lose large integers."""

@@ -1,11 +1,13 @@
-"""One file from the recorder into the spool, proved: the bytes that are signed are the bytes on our disk.
+"""Files from the recorder into the spool, proved: the bytes that are signed are the bytes on our disk.
 
 Steps (the numbers of FORMAT.md «From recorder to record»):
 
 2. read the source once with a reused buffer, SHA-256 and write to a temporary name
-3. fsync
+3. fsync; for several files at once one syncfs, which waits for the medium as fsync does
 4. drop the copy from the page cache, read it back from the disk
 5. compare; ``publish`` renames and syncs the folder
+
+Several files take each step together, so that small ones do not wait for the medium one by one.
 
 Never copy_file_range, sendfile or shutil: there the bytes would not pass through the hash.
 """
@@ -18,22 +20,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
 from station_agent import durable, linux
-from station_agent.errors import CopyError
+from station_agent.errors import AgentError, CopyError
 from station_agent.model import CopyResult
 from station_agent.ports import Clock
 
-BUFFER_BYTES: Final = 4 << 20
-"""One buffer per worker thread; at this size system calls cost nothing and the data path stays under 10 MiB."""
+BUFFER_BYTES: Final = 1 << 20
+"""One buffer per worker thread; at this size system calls cost nothing, and a full dock's buffers stay under 40 MiB."""
 
 READING: Final = "reading"
 VERIFYING: Final = "verifying"
 COMPARING: Final = "comparing"
-EVICTION_PAUSES_S: Final = (0.0, 0.2)
-"""Waits before each try to get our copy out of the page cache: somebody else may look at it for a moment."""
+EVICTION_PAUSES_S: Final = (0.2,)
+"""Waits before each further try to get our copy out of the page cache: somebody else may look at it for a moment."""
 
 Progress = Callable[[int, str], None]
 """Called with the bytes done so far and the phase: ``reading``, ``verifying`` or ``comparing``. What it raises ends the
@@ -44,6 +47,26 @@ _GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTCON
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LINKS: Final = frozenset({errno.ELOOP, errno.ENOTDIR})
 """What open(2) answers with O_NOFOLLOW at a link: ELOOP, or ENOTDIR where a folder was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A file to be copied: its path below the root, where the copy goes, and who is told."""
+
+    path: bytes
+    temporary: Path
+    on_progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A file that was read in full and written; nothing is proved yet."""
+
+    wanted: Wanted
+    size: int
+    start_ms: int
+    digest: str
+    sm3: str
 
 
 class Offloader:
@@ -66,25 +89,49 @@ class Offloader:
         ``no-space``, ``write-error``, ``reread-differs``, or ``reread-cached`` where the copy stays in the page cache:
         reading it back would prove nothing.
         """
+        [outcome] = self.copy_all(root, [Wanted(path, temporary, on_progress)])
+        if isinstance(outcome, AgentError):
+            raise outcome
+        return outcome
+
+    def copy_all(self, root: Path, wanted: Sequence[Wanted]) -> list[CopyResult | AgentError]:
+        """Copy these files as ``copy`` does, with one sync for all, which is on the file system of the first.
+
+        Their outcomes in order: a ``CopyError`` speaks for its file alone. Another ``AgentError``, raised by a progress
+        while its file was read, ends the reading; there are no outcomes of the files behind it, which were not begun.
+        """
+        outcomes: list[_Taken | AgentError] = []
+        for one in wanted:
+            outcomes.append(_tried(lambda one=one: self._take(root, one)))  # type: ignore[misc]  # mypy knows no default in a lambda
+            if _ends_the_reading(outcomes[-1]):
+                break
+        taken = [outcome for outcome in outcomes if isinstance(outcome, _Taken)]
+        failed = _tried(lambda: _sync(taken))
+        return [failed or _tried(lambda o=o: self._prove(o)) if isinstance(o, _Taken) else o for o in outcomes]  # type: ignore[misc]  # the same
+
+    def _take(self, root: Path, one: Wanted) -> _Taken:
         start_ms = self._clock.now().utc_ms
-        buffer = self._buffer()
-        with _source(root, path) as src, _target(temporary) as dst:
+        with _source(root, one.path) as src, _target(one.temporary) as dst:
             before = os.fstat(src)
-            digest, *sm3 = _transfer(src, dst, before.st_size, buffer, on_progress, self._algorithms)
+            digest, *sm3 = _transfer(src, dst, before.st_size, self._buffer(), one.on_progress, self._algorithms)
             _require_unchanged(before, _read_side(lambda: os.fstat(src)))
-            _settle(dst, before.st_size)
             os.posix_fadvise(src, 0, 0, os.POSIX_FADV_DONTNEED)
-            reread = _read_back(dst, buffer, on_progress)
-        if reread != digest:
-            raise CopyError("reread-differs", f"{digest} was read from the recorder, {reread} from our disk")
+        return _Taken(one, before.st_size, start_ms, digest, "".join(sm3))
+
+    def _prove(self, taken: _Taken) -> CopyResult:
+        with _written(taken.wanted.temporary) as fd:
+            _evict(fd, taken.size)
+            reread = _read_back(fd, self._buffer(), taken.wanted.on_progress)
+        if reread != taken.digest:
+            raise CopyError("reread-differs", f"{taken.digest} was read from the recorder, {reread} from our disk")
         return CopyResult(
-            size=before.st_size,
-            sha256=digest,
+            size=taken.size,
+            sha256=taken.digest,
             reread_sha256=reread,
             reread="uncached",
-            start_ms=start_ms,
+            start_ms=taken.start_ms,
             end_ms=self._clock.now().utc_ms,
-            sm3="".join(sm3),
+            sm3=taken.sm3,
         )
 
     def digest(self, root: Path, path: bytes, on_progress: Progress) -> str:
@@ -99,12 +146,12 @@ class Offloader:
             os.posix_fadvise(src, 0, 0, os.POSIX_FADV_DONTNEED)
         return digest
 
-    def publish(self, temporary: Path, final: Path) -> None:
-        """Give a proved copy its final name, durably: rename, then fsync of the folder. Raises ``CopyError``."""
-        try:
-            durable.rename_file(temporary, final)
-        except OSError as error:
-            raise _write_failure(error) from error
+    def publish(self, pairs: Sequence[tuple[Path, Path]]) -> None:
+        """Give proved copies, (temporary, final), their final names, durably: rename, then fsync of each folder.
+
+        Raises ``CopyError``; some may have their final names then.
+        """
+        _write_side(lambda: durable.rename_files(pairs))
 
     def _buffer(self) -> memoryview:
         if not hasattr(self._local, "buffer"):
@@ -180,6 +227,26 @@ def _target(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
+@contextmanager
+def _written(path: Path) -> Iterator[int]:
+    fd = _write_side(lambda: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _tried(call: Callable[[], _T]) -> _T | AgentError:
+    try:
+        return call()
+    except AgentError as error:
+        return error
+
+
+def _ends_the_reading(outcome: _Taken | AgentError) -> bool:
+    return isinstance(outcome, AgentError) and not isinstance(outcome, CopyError)
+
+
 def _transfer(  # noqa: PLR0913  # the parts of one copy
     src: int, dst: int, size: int, buffer: memoryview, on_progress: Progress, algorithms: Sequence[str]
 ) -> list[str]:
@@ -217,20 +284,41 @@ def _write(fd: int, piece: memoryview, offset: int) -> None:
     _write_side(write_all)
 
 
-def _settle(fd: int, size: int) -> None:
-    """Fsync first: a dirty page cannot be dropped, and a re-read of it would prove nothing."""
+def _sync(taken: Sequence[_Taken]) -> None:
+    """When this returns, the content of all is on the medium.
+
+    One syncfs(2) commits what as many fsync(2) would, and waits once. It asks the whole file system, which a single
+    file need not wait for.
+    """
+    match taken:
+        case []:
+            return
+        case [one]:
+            with _written(one.wanted.temporary) as fd:
+                _write_side(lambda: os.fsync(fd))
+        case [first, *_]:
+            _write_side(lambda: linux.sync_file_system(first.wanted.temporary.parent))
+
+
+def _evict(fd: int, size: int) -> None:
+    """Out of the page cache, after the sync, for a dirty page stays: a re-read from there would prove nothing."""
+    if _is_evicted(fd, size):
+        return
     for pause_s in EVICTION_PAUSES_S:
         time.sleep(pause_s)
         _write_side(lambda: os.fsync(fd))
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-        if _write_side(lambda: linux.resident_pages(fd, size)) == 0:
+        if _is_evicted(fd, size):
             return
     raise CopyError("reread-cached", "the spool's file system keeps the copy in memory; use one on a disk")
 
 
+def _is_evicted(fd: int, size: int) -> bool:
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    return _write_side(lambda: linux.resident_pages(fd, size)) == 0
+
+
 def _read_back(fd: int, buffer: memoryview, on_progress: Progress) -> str:
     """SHA-256 of what the disk gives back."""
-    _write_side(lambda: os.lseek(fd, 0, os.SEEK_SET))
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
     digest = _hash(
         lambda: buffer[: _write_side(lambda: os.readv(fd, [buffer]))], lambda done: on_progress(done, VERIFYING)

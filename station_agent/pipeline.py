@@ -3,7 +3,9 @@
     announced → its turn → mounted → listed → said (device.docked, ingest.seen)
               → each new file: reserve → copy + re-read → rename → seal; each known one: compare → done
 
-What makes ``kill -9`` harmless is the order around each file:
+Small files take these steps together, in batches that share every sync; what holds for one holds for each of them.
+
+What makes ``kill -9`` harmless is the order around each file, or each batch:
 
 1. journal ``copying`` with the object's id and name
 2. copy, fsync, uncached re-read, compare
@@ -11,7 +13,7 @@ What makes ``kill -9`` harmless is the order around each file:
 4. rename, fsync of the folder
 5. log append, fsync; then journal ``sealed`` with its outbox row in one transaction
 
-``recover`` takes each of these up again. Nothing here writes to a recorder.
+``recover`` takes each file up again wherever it stands. Nothing here writes to a recorder.
 
 A name, a size and a time do not make a file: what was sealed under them before is read again and compared, unless the
 station is told to trust names and the recorder can be told from all others.
@@ -22,10 +24,10 @@ import hashlib
 import itertools
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -37,8 +39,8 @@ from custody.layout import original_name, safe_extension
 from station_agent.docking import (
     UNRECORDABLE,
     Docking,
+    adjusted_body,
     batches,
-    clock_set_body,
     copied_body,
     docked_body,
     identity_of,
@@ -46,10 +48,11 @@ from station_agent.docking import (
     recordable,
 )
 from station_agent.durable import fsync_dir, make_dirs
-from station_agent.errors import CopyError, DeviceGoneError, MountError, StoppingError, UnlockError
+from station_agent.errors import AgentError, CopyError, DeviceGoneError, MountError, StoppingError, UnlockError
 from station_agent.journal import Clip, Journal
 from station_agent.model import (
     Card,
+    CardIds,
     ClockReading,
     CopyResult,
     MountedVolume,
@@ -58,19 +61,27 @@ from station_agent.model import (
     SourceFile,
     printable,
 )
+from station_agent.offload import VERIFYING, Wanted
 from station_agent.ports import Clock
 from station_agent.recorders import Place
+from station_agent.registry import NOTHING, Handling, Registry, Verdict
 from station_agent.seal import Fact, Seal
 from station_agent.states import BayState, ClipState
 from station_agent.status import Board
-from station_agent.turns import Turns
+from station_agent.turns import GoOn, Shares, Slots, Turns
 
 PART: Final = ".part"
 """Suffix of temporary names in the spool."""
 SPARE_BYTES: Final = 64 << 20
 """Space that stays free in the spool for journal, log and the file system itself."""
+BLOCK_BYTES: Final = 4096
+"""What a file takes up is a multiple of this, as on any file system of today."""
 NO_SPACE_PAUSE_S: Final = 5.0
 """How long a recorder that does not fit waits before it is tried again."""
+SMALL_BYTES: Final = 256 << 10
+"""Files up to this size share their syncs with others: copying them costs less than waiting for the medium."""
+BATCH_FILES: Final = 64
+"""At so many files a sync costs each next to nothing, and other bays wait for the log for some tens of ms."""
 FORMAT_PATIENCE_S: Final = 2.0
 """How long a medium without file system may take to show one, or its partitions: the kernel tells of it in steps."""
 GONE_PATIENCE_S: Final = 1.0
@@ -81,6 +92,9 @@ QUIET_REFUSALS: Final = frozenset({"symlink", "device-node", "fifo", "socket"})
 """Entries that are no recordings: a warning on the screen. Other failures call the administrator."""
 CLOCK_TOLERANCE_MS: Final = 60_000
 """A recorder clock further off than this is said on the screen."""
+IDENTITY_CONFLICT: Final = "identity-conflict"
+UNREGISTERED: Final = "unregistered"
+"""Warnings of a bay: sources contradict each other, so many times; nobody registered it, so many clips set aside."""
 RECOVERED: Final = "the station was stopped between copy and entry; the copy was read in full again and is equal"
 _MAYBE_GONE: Final = frozenset({"read-error", "source-vanished", "source-changed", "not-a-file"})
 """What reading looks like when the recorder is pulled."""
@@ -92,16 +106,16 @@ _log = structlog.get_logger(__name__)
 class Copier(Protocol):
     """What the pipeline needs from ``offload.Offloader``."""
 
-    def copy(self, root: Path, path: bytes, temporary: Path, on_progress: Callable[[int, str], None]) -> CopyResult:
-        """Copy with proof. Raises ``CopyError``, or whatever ``on_progress`` raises."""
+    def copy_all(self, root: Path, wanted: Sequence[Wanted]) -> list[CopyResult | AgentError]:
+        """Copy with proof; the outcomes in order, none of files that were not begun."""
         ...
 
     def digest(self, root: Path, path: bytes, on_progress: Callable[[int, str], None]) -> str:
-        """SHA-256 of a file of the recorder. Raises as ``copy``."""
+        """SHA-256 of a file of the recorder. Raises ``CopyError``, or whatever ``on_progress`` raises."""
         ...
 
-    def publish(self, temporary: Path, final: Path) -> None:
-        """Rename, durably. Raises ``CopyError``."""
+    def publish(self, pairs: Sequence[tuple[Path, Path]]) -> None:
+        """Rename each temporary to its final name, durably. Raises ``CopyError``."""
         ...
 
 
@@ -111,6 +125,11 @@ class Claimed(Protocol):
     @property
     def officer(self) -> str:
         """The officer as stated in the name, or an empty string."""
+        ...
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the recorder or its officer marked the clip, as far as name and folder tell."""
         ...
 
 
@@ -142,7 +161,31 @@ class Reader:
     recordings: Callable[[Iterable[SourceFile], Card], Mapping[bytes, Place]]
     measure_offset: Callable[[Iterable[SourceFile], int], ClockReading]
     still_unformatted: Callable[[RecorderDocked], bool]
-    unlocker: Unlocking | None = None
+    card_ids: Callable[[Path, Iterable[SourceFile], Card], CardIds] = lambda _root, _files, _card: CardIds()
+    """Ids of the recorder on the mounted card."""
+
+
+_Known = tuple[SourceFile, Clip]
+"""A file as it was found, with what the journal remembers of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A file in hand, reserved in the journal."""
+
+    file: SourceFile
+    clip: Clip
+    final: Path
+    temporary: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Proved:
+    """A copy that was read back equal, and the body of its entry to come."""
+
+    copy: _Copy
+    sha256: str
+    body: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,16 +230,25 @@ class Pipeline:
         *,
         workers: int = 2,
         max_bays: int = 16,
+        copies: int = 16,
+        priority_bays: Collection[int] = (),
         patient: bool = True,
         trust_names: bool = False,
         settle: Callable[[Docking, Sequence[SourceFile]], object] = lambda _docking, _files: None,
+        registry: Callable[[], Registry] = lambda: NOTHING,
+        unregistered: Handling = Handling.ACCEPT,
+        unlocker: Unlocking | None = None,
     ) -> None:
-        """``max_bays`` recorders are read at once; further ones wait.
+        """``max_bays`` recorders are read at once, by ``copies`` copies over all; further ones wait.
+
+        ``priority_bays`` and their copies come before others.
 
         ``patient``: a full spool is waited for; otherwise the docking ends with its files open.
         ``trust_names``: a file with the path, size and time of a sealed one is taken for it unread, on recorders that
         can be told apart.
         ``settle`` tells what an interrupted erasure took from a recorder, given what is listed on it now.
+        ``registry`` is asked at each docking; ``unregistered`` says what becomes of a recorder that it does not know.
+        ``unlocker`` speaks to recorders that show no medium; None: nobody does.
         """
         self._clock = clock
         self._journal = journal
@@ -210,8 +262,13 @@ class Pipeline:
         self._patient = patient
         self._trust_names = trust_names
         self._settle = settle
+        self._unlocker = unlocker
+        self._registry = registry
+        self._unregistered = unregistered
         self._space = Space(spool)
         self._turns = Turns(max_bays)
+        self._slots = Slots(Shares(copies, priority_bays))
+        self._priority_bays = frozenset(priority_bays)
         self._numbers = itertools.count(1)
         self._dockings: dict[str, Docking] = {}
         """Device node → what is docked there now."""
@@ -233,20 +290,26 @@ class Pipeline:
     def announced(self, event: RecorderDocked) -> Docking:
         """A recorder was put in: its bay shows it from now on, and its removal is noticed, before its turn comes."""
         docking = self._docking(event)
-        if self._reader.unlocker:
-            docking.unlocked = self._reader.unlocker.returned(event)
+        if self._unlocker:
+            docking.unlocked = self._unlocker.returned(event)
         with self._lock:
             twins = [other for other in self._dockings.values() if other.key == docking.key]
             for one in [docking, *twins] if twins else []:
                 one.shares_key = True
+            same_serial = [other for other in self._dockings.values() if other.is_twin_of(docking)]
+            for other in same_serial:
+                other.twin_bays.add(event.bay)
+                docking.twin_bays.add(other.event.bay)
             self._dockings[event.node] = docking
         self._board.begin(docking.id, docking.event, kernel_event=event.bay > 0)
+        for other in same_serial:
+            self._say_what_changed(other)
         return docking
 
     def read(self, docking: Docking) -> Summary:
         """Read an announced recorder to the end, as soon as it is its turn."""
         try:
-            summary = self._read_volume(docking) if docking.event.filesystem else self._read_nothing(docking)
+            summary = self._read_anything(docking)
         except MountError as error:
             summary = self._not_readable(docking, "not-mounted", str(error))
         except (DeviceGoneError, StoppingError) as error:
@@ -266,10 +329,15 @@ class Pipeline:
         if over:
             self._say_undocked(docking)
 
+    def has_room(self, size: int) -> bool:
+        """Whether a file of so many bytes could be taken now, besides all that is promised to copies in hand."""
+        return room_for(size) <= self._space.free()
+
     def resting(self) -> list[Docking]:
-        """Recorders that were read to the end and are still in their bays."""
+        """Recorders that were read to the end, are still in their bays, and are nobody's question."""
         with self._lock:
-            return [one for one in self._dockings.values() if one.over and one.complete and not one.unsaid]
+            over = [one for one in self._dockings.values() if one.over and one.complete and not one.unsaid]
+        return [one for one in over if not one.is_doubtful]
 
     def take(
         self, event: RecorderDocked, volume: MountedVolume, files: Sequence[SourceFile], stated: Mapping[str, str]
@@ -283,10 +351,21 @@ class Pipeline:
 
     def _docking(self, event: RecorderDocked) -> Docking:
         event = replace(event, identity=event.identity.recordable())
-        return Docking(event, f"{event.node}#{next(self._numbers)}")
+        number = f"{event.node}#{next(self._numbers)}"
+        return Docking(event, number, registry=self._registry(), handling=self._unregistered)
+
+    def _read_anything(self, docking: Docking) -> Summary:
+        if not docking.event.filesystem:
+            return self._read_nothing(docking)
+        if docking.is_refused:
+            docking.said = docking.identity
+            self._seal.append("device.identified", docking.identified())
+            return Summary(reason=str(BayState.UNREGISTERED))
+        return self._read_volume(docking)
 
     def _read_volume(self, docking: Docking) -> Summary:
-        with self._turns.turn(docking.key, lambda: self._check(docking)):
+        first = docking.event.bay in self._priority_bays
+        with self._turns.turn(docking.key, lambda: self._check(docking), first=first):
             with self._reader.mounted(docking.event) as volume:
                 summary = self._ingest(docking, volume)
             if summary.complete:
@@ -295,7 +374,7 @@ class Pipeline:
 
     def _set_clock(self, docking: Docking) -> None:
         """Only once all of it is sealed, and only where it was measured how far the clock was off."""
-        unlocker = self._reader.unlocker if docking.unlocked and docking.clock.offset_ms is not None else None
+        unlocker = self._unlocker if docking.unlocked and docking.clock.offset_ms is not None else None
         if unlocker is None:
             return
         try:
@@ -303,7 +382,7 @@ class Pipeline:
         except UnlockError as error:
             result, note = "failed", printable(str(error)[:MAX_NOTE])
         if result:
-            self._seal.append("clock.set", clock_set_body(docking, result, note))
+            self._seal.append("camera.adjusted", adjusted_body(docking, result, note))
 
     def _read_nothing(self, docking: Docking) -> Summary:
         """A medium without file system: a fact for the log, unless the kernel was only not done telling of it."""
@@ -319,8 +398,8 @@ class Pipeline:
     def _unlock(self, docking: Docking) -> Summary:
         """What becomes a disk is told of when it comes back as one; a reader without a card is nothing to tell of."""
         try:
-            if self._reader.unlocker:
-                self._reader.unlocker.unlock(docking.event, docking.gone)
+            if self._unlocker:
+                self._unlocker.unlock(docking.event, docking.gone)
         except UnlockError as error:
             _log.error("not-unlocked", node=docking.event.node, reason=str(error))
             return self._not_readable(docking, "locked", str(error))
@@ -335,11 +414,25 @@ class Pipeline:
         docking.family = self._reader.family_of(files, docking.event.identity.volume_label)
         docking.recordings = self._reader.recordings(files, docking.card)
         docking.clock = self._reader.measure_offset(files, docking.event.at_ms)
+        docking.card_ids = self._reader.card_ids(volume.root, files, docking.card)
+        said = docking.identity
         self._seal.append("device.docked", docked_body(docking, volume))
+        docking.said = said
+        self._say_what_changed(docking)
         self._settle(docking, files)
         self._announce(docking, files)
         self._fail_vanished(docking, files)
         return self._copy_all(docking, files, {})
+
+    def _say_what_changed(self, docking: Docking) -> None:
+        """Once the log says whose recorder it is, whatever makes that doubtful later is said too."""
+        with self._lock:
+            changed = docking.said is not None and docking.said.reasons != docking.identity.reasons
+            if changed:
+                docking.said = docking.identity
+        if changed:
+            self._seal.append("device.identified", docking.identified())
+            self._board.warn(docking.id, *doubts_of(docking))
 
     def _listed(self, volume: MountedVolume) -> list[SourceFile]:
         try:
@@ -376,6 +469,8 @@ class Pipeline:
             comparing = all(clip.state is ClipState.SEALED for _, clip in wanted)
             self._board.show(docking.id, BayState.VERIFYING if comparing else BayState.READING)
         self._copy_once(docking, wanted, stated)
+        if docking.no_space:
+            _log.error("no-space", bay=docking.event.bay, free_bytes=self._space.free())
         while docking.no_space and self._patient and not docking.gone.is_set():
             self._board.show(docking.id, BayState.NO_SPACE)
             if self._stop.wait(NO_SPACE_PAUSE_S):
@@ -389,51 +484,60 @@ class Pipeline:
             if file.refused and clip.state is not ClipState.SEALED and clip.reason != file.refused:
                 self._fail(docking, file, clip, file.refused)
 
-    def _clips(self, docking: Docking, files: Sequence[SourceFile]) -> list[tuple[SourceFile, Clip]]:
-        """Each file as it was found, with what the journal remembers of it."""
+    def _clips(self, docking: Docking, files: Sequence[SourceFile]) -> list[_Known]:
+        """Each file with its clip."""
         known = self._journal.clips(docking.key)
         return [(file, known[identity_of(file)]) for file in files]
 
-    def _wanted(self, docking: Docking, files: Sequence[SourceFile]) -> list[tuple[SourceFile, Clip]]:
-        """What is still to be copied or compared."""
+    def _wanted(self, docking: Docking, files: Sequence[SourceFile]) -> list[_Known]:
+        """What is still to be copied or compared, marked clips first, else in the order of the listing."""
         over = docking.copied | docking.same | docking.failed
         openable = [(file, clip) for file, clip in self._clips(docking, files) if not file.refused]
-        return [(f, c) for f, c in openable if c.object_id not in over and not self._is_trusted(docking, c)]
+        wanted = [(f, c) for f, c in openable if c.object_id not in over and not self._is_trusted(docking, c)]
+        return sorted(wanted, key=lambda known: not self._reader.claims(known[0].path, docking.card).is_marked)
 
     def _is_trusted(self, docking: Docking, clip: Clip) -> bool:
         return clip.state is ClipState.SEALED and self._trust_names and docking.is_known
 
-    def _copy_once(
-        self, docking: Docking, wanted: Sequence[tuple[SourceFile, Clip]], stated: Mapping[str, str]
-    ) -> None:
+    def _copy_once(self, docking: Docking, wanted: Sequence[_Known], stated: Mapping[str, str]) -> None:
         docking.no_space = False
         with ThreadPoolExecutor(self._workers, thread_name_prefix=f"bay{docking.event.bay}") as pool:
-            for running in [pool.submit(self._copy_one, docking, file, clip, stated) for file, clip in wanted]:
+            for running in [pool.submit(self._copy_batch, docking, batch, stated) for batch in in_batches(wanted)]:
                 running.result()
 
-    def _copy_one(self, docking: Docking, file: SourceFile, clip: Clip, stated: Mapping[str, str]) -> None:
-        """One file, or the reason why not."""
+    def _copy_batch(self, docking: Docking, batch: Sequence[_Known], stated: Mapping[str, str]) -> None:
+        """Each file of it, or the reason why not, in a slot that is shared with other copies."""
         if docking.gone.is_set() or self._stop.is_set():
             return
         try:
-            if clip.state is ClipState.SEALED:
-                clip = self._compared(docking, file, clip)
-            if clip.state is not ClipState.SEALED:
-                with self._space.reserved(file.size):
-                    self._offload(docking, file, clip, stated)
-        except CopyError as error:
-            self._judge(docking, file, self._put_down(docking, clip), error)
-        except ContractError as error:
-            _log.warning("unrecordable", path=file.printable, detail=str(error))
-            self._fail(docking, file, self._put_down(docking, clip), UNRECORDABLE)
-        except DeviceGoneError:
-            self._pulled(docking, file, self._put_down(docking, clip))
-        except StoppingError:
-            self._put_down(docking, clip)
+            with self._slots.slot(docking.event.bay, lambda: self._check(docking)) as go_on:
+                self._copy_in_turn(docking, batch, stated, go_on)
+        except (DeviceGoneError, StoppingError):
+            return  # Its turn never came; nothing of it was begun.
 
-    def _compared(self, docking: Docking, file: SourceFile, clip: Clip) -> Clip:
+    def _copy_in_turn(self, docking: Docking, batch: Sequence[_Known], stated: Mapping[str, str], go_on: GoOn) -> None:
+        wanted = [(file, clip) for file, known in batch for clip in self._to_copy(docking, file, known, go_on)]
+        try:
+            with self._space.reserved(sum(room_for(file.size) for file, _ in wanted)) as taken:
+                self._offload(docking, wanted, stated, taken, go_on)
+        except CopyError as error:
+            for file, clip in wanted:
+                self._give_up(docking, file, clip, error)
+
+    def _to_copy(self, docking: Docking, file: SourceFile, clip: Clip, go_on: GoOn) -> list[Clip]:
+        """The clip that this file has to become; none when it is sealed already, or could not be compared."""
+        if clip.state is not ClipState.SEALED:
+            return [clip]
+        try:
+            clip = self._compared(docking, file, clip, go_on)
+        except (AgentError, ContractError) as error:
+            self._give_up(docking, file, clip, error)
+            return []
+        return [] if clip.state is ClipState.SEALED else [clip]
+
+    def _compared(self, docking: Docking, file: SourceFile, clip: Clip, go_on: GoOn) -> Clip:
         """The clip of this content: the sealed one, or a new one for content that was never sealed under this name."""
-        digest = self._copier.digest(docking.root, file.path, self._watch(docking, clip))
+        digest = self._copier.digest(docking.root, file.path, self._watch(docking, clip, go_on))
         if digest in self._journal.digests(clip):
             docking.same.add(clip.object_id)
             self._board.sealed(docking.id, clip.object_id, file.size)
@@ -443,30 +547,70 @@ class Pipeline:
         self._seal.append("ingest.seen", docking.seen([listed(file, clip.edition + 1)]))
         return self._journal.clips(docking.key)[identity_of(file)]
 
-    def _offload(self, docking: Docking, file: SourceFile, clip: Clip, stated: Mapping[str, str]) -> None:
-        """Steps 1 to 5 of this module's head."""
-        extension = safe_extension(file.path.rpartition(b"/")[2].decode("ascii", "replace"))
-        clip = self._journal.reserve(clip, original_name(clip.object_id, docking.event.at_ms, extension))
-        final, temporary = self._places(clip)
-        _make_dirs(final.parent)
-        result = self._copier.copy(docking.root, file.path, temporary, self._watch(docking, clip))
-        if result.size != file.size:
-            raise CopyError("source-changed", f"listed with {file.size} bytes, read {result.size}")
-        officer = stated.get("officer") or self._reader.claims(file.path, docking.card).officer
-        body = copied_body(docking, file, clip, result, officer, stated)
-        self._seal.require_fit("ingest.copied", _recovered(body))  # the longer of the two bodies it may get
-        clip = self._journal.copied(clip, result.sha256, body)
-        self._copier.publish(temporary, final)
-        self._seal.append("ingest.copied", body)
-        docking.copied.add(clip.object_id)
-        self._board.sealed(docking.id, clip.object_id, file.size)
+    def _offload(
+        self, docking: Docking, wanted: Sequence[_Known], stated: Mapping[str, str], taken: "Taken", go_on: GoOn
+    ) -> None:
+        """Steps 1 to 5 of this module's head. Raises ``CopyError`` before any of them was begun."""
+        copies = self._reserved(docking, wanted)
+        taken.by(copy.temporary for copy in copies)
+        orders = [Wanted(copy.file.path, copy.temporary, self._watch(docking, copy.clip, go_on)) for copy in copies]
+        outcomes = self._copier.copy_all(docking.root, orders)
+        proved = []
+        for copy, outcome in itertools.zip_longest(copies, outcomes):
+            try:
+                proved.append(self._proved(docking, copy, outcome, stated))
+            except (AgentError, ContractError) as error:
+                self._give_up(docking, copy.file, copy.clip, error)
+        if proved:
+            self._seal_all(docking, proved)
 
-    def _watch(self, docking: Docking, clip: Clip) -> Callable[[int, str], None]:
-        """Shows the progress of one copy, and ends it when the recorder is gone or the station stops."""
+    def _reserved(self, docking: Docking, wanted: Sequence[_Known]) -> list[_Copy]:
+        clips = self._journal.reserve([(clip, _store_name(docking, file, clip)) for file, clip in wanted])
+        copies = [_Copy(file, clip, *self._places(clip)) for (file, _), clip in zip(wanted, clips, strict=True)]
+        for folder in {copy.final.parent for copy in copies}:
+            _make_dirs(folder)
+        return copies
+
+    def _proved(
+        self, docking: Docking, copy: _Copy, outcome: CopyResult | AgentError | None, stated: Mapping[str, str]
+    ) -> _Proved:
+        """The outcome of a copy with the body of its entry. Raises why there is none; nothing was begun without any."""
+        if outcome is None:
+            raise StoppingError("it was not begun")
+        if isinstance(outcome, AgentError):
+            raise outcome
+        if outcome.size != copy.file.size:
+            raise CopyError("source-changed", f"listed with {copy.file.size} bytes, read {outcome.size}")
+        officer = stated.get("officer") or self._reader.claims(copy.file.path, docking.card).officer
+        body = copied_body(docking, copy.file, copy.clip, outcome, officer, stated)
+        self._seal.require_fit("ingest.copied", _recovered(body))  # the longer of the two bodies it may get
+        return _Proved(copy, outcome.sha256, body)
+
+    def _seal_all(self, docking: Docking, proved: Sequence[_Proved]) -> None:
+        """Steps 3 to 5."""
+        self._journal.copied([(one.copy.clip, one.sha256, one.body) for one in proved])
+        try:
+            self._copier.publish([(one.copy.temporary, one.copy.final) for one in proved])
+        except CopyError as error:
+            for one in proved:
+                self._give_up(docking, one.copy.file, one.copy.clip, error)
+            return
+        self._seal.append_all([("ingest.copied", one.body) for one in proved])
+        for one in proved:
+            docking.copied.add(one.copy.clip.object_id)
+            self._board.sealed(docking.id, one.copy.clip.object_id, one.copy.file.size)
+
+    def _watch(self, docking: Docking, clip: Clip, go_on: GoOn) -> Callable[[int, str], None]:
+        """Shows the progress of one copy, and ends it when the station stops.
+
+        A recorder that is gone ends the reading; what was read in full by then is proved and sealed all the same.
+        """
 
         def on_progress(done: int, phase: str) -> None:
-            self._check(docking)
+            check = self._check_stop if phase == VERIFYING else lambda: self._check(docking)
+            check()
             self._board.progress(docking.id, clip.object_id, done, phase)
+            go_on(check)
 
         return on_progress
 
@@ -479,12 +623,28 @@ class Pipeline:
         if self._stop.is_set():
             raise StoppingError("the station stops")
 
+    def _give_up(self, docking: Docking, file: SourceFile, clip: Clip, error: AgentError | ContractError) -> None:
+        """Put the file down, and say what its error means. An error that is not of one file is raised again."""
+        match error:
+            case CopyError():
+                self._judge(docking, file, self._put_down(docking, clip), error)
+            case ContractError():
+                _log.warning("unrecordable", path=file.printable, detail=str(error))
+                self._fail(docking, file, self._put_down(docking, clip), UNRECORDABLE)
+            case DeviceGoneError():
+                self._pulled(docking, file, self._put_down(docking, clip))
+            case StoppingError():
+                self._put_down(docking, clip)
+            case _:
+                raise error
+
     def _judge(self, docking: Docking, file: SourceFile, clip: Clip, error: CopyError) -> None:
         """What a failed copy means: no room yet, a recorder pulled early, or a fact about this file."""
-        _log.warning("copy-failed", path=file.printable, reason=error.reason, detail=error.detail)
         if error.reason == "no-space":
             docking.no_space = True
-        elif error.reason in _MAYBE_GONE and self._is_gone(docking):
+            return
+        _log.warning("copy-failed", path=file.printable, reason=error.reason, detail=error.detail)
+        if error.reason in _MAYBE_GONE and self._is_gone(docking):
             self._pulled(docking, file, clip)
         else:
             self._fail(docking, file, clip, error.reason)
@@ -561,7 +721,7 @@ class Pipeline:
             self._say_undocked(docking)
         elif docking.complete:
             self._seal.checkpoint()
-            self._board.show(docking.id, *final_state(summary, docking.clock))
+            self._board.show(docking.id, *_shown(docking, summary))
         else:
             self._seal.checkpoint()
             if docking.no_space:
@@ -592,7 +752,7 @@ class Pipeline:
             self._journal.discard(clip)
             return
         if found == temporary:
-            self._copier.publish(temporary, final)
+            self._copier.publish([(temporary, final)])
         fsync_dir(final.parent)
         self._seal.append("ingest.copied", _recovered(parse_object(clip.body)))
 
@@ -601,35 +761,106 @@ class Pipeline:
         return final, final.with_name(final.name + PART)
 
 
+@dataclass(slots=True)
+class Taken:
+    """Room that was promised to copies, and what of it they have taken from the disk already."""
+
+    size: int
+    _temporaries: list[Path] = field(default_factory=list)
+
+    def by(self, temporaries: Iterable[Path]) -> None:
+        """These files take it."""
+        self._temporaries = list(temporaries)
+
+    def outstanding(self) -> int:
+        """Bytes that are promised and not yet missing from what the disk says is free."""
+        return max(0, self.size - sum(map(_allocated, self._temporaries)))
+
+
 class Space:
-    """Room in the spool, promised to copies before they begin."""
+    """Room in the spool, promised to copies before they begin. Together they are promised no more than there is."""
 
     def __init__(
         self, spool: Path, free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
     ) -> None:
         self._spool = spool
         self._free_bytes = free_bytes
-        self._promised = 0
+        self._promised: list[Taken] = []
         self._lock = threading.Lock()
 
-    @contextmanager
-    def reserved(self, size: int) -> Iterator[None]:
-        """Hold ``size`` bytes for as long as the context lasts. Raises ``CopyError`` ``no-space``."""
+    def free(self) -> int:
+        """Bytes that nobody was promised; never below zero."""
         with self._lock:
-            free = self._free_bytes(self._spool) - self._promised - SPARE_BYTES
+            return self._free()
+
+    @contextmanager
+    def reserved(self, size: int) -> Iterator[Taken]:
+        """Hold ``size`` bytes for as long as the context lasts. Raises ``CopyError`` ``no-space``."""
+        promise = Taken(size)
+        with self._lock:
+            free = self._free()
             if size > free:
-                raise CopyError("no-space", f"{size} bytes are needed, {max(0, free)} are free in the spool")
-            self._promised += size
+                raise CopyError("no-space", f"{size} bytes are needed, {free} are free in the spool")
+            self._promised.append(promise)
         try:
-            yield
+            yield promise
         finally:
             with self._lock:
-                self._promised -= size
+                self._promised = [one for one in self._promised if one is not promise]
+
+    def _free(self) -> int:
+        # Asked in this order: what is written in between counts twice and never not at all.
+        outstanding = sum(promise.outstanding() for promise in self._promised)
+        return max(0, self._free_bytes(self._spool) - outstanding - SPARE_BYTES)
 
 
-def final_state(summary: Summary, clock: ClockReading) -> tuple[BayState, list[str]]:
+def room_for(size: int) -> int:
+    """Bytes that a file of this size takes up on the disk."""
+    return -(-size // BLOCK_BYTES) * BLOCK_BYTES
+
+
+def _allocated(path: Path) -> int:
+    try:
+        return path.stat().st_blocks * 512  # the unit of st_blocks, whatever the file system's (inode(7))
+    except OSError:
+        return 0  # Not made yet, or renamed: then it counts twice until its promise ends.
+
+
+def in_batches(wanted: Iterable[_Known]) -> Iterator[list[_Known]]:
+    """The files in their order, small neighbours together, each larger one alone. Pure."""
+    batch: list[_Known] = []
+    for one in wanted:
+        small = one[0].size <= SMALL_BYTES
+        if batch and (not small or len(batch) == BATCH_FILES):
+            yield batch
+            batch = []
+        if small:
+            batch.append(one)
+        else:
+            yield [one]
+    if batch:
+        yield batch
+
+
+def _shown(docking: Docking, summary: Summary) -> tuple[BayState, list[str]]:
+    if docking.is_refused:
+        return BayState.UNREGISTERED, []
+    return final_state(summary, docking.clock, doubts_of(docking))
+
+
+def doubts_of(docking: Docking) -> list[str]:
+    """What is said on the screen of a recorder whose identity people have to look at."""
+    if not docking.is_doubtful:
+        return []
+    identity = docking.identity
+    if identity.verdict is Verdict.CONFLICT:
+        return [f"{IDENTITY_CONFLICT}:{len(identity.reasons)}"]
+    return [f"{UNREGISTERED}:{len(docking.copied)}"]
+
+
+def final_state(summary: Summary, clock: ClockReading, doubts: Sequence[str] = ()) -> tuple[BayState, list[str]]:
     """The word for a recorder that was read to the end, and what to say beside it."""
-    warnings = _warnings(summary, clock)
+    warnings = [*_warnings(summary, clock), *doubts]
     if summary.failed:
         return BayState.ERROR, warnings
     if warnings:
@@ -650,6 +881,11 @@ def _warnings(summary: Summary, clock: ClockReading) -> list[str]:
 
 def _has_failed(docking: Docking, clip: Clip) -> bool:
     return clip.state is ClipState.FAILED or clip.object_id in docking.failed
+
+
+def _store_name(docking: Docking, file: SourceFile, clip: Clip) -> str:
+    extension = safe_extension(file.path.rpartition(b"/")[2].decode("ascii", "replace"))
+    return original_name(clip.object_id, docking.event.at_ms, extension)
 
 
 def _recovered(body: JsonObject) -> JsonObject:

@@ -6,7 +6,6 @@ receipt. Whatever has no answer is sent again after ``resend_after_s``, with dou
 times that.
 """
 
-import json
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
@@ -31,6 +30,7 @@ from custody.receipt import covers, read_receipt
 from station_agent.errors import BrokerError
 from station_agent.journal import Journal
 from station_agent.ports import Clock
+from station_agent.pulse import FAREWELL, Pulse
 from station_agent.seal import Seal
 from station_agent.status import CentreLink
 
@@ -217,9 +217,10 @@ def rewind(journal: Journal, seal: Seal, first: int) -> int:
 class Publisher:
     """Connection to the broker and the thread that keeps the outbox moving."""
 
-    def __init__(self, station: str, outbox: Outbox, broker: "Broker", clock: Clock) -> None:
+    def __init__(self, station: str, outbox: Outbox, broker: "Broker", clock: Clock, pulse: Pulse) -> None:
         self._station = station
         self._outbox = outbox
+        self._pulse = pulse
         self._clock = clock
         self._room = threading.Semaphore(IN_FLIGHT)
         self._link = CentreLink(online=False, since_ms=clock.now().utc_ms)
@@ -249,6 +250,7 @@ class Publisher:
         self._take_answers()
         if not self._link.online:
             return
+        self._beat()
         for data, seqs in self._outbox.messages():
             if not self._room.acquire(timeout=ROUND_S) or not self._link.online:
                 return
@@ -256,6 +258,16 @@ class Publisher:
                 return
             self._outbox.sent(seqs)
             self._take_answers()
+
+    def _beat(self) -> None:
+        """Takes its place in the line like any message, since its PUBACK frees one; without place, the next round."""
+        if not self._room.acquire(blocking=False):
+            return
+        heartbeat = self._pulse.due()
+        if heartbeat is None:
+            self._room.release()
+        else:
+            self._client.publish(topics.status(self._station), heartbeat, qos=1, retain=True)
 
     def _take_answers(self) -> None:
         with self._answers_lock:
@@ -272,7 +284,7 @@ class Publisher:
         broker.secure(client)
         client.max_inflight_messages_set(IN_FLIGHT)
         client.reconnect_delay_set(1, 30)
-        client.will_set(topics.status(self._station), _status(online=False), qos=1, retain=True)
+        client.will_set(topics.status(self._station), FAREWELL.encode(), qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
@@ -287,7 +299,7 @@ class Publisher:
             _log.warning("broker-refused", reason=str(reason))
             return
         client.subscribe(topics.receipts(self._station), qos=1)
-        client.publish(topics.status(self._station), _status(online=True), qos=1, retain=True)
+        self._pulse.connected()
         self._room = threading.Semaphore(IN_FLIGHT)
         self._set_online(online=True)
 
@@ -310,7 +322,7 @@ class Publisher:
 
     def _say_offline(self) -> None:
         if self._link.online:
-            self._client.publish(topics.status(self._station), _status(online=False), qos=1, retain=True)
+            self._client.publish(topics.status(self._station), FAREWELL.encode(), qos=1, retain=True)
             self._client.disconnect()
 
 
@@ -368,7 +380,3 @@ def runs(due: Sequence[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
         size += len(data) + 1
     if run:
         yield run
-
-
-def _status(*, online: bool) -> bytes:
-    return json.dumps({"online": "yes" if online else "no"}).encode()

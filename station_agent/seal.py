@@ -96,6 +96,8 @@ class Seal:
         self._log = Log(files, origin, first.keys, later)
         self._signers = self._own.signers(self._log.history.current)
         self._replay()
+        self.found_time = self._log.entry(self.size - 1).record.block("time") if self.size else None
+        """The ``time`` of the entry that was the newest when the log was opened; None in an empty log."""
         if self._log.torn_bytes:
             self.append("log.recovered", {"reason": f"half an entry of {self._log.torn_bytes} bytes was cut off"})
 

@@ -5,41 +5,47 @@ One process owns a data folder: a lock on ``<data>/lock`` is held for as long as
 
 import fcntl
 import os
-import shutil
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 import uvicorn
 
 from custody.canonical import JsonObject
 from custody.checkpoint import NoteKey
+from custody.heartbeat import Health
 from custody.profile import Profile
 from custody.signer import Signer
 from keystore import KeystoreError
 from station_agent import enrolment, recorders
 from station_agent.bays import BayMap
-from station_agent.clock import SystemClock, measure_offset
+from station_agent.card_ids import ids_on
+from station_agent.clock import StepWatch, SystemClock, measure_offset
 from station_agent.config import Config
 from station_agent.describe import Describer
+from station_agent.desk import Desk
 from station_agent.detect import Detector, require_same, still_unformatted
 from station_agent.docking import Docking
+from station_agent.dockside import Dockside
 from station_agent.dropfolder import DropFolder, Statement, read_statement
 from station_agent.durable import make_dirs
 from station_agent.emptying import Emptying, Orders, Steward, settle
 from station_agent.enrolment import key_places
 from station_agent.errors import JournalError, KeyFileError
 from station_agent.followup import FollowUp, Media
+from station_agent.health import health_of
 from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD, Journal
 from station_agent.keys import open_signers
 from station_agent.logfiles import PosixLogFiles
+from station_agent.metrics import Sources, registry_of
 from station_agent.model import (
     Card,
+    CardIds,
     ClockReading,
     Described,
     DeviceIdentity,
@@ -48,17 +54,22 @@ from station_agent.model import (
     RecorderDocked,
     RecorderUndocked,
     SourceFile,
+    StationTime,
     recordable,
 )
 from station_agent.mount import clear_stale, mounted
 from station_agent.offload import Offloader
-from station_agent.pipeline import SPARE_BYTES, Pipeline, Reader, Summary
+from station_agent.pipeline import Pipeline, Reader, Summary
+from station_agent.ports import Clock
 from station_agent.publish import Broker, Outbox, Publisher, Trust
+from station_agent.pulse import Pulse
+from station_agent.registry_file import RegistryFile
 from station_agent.screen import create_app
 from station_agent.seal import Seal, new_id
 from station_agent.status import Board, LogHead, Status, status_of, with_sandbox
 from station_agent.store import EvidenceStore
 from station_agent.threads import Threads
+from station_agent.timesource import TimeSource
 from station_agent.tools import exiftool, ffmpeg, ffprobe
 from station_agent.tools.sandbox import Sandbox
 from station_agent.transcode import make_proxy, plan
@@ -66,6 +77,8 @@ from station_agent.unlock.unlocker import Unlocker
 
 CHECKPOINT_EVERY_S: Final = 60.0
 """No entry is older than this without a checkpoint over it."""
+CLOCK_EVERY_S: Final = 10.0
+"""How often the clock is held against the time since boot."""
 FOLDER: Final = "folder"
 """File system and driver named in the record of a folder that was ingested as it is."""
 
@@ -84,7 +97,13 @@ class Rooms:
     board: Board
     followup: FollowUp
     sandbox: Sandbox
+    timesource: TimeSource
     stop: threading.Event
+
+    def health(self) -> Health:
+        """How the station is now."""
+        now, reading = self.clock.now(), self.timesource.reading()
+        return health_of(now, reading, self.journal, self.seal.size, self.config.spool)
 
 
 @contextmanager
@@ -96,7 +115,7 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
     with ExitStack() as stack:
         stack.enter_context(_alone(config.paths.data))
         signers = signers_of(config)
-        clock = SystemClock()
+        clock, timesource = SystemClock(), TimeSource()
         journal = Journal(config.journal, config.origin, lambda: new_id(clock.now().utc_ms))
         stack.callback(journal.close)
         seal = _seal(config, signers, clock, journal)
@@ -106,15 +125,20 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
             journal,
             seal,
             Offloader(clock, sm3=config.station.profile is Profile.GM),
-            _reader(config, clock),
+            _reader(config, timesource),
             board,
             config.spool,
             stop,
             workers=config.offload.workers,
             max_bays=config.offload.max_bays,
+            copies=config.offload.copies,
+            priority_bays=config.offload.priority_bays,
             patient=patient,
             trust_names=config.recorders.trust_names,
+            unlocker=_unlocker(config, clock),
             settle=lambda docking, files: settle(journal, seal, docking, files),
+            registry=RegistryFile(config.registry.file).current,
+            unregistered=config.registry.handling,
         )
         pipeline.recover()
         enrolment.take_over(config, seal)
@@ -122,7 +146,7 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
         sandbox = sandbox_of(config)
         media = stack.enter_context(_media(config, sandbox))
         followup = FollowUp(clock, journal, seal, media, _LateStore(config.store_url), config.spool)
-        yield Rooms(config, clock, journal, seal, pipeline, board, followup, sandbox, stop)
+        yield Rooms(config, clock, journal, seal, pipeline, board, followup, sandbox, timesource, stop)
 
 
 def run(config: Config, stop: threading.Event) -> None:
@@ -154,6 +178,7 @@ class _Running:
     def until_stopped(self) -> None:
         self._threads.keep("publish", lambda: self._publisher.run(self._stop))
         self._threads.keep("checkpoint", self._checkpoints)
+        self._threads.keep("clock", lambda: watch_clock(self._rooms.seal, self._rooms.clock, self._stop))
         self._threads.keep("detect", self._detect)
         self._threads.keep("erase", lambda: steward_of(self._rooms).run(self._stop))
         for kind in (DESCRIBE, TRANSCODE, UPLOAD):
@@ -192,16 +217,22 @@ class _Running:
         if folder is None:
             return
         make_dirs(folder)
-        dropped = DropFolder(folder, self._config.dropfolder.settle_s, self._has_room)
+        dropped = DropFolder(folder, self._config.dropfolder.settle_s, self._rooms.pipeline.has_room)
         for file in dropped.files(self._stop):
             if _take_dropped(self._rooms, folder, file).open:
                 dropped.later(file)
 
-    def _has_room(self, size: int) -> bool:
-        return shutil.disk_usage(self._config.spool).free - SPARE_BYTES >= size
-
     def _screen(self) -> uvicorn.Server:
-        app = create_app(self._status, zone=self._config.zone, stopped=self._stop.is_set)
+        rooms = self._rooms
+        metrics = registry_of(Sources(rooms.health, rooms.journal, rooms.board, lambda: self._publisher.link))
+        app = create_app(
+            self._status,
+            beside=self._beside,
+            desk=Desk(self._config, rooms.journal, rooms.seal, rooms.board, rooms.pipeline.resting),
+            zone=self._config.zone,
+            stopped=self._stop.is_set,
+            metrics=metrics,
+        )
         settings = uvicorn.Config(
             app, self._config.screen.host, self._config.screen.port, log_level="warning", timeout_graceful_shutdown=2
         )
@@ -217,6 +248,21 @@ class _Running:
             self._config.station.id, state, self._rooms.board, self._rooms.journal, head, self._publisher.link
         )
         return {**with_sandbox(told, self._rooms.sandbox), "keys": enrolment.described(self._config, seal.history)}
+
+    def _beside(self, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        dockside = Dockside(self._config, self._rooms.journal, self._rooms.board)
+        return dockside.seen(self._rooms.clock.now(), status["bays"])
+
+
+def watch_clock(seal: Seal, clock: Clock, stop: threading.Event) -> None:
+    """Record each time that the station's clock was set; the first look tells of the time that the station was off."""
+    watch = StepWatch(clock, StationTime.read(seal.found_time))
+    while True:
+        if step := watch.look():
+            _log.warning("clock-stepped", step_ms=step.step_ms)
+            seal.append("clock.stepped", step.body())
+        if stop.wait(CLOCK_EVERY_S):
+            return
 
 
 class _ThreadServer(uvicorn.Server):
@@ -295,7 +341,7 @@ def broker_of(config: Config) -> Broker:
 def _publisher(rooms: Rooms) -> Publisher:
     config = rooms.config
     outbox = Outbox(rooms.clock, rooms.journal, rooms.seal, trust_of(config), config.publish.resend_after_s)
-    return Publisher(config.station.id, outbox, broker_of(config), rooms.clock)
+    return Publisher(config.station.id, outbox, broker_of(config), rooms.clock, Pulse(rooms.health))
 
 
 def steward_of(rooms: Rooms) -> Steward:
@@ -305,7 +351,7 @@ def steward_of(rooms: Rooms) -> Steward:
         rooms.journal,
         rooms.seal,
         Offloader(rooms.clock),
-        _reader(config, rooms.clock),
+        _reader(config, rooms.timesource),
         rooms.board,
         _LateStore(config.store_url),
         config.paths.mounts,
@@ -341,18 +387,27 @@ def claimed(path: bytes, card: Card, stated: Mapping[str, str]) -> recorders.Cla
     )
 
 
-def _reader(config: Config, clock: SystemClock) -> Reader:
+def _unlocker(config: Config, clock: SystemClock) -> Unlocker | None:
     wanted = config.unlock
+    return Unlocker(wanted.drivers, clock, config.zone, sets_clock=wanted.set_clock) if wanted.drivers else None
+
+
+def _reader(config: Config, timesource: TimeSource) -> Reader:
     return Reader(
         mounted=lambda event: _mounted(event, config),
         list_files=recorders.list_files,
         family_of=recorders.family_of,
         claims=recorders.claims,
         recordings=lambda files, card: recorders.recordings(files, card, config.zone),
-        measure_offset=measure_offset,
+        measure_offset=lambda files, at_ms: replace(measure_offset(files, at_ms), station=timesource.reading()),
         still_unformatted=still_unformatted,
-        unlocker=Unlocker(wanted.drivers, clock, config.zone, sets_clock=wanted.set_clock) if wanted.drivers else None,
+        card_ids=recorders_card_ids,
     )
+
+
+def recorders_card_ids(root: Path, files: Iterable[SourceFile], card: Card) -> CardIds:
+    """Who wrote the card mounted at ``root``, as its family of recorders reads it."""
+    return ids_on(root, files, card, recorders.settings_of(card.family), lambda path: recorders.claims(path, card))
 
 
 def _mounted(event: RecorderDocked, config: Config) -> AbstractContextManager[MountedVolume]:

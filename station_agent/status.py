@@ -32,6 +32,8 @@ class Tile:
     label: str
     filesystem: str
     kernel_event: bool
+    port: str = ""
+    """udev ``ID_PATH``."""
     state: BayState = BayState.IDENTIFYING
     left: bool = False
     """The recorder is out of the bay, although reading it has not ended yet."""
@@ -60,7 +62,13 @@ class Board:
         """A recorder was put in; what left this bay before is forgotten."""
         identity = event.identity
         tile = Tile(
-            event.bay, identity.key, identity.serial, identity.volume_label, event.filesystem, kernel_event=kernel_event
+            event.bay,
+            identity.key,
+            identity.serial,
+            identity.volume_label,
+            event.filesystem,
+            kernel_event=kernel_event,
+            port=identity.port,
         )
         with self._lock:
             for old in [i for i, t in self._tiles.items() if t.bay == event.bay and _is_past(t)]:
@@ -82,6 +90,10 @@ class Board:
         self._change(
             docking_id, lambda t: replace(t, state=bay_after(t.state, state), warnings=(*t.warnings, *warnings))
         )
+
+    def warn(self, docking_id: str, *warnings: str) -> None:
+        """Something new to say beside the word; a bay that promised more is taken back to «with warnings»."""
+        self._change(docking_id, lambda t: _warned(t, warnings))
 
     def progress(self, docking_id: str, object_id: str, done: int, phase: str) -> None:
         """One copy came this far."""
@@ -146,12 +158,13 @@ def status_of(  # noqa: PLR0913  # the parts of the status
     station: str, state: str, board: Board, journal: Journal, log: LogHead, centre: CentreLink
 ) -> Status:
     """The value of ``/api/status``."""
+    tiles = board.tiles()
     return {
         "station": station,
         "state": state,
-        "bays": [_bay(tile, board.now_s(), journal) for tile in board.tiles()],
+        "bays": [_bay(tile, board.now_s(), journal) for tile in tiles],
         "waiting": journal.waiting().block(),
-        "troubles": _troubles(journal, log.origin),
+        "troubles": [*_without_space(tiles), *_troubles(journal, log.origin)],
         "log": {"origin": log.origin, "size": log.size, "root": log.root},
         "centre": {"online": centre.online, "since_ms": centre.since_ms},
     }
@@ -199,6 +212,15 @@ def _proved(tile: Tile, journal: Journal) -> BayState:
     return tile.state
 
 
+def _without_space(tiles: Sequence[Tile]) -> list[Status]:
+    reason = "no-space: the spool has no room for its next file, which stays on the recorder"
+    return [
+        {"job": "offload", "object": f"bay {tile.bay}", "attempts": 0, "reason": reason}
+        for tile in tiles
+        if tile.state is BayState.NO_SPACE
+    ]
+
+
 def _troubles(journal: Journal, origin: str) -> list[Status]:
     alarm = journal.fact("alarm")
     alarms: list[Status] = [{"job": "log", "object": origin, "attempts": 0, "reason": alarm}] if alarm else []
@@ -216,6 +238,17 @@ def _moving(tile: Tile) -> Tile:
     """Reading while any new file is still read from the recorder, else verifying."""
     reading = any(phase == READING for _, phase in tile.copying.values())
     return replace(tile, state=bay_after(tile.state, BayState.READING if reading else BayState.VERIFYING))
+
+
+def _warned(tile: Tile, warnings: Sequence[str]) -> Tile:
+    new = [one for one in warnings if one not in tile.warnings]
+    if not new or tile.state not in _READ:
+        return tile
+    return replace(tile, state=bay_after(tile.state, BayState.SAFE_WITH_WARNINGS), warnings=(*tile.warnings, *new))
+
+
+_READ: Final = (BayState.WAITING_UPLOAD, BayState.NO_NEW_DATA, BayState.SAFE_WITH_WARNINGS)
+"""States of a bay in which reading has ended well; one that is still being read gets its warnings when it ends."""
 
 
 def _without(copying: Mapping[str, tuple[int, str]], object_id: str) -> Mapping[str, tuple[int, str]]:

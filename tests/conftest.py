@@ -17,6 +17,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from ingestd.index.database import open_engine
 from tests.rig.broker import CENTRE, Broker, free_port
 from tests.rig.pki import Pki
 from tests.rig.postgres import NoPostgresError, Postgres
@@ -117,9 +118,35 @@ def postgres() -> Iterator[Postgres]:
     cluster.stop()
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index in SQLite, its tables made and empty: copied, for making them is what most tests would spend most on."""
+    made = tmp_path_factory.mktemp("migrated") / "index.db"
+    open_engine(f"sqlite:///{made}").dispose()
+    return made
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres: Postgres) -> str:
+    """URL of the same in PostgreSQL; nobody may be connected to it while it is copied."""
+    url = postgres.new_database()
+    open_engine(url).dispose()
+    return url
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database, once of each kind."""
+    """A database with empty tables, once of each kind."""
+    if request.param == "sqlite":
+        shutil.copyfile(request.getfixturevalue("migrated_file"), tmp_path / "index.db")
+        return f"sqlite:///{tmp_path / 'index.db'}"
+    cluster: Postgres = request.getfixturevalue("postgres")
+    return cluster.new_database(like=request.getfixturevalue("migrated_database"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def bare_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables, once of each kind: for tests of how they come to be."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'index.db'}"
     cluster: Postgres = request.getfixturevalue("postgres")

@@ -55,6 +55,7 @@ DECIMAL = re.compile(r"0|[1-9][0-9]*")
 BLOCKS = {
     "device.docked": ("camera", "volume"),
     "device.undocked": ("camera", "reason"),
+    "device.identified": ("camera", "identity"),
     "ingest.seen": ("camera", "files"),
     "ingest.copied": ("camera", "object", "source", "copy"),
     "ingest.verified": ("camera", "object", "source", "copy"),
@@ -62,8 +63,12 @@ BLOCKS = {
     "media.described": ("object", "media"),
     "proxy.created": ("object", "parents", "recipe"),
     "proxy.failed": ("parents", "reason"),
+    "clock.stepped": ("clock",),
     "camera.erased": ("camera", "objects", "receipts", "reason", "actors"),
-    "clock.set": ("camera", "clock", "result"),
+    "camera.adjusted": ("camera", "clock", "result"),
+    "docking.marked": ("marking", "actors"),
+    "recorder.issued": ("camera", "issue", "actors"),
+    "recorder.returned": ("camera", "issue", "actors"),
     "log.recovered": ("reason",),
     "station.enrolled": ("station", "key"),
     "station.entries": ("mirror",),
@@ -317,6 +322,11 @@ def _check_explanation(block: dict[str, Any]) -> None:
     _need(_is_filled(block.get("flag")) and _is_filled(block.get("text")), "explanation")
 
 
+def _check_issue(block: dict[str, Any]) -> None:
+    """Block `issue`."""
+    _need(_is_filled(block.get("officer")), "issue.officer")
+
+
 def _check_hold(block: dict[str, Any]) -> None:
     """Block `hold`."""
     _need(_matches(UUID7, block.get("id")), "hold.id")
@@ -345,6 +355,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "revocation": _check_revocation,
     "view": _check_view,
     "explanation": _check_explanation,
+    "issue": _check_issue,
     "hold": _check_hold,
     "disposal": _check_disposal,
     "config": _check_config,

@@ -166,7 +166,7 @@ def test_accounts_and_folders_are_made(tmp_path: Path):
 @pytest.mark.parametrize("path", sorted(SYSTEMD.glob("*.rules")), ids=lambda path: path.name)
 def test_udev_rules_are_well_formed(path: Path):
     rules = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
-    assert any('TAG+="bwc"' in line for line in rules)
+    assert any('TAG+="bwc"' in line or 'ATTR{authorized}="0"' in line for line in rules)
     assert [line for line in rules if not RULE_LINE.fullmatch(line)] == []
     gone_to = set(re.findall(r'GOTO="(\w+)"', "".join(rules)))
     assert gone_to == set(re.findall(r'LABEL="(\w+)"', "".join(rules)))

@@ -23,8 +23,7 @@ from ingestd.audit.clocks import TOLERANCE_MS, Mirrored, centre_seen
 from ingestd.audit.export_select import CentreChoice, StationChoice
 from ingestd.audit.found import Report
 from ingestd.audit.verify import Review, Subject, centre_log, station_log, stations_of
-from ingestd.index.repository import mirrored
-from ingestd.index.rows import integer_in, list_in, object_in, text_in
+from ingestd.index.rows import integer_in, list_in, mirrored, object_in, text_in
 from ingestd.verify import Station
 
 _ANCHORED: Final = "checkpoint.anchored"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, make_url, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from custody.verdicts import Finding
@@ -24,7 +24,7 @@ def compare(chain: Chain, url: str) -> None:
 
     Raises ``DatabaseError`` when there is an index that does not answer. Writes nothing.
     """
-    if not is_there(make_url(url)):
+    if not is_there(url):
         return
     engine = connect(url)
     try:

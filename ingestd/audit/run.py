@@ -22,7 +22,6 @@ from ingestd import premises
 from ingestd.anchors.decide import CAVEAT
 from ingestd.audit.applied import applied
 from ingestd.audit.found import EVENT, Report
-from ingestd.audit.people import clips_of
 from ingestd.audit.reread import Count
 from ingestd.audit.selection import Days, Sample, Selection
 from ingestd.audit.state import State
@@ -128,7 +127,7 @@ def selection_of(config: Config, asked: Asked) -> Selection:
             raise AuditError(f"--{name}: at most {_MOST_CHARS} printable characters are needed")
     if asked.seed and not asked.sample:
         raise AuditError("--seed: goes with --sample")
-    people = clips_of(config.database.url, asked.unit, asked.officer) if asked.unit or asked.officer else None
+    people = _clips_of(config, asked) if asked.unit or asked.officer else None
     return Selection(
         clips=tuple(sorted(set(asked.clips))),
         case=asked.case,
@@ -154,6 +153,12 @@ def days_of(first: str, last: str, zone: ZoneInfo) -> Days | None:
     if days.from_ms is not None and days.until_ms is not None and days.until_ms <= days.from_ms:
         raise AuditError(f"--from {first} --to {last}: the last day is before the first")
     return days
+
+
+def _clips_of(config: Config, asked: Asked) -> frozenset[str]:
+    from ingestd.audit.people import clips_of  # noqa: PLC0415  # the index takes long to load, and most ask it nothing
+
+    return clips_of(config.database.url, asked.unit, asked.officer)
 
 
 def entry_of_run(done: Run) -> JsonObject:

@@ -41,9 +41,7 @@ from ingestd.audit.clocks import MOST, CentreSeen, Mirrored, Order, centre_seen
 from ingestd.audit.found import ORIGINAL, PROXY, LogReport, Report, Stored
 from ingestd.audit.reread import Keep, Progress, Reading, Result, Store, fresh, reread, unrecorded
 from ingestd.audit.selection import Said, Selection, choose, unknown
-from ingestd.index.people import actor_in
-from ingestd.index.repository import mirrored
-from ingestd.index.rows import integer_in, list_in, object_in, text_in
+from ingestd.index.rows import actor_in, integer_in, list_in, mirrored, object_in, text_in
 from ingestd.index.stations import described
 from ingestd.verify import Station
 

@@ -19,7 +19,7 @@ from ingestd.progress import Meter
 
 ClipOption = Annotated[list[str] | None, typer.Option("--clip", help="One clip, by its id; may be repeated.")]
 CaseOption = Annotated[str, typer.Option("--case", help="Clips linked to this case, by the signed log.")]
-UnitOption = Annotated[str, typer.Option("--unit", help="Clips of this unit's officers and recorders, by the index.")]
+UnitOption = Annotated[str, typer.Option("--unit", help="Clips of this unit and of those below it, by the index.")]
 OfficerOption = Annotated[str, typer.Option("--officer", help="Clips of this certificate number, by the index.")]
 FromOption = Annotated[str, typer.Option("--from", help="First day of recording (else of docking), YYYY-MM-DD.")]
 ToOption = Annotated[str, typer.Option("--to", help="Last day, included.")]

@@ -12,8 +12,7 @@ from sqlalchemy import Connection, Table, select, update
 from custody.canonical import JsonObject
 from custody.chain import Entry
 from ingestd.index import tables as t
-from ingestd.index.people import actor_in
-from ingestd.index.rows import Row, integer_in, key_in, list_in, text_in
+from ingestd.index.rows import Row, actor_in, integer_in, key_in, list_in, text_in
 
 Put = Callable[[Table, Sequence[Row], Iterable[str]], None]
 """Inserts, or sets the named columns of what is there."""

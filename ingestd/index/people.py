@@ -9,10 +9,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, and_, bindparam, delete, exists, func, select, text, update
 
-from custody.canonical import JsonObject
 from custody.chain import Entry
 from ingestd.index import tables as t
-from ingestd.index.rows import Row, dumps, integer_in, key_in, list_in, object_in, text_in
+from ingestd.index.rows import Row, actor_in, dumps, integer_in, key_in, list_in, object_in, text_in
 from ingestd.model import MediaKind, case_key
 
 PutNew = Callable[[Table, Iterable[Mapping[str, Any]]], None]
@@ -392,9 +391,3 @@ def by_hand(entry: Entry) -> bool:
 def unmeasured_clock_ms(entry: Entry) -> int:
     """What ``config.changed`` says of the clock that nobody measured: the one setting that becomes part of rows."""
     return integer_in(object_in(entry.record.block("config"), "decides"), "unmeasured_clock_ms") or 0
-
-
-def actor_in(payload: JsonObject) -> str:
-    """Id of the first of the ``actors``, or an empty string."""
-    actors = list_in(payload, "actors")
-    return key_in(actors[0], "id") if actors else ""

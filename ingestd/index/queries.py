@@ -105,7 +105,8 @@ class ClipRow:
     """None while it is not described."""
     status: str
     reason: str
-    """Why it is quarantined: ``zero-byte``, ``unreadable-media``, ``unknown-content``, ``undecidable``; or empty."""
+    """Why it is quarantined: ``zero-byte``, ``unreadable-media``, ``unknown-content``, ``unregistered-recorder``,
+    ``undecidable``; or empty."""
     start_ms: int | None
     end_ms: int | None
     uncertainty_ms: int
@@ -426,6 +427,12 @@ class Queries:
     def every_flag(self, state: str, rule: str) -> Iterator[FlagRow]:
         """All flags of a list in its order, from one snapshot, and never more than some of them in memory."""
         return self._every(lambda db, after: _flag_page(db, _flag_conditions(state, rule, ""), after, _ROWS_AT_ONCE))
+
+    def open_flags_by_rule(self) -> dict[str, int]:
+        """How many flags of each rule are open; a rule without any is not there."""
+        c = t.flag.c
+        statement = select(c.rule, func.count()).where(c.state == "open").group_by(c.rule).order_by(c.rule)
+        return self.read(lambda db: {row.rule: row[1] for row in db.execute(statement)})
 
     def flag(self, flag_id: str) -> FlagRow | None:
         """One flag, or None when there never was one of that id."""

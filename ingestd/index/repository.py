@@ -46,6 +46,7 @@ from ingestd.index.rows import (
     dumps,
     key_in,
     link_value,
+    mirrored,
     object_in,
     officer_value,
     plan_value,
@@ -111,16 +112,16 @@ class Repository:
         """Enrolled stations by log origin."""
         return {row["log"]: dict(row) for row in self._db.execute(select(t.mirror)).mappings()}
 
-    def heard(self) -> list[tuple[str, str, int]]:
-        """Station, log and the time of its newest entry here; of one that has sent none, when it was enrolled."""
+    def heard(self) -> list[tuple[str, str, int, int]]:
+        """Station, log, the time of its newest entry here (with none, when it was enrolled), and how many are here."""
         m, newest, enrolled = t.mirror.c, t.entry.alias(), t.entry.alias()
         origin = select(t.state.c.origin).scalar_subquery()
         joined = t.mirror.outerjoin(newest, (newest.c.log == m.log) & (newest.c.seq == m.size - 1)).outerjoin(
             enrolled, (enrolled.c.log == origin) & (enrolled.c.seq == m.log_seq)
         )
         told = func.coalesce(newest.c.utc_ms, enrolled.c.utc_ms)
-        rows = self._db.execute(select(m.station, m.log, told).select_from(joined).where(told.is_not(None)))
-        return [(station, log, utc_ms) for station, log, utc_ms in rows]
+        rows = self._db.execute(select(m.station, m.log, told, m.size).select_from(joined).where(told.is_not(None)))
+        return [(station, log, utc_ms, size) for station, log, utc_ms, size in rows]
 
     def log_keys(self) -> list[Row]:
         """Every key of every log, in the order of its enrolment."""
@@ -321,6 +322,16 @@ class Repository:
             pairs.where(c.recorder.in_(part)).group_by(c.recorder, c.officer, stated) for part in _chunks(recorders)
         )
         return [dict(row) for query in queries for row in self._db.execute(query).mappings()]
+
+    def clips_set_aside(self, reason: str, recorders: Iterable[str]) -> set[str]:
+        """Clips of these recorders that are set aside for this reason."""
+        c = t.clip.c
+        queries = (select(c.object_id).where(c.recorder.in_(part), c.reason == reason) for part in _chunks(recorders))
+        return {object_id for query in queries for object_id in self._db.execute(query).scalars()}
+
+    def registered(self, recorders: Iterable[str]) -> set[str]:
+        """Which of these recorders are on the list that the agency imports."""
+        return {row["serial"] for row in self._rows(t.recorder, t.recorder.c.serial, set(recorders))}
 
     def media_copied(self, recorder: str, from_ms: int, until_ms: int) -> list[Row]:
         """Media of a recorder, of known time, that were copied in [from_ms, until_ms).
@@ -866,14 +877,6 @@ _CLIPS_NEAR: Final = union(
     select(t.link.c.object_id).where(t.link.c.action_id == bindparam("action_id")),
     select(t.suggestion.c.object_id).where(t.suggestion.c.action_id == bindparam("action_id")),
 )
-
-
-def mirrored(entry: Entry) -> tuple[str, int]:
-    """Log and size of the mirror after a ``station.entries`` entry."""
-    mirror = entry.record.block("mirror")
-    leaves = mirror.get("leaves")
-    count = len(leaves) if isinstance(leaves, (list, tuple)) else 0
-    return str(mirror["log"]), int(str(mirror["from"])) + count
 
 
 def key_row(entry: Entry) -> Row:

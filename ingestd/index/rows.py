@@ -5,11 +5,10 @@ Whatever a station signed, however odd, becomes a row: a missing or mistyped fie
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
-
-from sqlalchemy import RowMapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from custody.canonical import JsonObject, JsonValue
+from custody.chain import Entry
 from ingestd.model import (
     ActFacts,
     Clip,
@@ -26,9 +25,12 @@ from ingestd.model import (
     Suggestion,
 )
 
+if TYPE_CHECKING:
+    from sqlalchemy import RowMapping  # what an entry says is read without a database, and quickly
+
 Row = dict[str, Any]
 """One row by column name, as SQLAlchemy Core takes it."""
-AnyRow = Mapping[str, Any] | RowMapping
+AnyRow: TypeAlias = "Mapping[str, Any] | RowMapping"
 """One row by column name, ours or as SQLAlchemy Core gives it."""
 
 _OBJECT = (dict, Mapping)
@@ -72,6 +74,20 @@ def clip_in(payload: JsonObject) -> str:
     """The clip that an entry of the centre's log is about by name, or an empty string."""
     named = (key_in(object_in(payload, block), "object") for block in ("link", "view", "hold", "disposal"))
     return next(filter(None, named), "") or key_in(object_in(payload, "object"), "id")
+
+
+def actor_in(payload: JsonObject) -> str:
+    """Id of the first of the ``actors``, or an empty string."""
+    actors = list_in(payload, "actors")
+    return key_in(actors[0], "id") if actors else ""
+
+
+def mirrored(entry: Entry) -> tuple[str, int]:
+    """Log and size of the mirror after a ``station.entries`` entry."""
+    mirror = entry.record.block("mirror")
+    leaves = mirror.get("leaves")
+    count = len(leaves) if isinstance(leaves, (list, tuple)) else 0
+    return str(mirror["log"]), int(str(mirror["from"])) + count
 
 
 def dumps(value: object) -> str:

@@ -1,7 +1,8 @@
 """What the entries of a station's log say, as rows. Pure.
 
 Status of a clip: ``received`` until it is described; then ``indexed``, or ``quarantined`` with a reason: ``zero-byte``,
-``unreadable-media``, ``unknown-content``, or ``undecidable`` when what was signed about it cannot be worked with.
+``unreadable-media``, ``unknown-content``, ``unregistered-recorder`` until somebody registers it, or ``undecidable``
+when what was signed about it cannot be worked with.
 
 A station's clock is its own claim. Waiting (for a file, for a stored object) counts from the earlier of that claim and
 the moment the centre received the entry, so that a clock ahead silences nothing.
@@ -14,14 +15,18 @@ from typing import Any, Final
 
 from custody.canonical import JsonObject, JsonValue
 from custody.chain import Entry
-from ingestd.index.rows import MAX_PATH_CHARS, Row, dumps, integer_in, key_in, list_in, object_in, text_in
+from ingestd.index.rows import MAX_PATH_CHARS, Row, dumps, integer_in, key_in, list_in, loads, object_in, text_in
 from ingestd.model import MAX_CLIP_MS, MediaKind, case_key
+from ingestd.rules.facts import Claim, Contradiction
 
 UNOPENABLE: Final = frozenset({"unreadable-media", "moov-missing"})
 """Problems with which no tool opens the file."""
 _MAX_PROBLEMS: Final = 50
 UNDECIDABLE: Final[Row] = {"status": "quarantined", "reason": "undecidable"}
 """Columns of a clip about which something was signed that cannot be worked with."""
+UNREGISTERED: Final = "unregistered-recorder"
+"""Reason of a clip whose recorder the station does not know, and keeps apart; said from the copy on."""
+_MAX_CLAIMS: Final = 24
 _MAX_LAT_E7: Final = 90 * 10**7
 _MAX_LON_E7: Final = 180 * 10**7
 _KINDS: Final = {kind.value: kind for kind in MediaKind}
@@ -43,6 +48,8 @@ class Arrivals:
     media: dict[str, JsonObject] = field(default_factory=dict)
     proxies: list[Row] = field(default_factory=list)
     dockings: list[Row] = field(default_factory=list)
+    contradictions: list[Contradiction] = field(default_factory=list)
+    """Recorders whose sources of identity disagreed, one for each time that a station said so."""
 
 
 def gather(  # noqa: PLR0913  # who said it, when it came, and what of it is only listed
@@ -134,6 +141,20 @@ def described(media: JsonObject, unmeasured_clock_ms: int) -> Row:
     }
 
 
+def redescribed(row: Row, told: Row) -> Row:
+    """The same columns for this clip: one of a recorder that nobody registered stays set aside, whatever it shows."""
+    return {**told, "status": "quarantined", "reason": UNREGISTERED} if row["reason"] == UNREGISTERED else told
+
+
+def let_in(row: Row) -> Row:
+    """Status and reason of a clip that was set aside for its recorder alone, now that somebody registered it."""
+    if not row["media"]:
+        return {"status": "received", "reason": ""}
+    media = loads(row["media"])
+    status, reason = status_of(_kind(media), text_in(media, "playable"), _problems(media))
+    return {"status": status, "reason": reason}
+
+
 def status_of(kind: MediaKind, playable: str, problems: Iterable[str]) -> tuple[str, str]:
     """Status and, for a quarantined clip, the reason."""
     if kind is MediaKind.EMPTY:
@@ -155,21 +176,39 @@ def _docked(arrivals: Arrivals, entry: Entry) -> str:
             "docked_ms": min(entry.record.utc_ms, arrivals.received_ms),
         }
     )
+    return _identified(arrivals, entry)
+
+
+def _identified(arrivals: Arrivals, entry: Entry) -> str:
+    """What a station says of whose recorder it is: kept where people have to settle it."""
+    identity, camera = object_in(entry.record.payload, "identity"), object_in(entry.record.payload, "camera")
+    if text_in(identity, "verdict") == "conflict":
+        claims = (one for one in list_in(identity, "claims")[:_MAX_CLAIMS] if isinstance(one, Mapping))
+        arrivals.contradictions.append(
+            Contradiction(
+                recorder=_serial(entry),
+                station=arrivals.station,
+                bay=integer_in(camera, "bay") or 0,
+                docked_ms=min(entry.record.utc_ms, arrivals.received_ms),
+                entry=f"{arrivals.log}:{entry.seq}",
+                reasons=tuple(sorted(one for one in list_in(identity, "reasons") if isinstance(one, str))),
+                claims=tuple(Claim(key_in(c, "source"), key_in(c, "value"), key_in(c, "recorder")) for c in claims),
+            )
+        )
     return ""
 
 
 def _seen(arrivals: Arrivals, entry: Entry) -> str:
-    recorder = _recorder(entry)
     for file in list_in(entry.record.payload, "files"):
-        row = _file_row(arrivals, entry, recorder, file, integer_in(file, "size") or 0)
+        row = _file_row(arrivals, entry, file, integer_in(file, "size") or 0)
         arrivals.files.append({**row, "state": "pending", "reason": ""})
     return ""
 
 
 def _copied(arrivals: Arrivals, entry: Entry) -> str:
     stored, source = entry.record.block("object"), entry.record.block("source")
-    recorder, object_id = _recorder(entry), str(stored["id"])
-    file = _file_row(arrivals, entry, recorder, source, _size(stored))
+    object_id = str(stored["id"])
+    file = _file_row(arrivals, entry, source, _size(stored))
     arrivals.files.append({**file, "state": "copied", "reason": ""})
     arrivals.clips[object_id] = {
         **_UNDESCRIBED,
@@ -178,7 +217,8 @@ def _copied(arrivals: Arrivals, entry: Entry) -> str:
         "seq": entry.seq,
         "leaf": entry.leaf.hex(),
         "station": arrivals.station,
-        "recorder": recorder,
+        "recorder": file["recorder"],
+        "reason": UNREGISTERED if _is_set_aside(entry) else "",
         "name": text_in(stored, "name"),
         "size": _size(stored),
         "sha256": _sha256(stored),
@@ -192,7 +232,7 @@ def _copied(arrivals: Arrivals, entry: Entry) -> str:
 
 
 def _failed(arrivals: Arrivals, entry: Entry) -> str:
-    file = _file_row(arrivals, entry, _recorder(entry), entry.record.block("source"), 0)
+    file = _file_row(arrivals, entry, entry.record.block("source"), 0)
     reason = key_in(entry.record.payload, "reason")
     arrivals.files.append({**file, "state": "failed", "reason": reason})
     return ""
@@ -231,6 +271,7 @@ def _other(_arrivals: Arrivals, entry: Entry) -> str:
 
 _READERS: Final[Mapping[str, Callable[[Arrivals, Entry], str]]] = {
     "device.docked": _docked,
+    "device.identified": _identified,
     "ingest.seen": _seen,
     "ingest.copied": _copied,
     "ingest.failed": _failed,
@@ -262,7 +303,17 @@ _UNDESCRIBED: Final[Mapping[str, Any]] = {
 
 
 def _recorder(entry: Entry) -> str:
+    """The number under which the station's register has it, which the ledger knows; else the serial it states."""
+    return key_in(object_in(entry.record.payload, "camera"), "recorder") or _serial(entry)
+
+
+def _serial(entry: Entry) -> str:
     return key_in(object_in(entry.record.payload, "camera"), "serial")
+
+
+def _is_set_aside(entry: Entry) -> bool:
+    identity = object_in(entry.record.payload, "identity")
+    return (text_in(identity, "verdict"), text_in(identity, "handling")) == ("unregistered", "quarantine")
 
 
 def _parent(entry: Entry) -> str:
@@ -278,15 +329,18 @@ def _size(stored: JsonObject) -> int:
     return integer_in(stored, "size") or 0
 
 
-def _file_row(arrivals: Arrivals, entry: Entry, recorder: str, file: JsonValue, size: int) -> Row:
-    """A file on a recorder; its identity is log, recorder, exact path, modification time and size."""
+def _file_row(arrivals: Arrivals, entry: Entry, file: JsonValue, size: int) -> Row:
+    """A file on a recorder; its identity is log, serial, exact path, modification time and size.
+
+    The serial as stated, for whoever registers the recorder in between does not make it another file.
+    """
     path, mtime_ms = text_in(file, "path"), integer_in(file, "mtime_ms")
-    place = f"{arrivals.log}\n{recorder}\n{text_in(file, 'path_b64', len(path) * 8) or path}"
+    place = f"{arrivals.log}\n{_serial(entry)}\n{text_in(file, 'path_b64', len(path) * 8) or path}"
     return {
         "file_id": hashlib.sha256(f"{place}\n{mtime_ms}\n{size}".encode()).hexdigest(),
         "place_id": hashlib.sha256(place.encode()).hexdigest(),
         "log": arrivals.log,
-        "recorder": recorder,
+        "recorder": _recorder(entry),
         "path": path[:MAX_PATH_CHARS],
         "size": size,
         "mtime_ms": mtime_ms or 0,
@@ -320,7 +374,19 @@ def _time(media: JsonObject, unmeasured_clock_ms: int) -> Row:
         measured_ms = integer_in(clock, "uncertainty_ms")
         utc_ms -= offset_ms or 0
         uncertainty_ms += unmeasured_clock_ms if offset_ms is None or measured_ms is None else measured_ms
+        uncertainty_ms += 0 if offset_ms is None else _station_error_ms(clock, unmeasured_clock_ms)
     return {"start_ms": utc_ms, "end_ms": utc_ms + length_ms, "uncertainty_ms": max(0, uncertainty_ms)}
+
+
+def _station_error_ms(clock: JsonObject, unmeasured_clock_ms: int) -> int:
+    """How far the clock may be off that a recorder's was held against; one that nobody disciplines is unmeasured too.
+
+    Entries of before stations said so count it as right, as they always did.
+    """
+    if "station" not in clock:
+        return 0
+    known_ms = integer_in(object_in(clock, "station"), "uncertainty_ms")
+    return unmeasured_clock_ms if known_ms is None else max(0, known_ms)
 
 
 def _place(place: JsonObject) -> Row:

@@ -128,12 +128,38 @@ class WornBy:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What one source of identity states of a recorder, and the registered recorder that it points to, if any."""
+
+    source: str
+    value: str
+    recorder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A recorder was docked whose sources of identity disagree, as the station found."""
+
+    recorder: str
+    """The serial it states, which may be a default."""
+    station: str
+    bay: int
+    docked_ms: int
+    entry: str
+    """The log entry that says so."""
+    reasons: tuple[str, ...]
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StationHeard:
     """When the centre last heard of a station, or enrolled it if never since."""
 
     station: str
     log: str
     heard_ms: int
+    complete_ms: int = 0
+    """When it last claimed, in a heartbeat, that its log holds nothing that is not here; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)

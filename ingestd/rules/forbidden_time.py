@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from ingestd.model import Interval
 from ingestd.rules.rule import Policy
@@ -35,10 +37,10 @@ def forbidden_time(span: Interval, policy: Policy) -> ForbiddenTime | None:
 def _of_day(day: date, span: Interval, policy: Policy) -> list[ForbiddenTime]:
     """What of the day, and of the night that begins on it, ``span`` touches."""
     found = []
-    known, midnight = policy.calendar.of(day), _at(day, 24, policy)
-    if known.holiday and (since_ms := _touched(span, _at(day, 0, policy), midnight)) is not None:
+    known, zone = policy.calendar.of(day), policy.zone
+    if known.holiday and (since_ms := _touched(span, _at(day, 0, zone), _at(day, 24, zone))) is not None:
         found.append(ForbiddenTime(since_ms, Both(f"法定节假日（{known.festival}）", "a statutory holiday")))
-    dusk, dawn = _at(day, policy.night_from_hour, policy), _at(day, 24 + policy.night_until_hour, policy)
+    dusk, dawn = _at(day, policy.night_from_hour, zone), _at(day, 24 + policy.night_until_hour, zone)
     if (since_ms := _touched(span, dusk, dawn)) is not None:
         hours = f"{policy.night_from_hour:02}:00–{policy.night_until_hour:02}:00"
         found.append(ForbiddenTime(since_ms, Both(f"夜间（{hours}）", f"night ({hours})")))
@@ -52,7 +54,8 @@ def _touched(span: Interval, start_ms: int, end_ms: int) -> int | None:
     return since_ms if inside else None
 
 
-def _at(day: date, hour: int, policy: Policy) -> int:
+@lru_cache(maxsize=4096)
+def _at(day: date, hour: int, zone: ZoneInfo) -> int:
     whole, rest = divmod(hour, 24)
-    moment = datetime.combine(day + timedelta(days=whole), time(rest), policy.zone)
+    moment = datetime.combine(day + timedelta(days=whole), time(rest), zone)
     return round(moment.astimezone(UTC).timestamp()) * 1000

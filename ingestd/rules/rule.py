@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -104,7 +104,7 @@ class Policy:
 
     def day(self, at_ms: int) -> date:
         """The day of a moment, where people read times."""
-        return datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(self.zone).date()
+        return datetime.fromtimestamp(at_ms // 1000, self.zone).date()
 
     def begins_ms(self, day: date) -> int:
         """When a day begins, where people read times; milliseconds since 1970 UTC."""

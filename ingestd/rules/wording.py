@@ -6,7 +6,7 @@ length of time, ``gaps`` a list of gaps, ``X_zh`` beside ``X_en`` one word ``X``
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -58,8 +58,10 @@ class Spoken:
     def __getitem__(self, name: str) -> str:
         translated = self._translated(name)
         given = translated if translated in self.inputs else name
-        zone = ZoneInfo(str(self.inputs.get("zone") or "UTC"))
-        return _spoken_value(given, self.inputs[given], zone, self.language)
+        value = self.inputs[given]
+        if isinstance(value, str):
+            return value or "—"
+        return _spoken_value(given, value, ZoneInfo(str(self.inputs.get("zone") or "UTC")), self.language)
 
     def _translated(self, name: str) -> str:
         return f"{name}_{self.language}"
@@ -67,7 +69,7 @@ class Spoken:
 
 def moment(at_ms: int, zone: ZoneInfo) -> str:
     """A moment as people of that zone write it, to the second."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(at_ms // 1000, zone).replace(tzinfo=None).isoformat(" ")
 
 
 def share(ppm: int) -> str:
@@ -84,11 +86,11 @@ def length(seconds: int, language: Language) -> str:
 
 
 def _spoken_value(name: str, value: JsonValue, zone: ZoneInfo, language: Language) -> str:
-    if name == "gaps" and isinstance(value, Sequence) and not isinstance(value, str):
-        return _gaps(value, zone, language)
     if isinstance(value, int):
         return _spoken_number(name, value, zone, language)
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence):
+        if name == "gaps":
+            return _gaps(value, zone, language)
         return ("、" if language == "zh" else ", ").join(str(item) for item in value) or "—"
     return str(value) if value else "—"
 

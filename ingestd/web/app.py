@@ -1,17 +1,21 @@
 """Puts the page families together. The only place that knows FastAPI's switches."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.exceptions import HTTPException
 
 from ingestd.errors import CentreError, ObjectMissingError
 from ingestd.rules import Policy, TypeName
-from ingestd.web import actions, audits, clips, files, flags, home, language, log, media, reviews, statistics
+from ingestd.stations import StationRow
+from ingestd.web import actions, audits, clips, files, flags, home, language, log, media, retention, reviews, statistics
+from ingestd.web import stations as station_pages
 from ingestd.web.api.resources import Importer, add_resources
 from ingestd.web.api.shapes import problem
 from ingestd.web.api.tokens import Nobody, Tokens
@@ -19,6 +23,7 @@ from ingestd.web.assets import assets
 from ingestd.web.headers import SecurityHeaders
 from ingestd.web.language import phrase
 from ingestd.web.ports import AuditReads, LogReads, Media, Reads, Viewed
+from ingestd.web.retention import Proposable
 from ingestd.web.site import PageError, Site
 from ingestd.web.statistics import Counted
 
@@ -36,21 +41,26 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
     published: LogReads | None = None,
     history: AuditReads | None = None,
     counted: Counted | None = None,
+    proposable: Proposable | None = None,
     policy: Policy | None = None,
     tokens: Tokens | None = None,
     importer: Importer | None = None,
     hindrance: Callable[[], str] = str,
     viewed: Viewed = lambda _object_id, _what, _actor: None,
     user_header: str = "",
+    metrics: CollectorRegistry | None = None,
+    stations: Callable[[], Sequence[StationRow]] | None = None,
 ) -> FastAPI:
     """The pages over ``reads`` and ``store``; times are shown in ``zone``, action types by their names in ``types``.
 
     ``published`` is the centre log for witnesses; without it there is no ``/api/v1/log``.
     ``history`` are the audits; without it there is no ``/audits``. ``counted`` makes statistics; without it there is no
-    ``/stats``. ``policy`` says how long footage may be on its way, and when it is late. ``tokens`` knows those of other
-    systems; without ``importer`` nothing is imported here.
+    ``/stats``. ``proposable`` names what may be disposed of; without it there is no ``/retention``. ``policy`` says how
+    long footage may be on its way, and when it is late. ``tokens`` knows those of other systems; without ``importer``
+    nothing is imported here.
     ``hindrance`` says why no message arrives from the broker, or an empty string. ``viewed`` records who looks at a
     clip before it is shown; ``user_header`` is the header in which a login in front of the pages names the user.
+    Without ``metrics`` there is no ``/metrics``, without ``stations`` no ``/stations``.
     """
     site = Site(
         reads=reads,
@@ -60,6 +70,8 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
         now=now or (lambda: datetime.now(tz=ZoneInfo("UTC"))),
         has_audits=history is not None,
         has_stats=counted is not None,
+        has_retention=proposable is not None,
+        has_stations=stations is not None,
         policy=policy or Policy(),
         viewed=viewed,
         user_header=user_header,
@@ -75,8 +87,14 @@ def create_app(  # noqa: PLR0913  # the composition root names every part
         audits.add_pages(app, site, history)
     if counted is not None:
         statistics.add_pages(app, site, counted)
+    if proposable is not None:
+        retention.add_pages(app, site, proposable)
+    if stations is not None:
+        station_pages.add_pages(app, site, stations)
     if published is not None:
         log.add_pages(app, published)
+    if metrics is not None:
+        _add_metrics(app, metrics)
     _add_assets(app)
     _add_errors(app, site)
     return app
@@ -87,6 +105,12 @@ def _without_nul(request: Request) -> None:
     given = [request.url.path, *request.path_params.values(), *request.query_params.values()]
     if any("\0" in str(value) for value in given):
         raise PageError(400, phrase("A request may not contain the NUL character."))
+
+
+def _add_metrics(app: FastAPI, registry: CollectorRegistry) -> None:
+    @app.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _add_assets(app: FastAPI) -> None:

@@ -83,6 +83,10 @@ class Clocks:
     offset_ms: int | None
     offset_uncertainty_ms: int | None
     offset_method: str
+    station_said: bool
+    """Whether the station said how right its own clock was when it measured."""
+    station_uncertainty_ms: int | None
+    """How far that clock was off at most; None: it was not synchronised."""
 
 
 def clocks_of(detail: ClipDetail) -> Clocks:
@@ -98,6 +102,8 @@ def clocks_of(detail: ClipDetail) -> Clocks:
         offset_ms=_whole(clock.get("offset_ms")),
         offset_uncertainty_ms=_whole(clock.get("uncertainty_ms")),
         offset_method=str(clock.get("method") or "unmeasured"),
+        station_said="station" in clock,
+        station_uncertainty_ms=_whole(_part(clock, "station").get("uncertainty_ms")),
     )
 
 

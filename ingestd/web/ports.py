@@ -13,8 +13,10 @@ from ingestd.index.queries import (
     ClipDetail,
     ClipFilter,
     ClipRow,
+    DisposalRow,
     FileRow,
     FlagRow,
+    HoldRow,
     MirrorRow,
     Page,
     PlanDetail,
@@ -63,6 +65,14 @@ class Reads(Protocol):
 
     def decisions(self) -> list[Row]:
         """Every decision, newest first."""
+        ...
+
+    def holds(self) -> list[HoldRow]:
+        """Holds in force, oldest first."""
+        ...
+
+    def disposals(self) -> list[DisposalRow]:
+        """What was approved, and what is recorded as gone."""
         ...
 
     def files(self, state: str, after: str | None = None, limit: int = PAGE_ROWS) -> Page[FileRow]:

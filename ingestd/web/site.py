@@ -49,6 +49,8 @@ class Site:
     has_audits: bool = False
     """Whether there is an audit page to lead to."""
     has_stats: bool = False
+    has_retention: bool = False
+    has_stations: bool = False
     policy: Policy = field(default_factory=Policy)
     """What the agency has settled: how long footage may be on its way, and when it is late."""
     viewed: Viewed = lambda _object_id, _what, _actor: None
@@ -79,6 +81,8 @@ class Site:
                 path=request.url.path,
                 has_audits=self.has_audits,
                 has_stats=self.has_stats,
+                has_retention=self.has_retention,
+                has_stations=self.has_stations,
                 query=_kept(request),
                 zone_name=f"{self.zone.key} (UTC{show.offset_text(here)})",
                 made_at=show.local(int(here.timestamp() * 1000), self.zone),

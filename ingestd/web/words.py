@@ -29,6 +29,17 @@ VERDICT: Final[Mapping[str, Word]] = {
     "unreadable": Word(phrase("Store cannot be read"), "triangle", "warn"),
     "disposed": Word(phrase("Disposed of as approved"), "dots", "calm"),
 }
+DISPOSAL: Final[Mapping[str, Word]] = {
+    "one-more": Word(phrase("One more person is needed"), "dots", "warn"),
+    "approved": Word(phrase("May be removed from the store"), "triangle", "warn"),
+    "gone": Word(phrase("Gone, as approved"), "dots", "calm"),
+}
+STANDING: Final[Mapping[str, Word]] = {
+    "online": Word(phrase("Connected"), "tick", "good"),
+    "overdue": Word(phrase("Does not report"), "triangle", "warn"),
+    "offline": Word(phrase("Not connected"), "cross", "bad"),
+    "never": Word(phrase("Never heard of"), "dots", "calm"),
+}
 FLAG_STATUS: Final[Mapping[str, Word]] = {
     "open": Word(phrase("Open"), "flag", "bad"),
     "explained": Word(phrase("Explained, to be reviewed"), "dots", "warn"),
@@ -79,6 +90,7 @@ CODES: Final[Mapping[str, str]] = {
     "zero-byte": phrase("file has no content"),
     "unreadable-media": phrase("media cannot be opened"),
     "unknown-content": phrase("content of unknown kind"),
+    "unregistered-recorder": phrase("recorder that nobody registered"),
     # Why a file could not be copied.
     "read-error": phrase("the recorder could not read it"),
     "source-vanished": phrase("it was gone from the recorder"),
@@ -180,6 +192,7 @@ SELECTION: Final[Mapping[str, str]] = {
 }
 EVENTS: Final[Mapping[str, str]] = {
     "device.docked": phrase("Recorder docked"),
+    "device.identified": phrase("Whose recorder it is"),
     "device.undocked": phrase("Recorder removed"),
     "ingest.seen": phrase("Seen on the recorder"),
     "ingest.copied": phrase("Copied and read back equal"),
@@ -187,6 +200,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "ingest.failed": phrase("Could not be copied"),
     "media.described": phrase("Metadata described"),
     "proxy.created": phrase("Proxy made"),
+    "clock.stepped": phrase("The station's clock was set"),
     "proxy.failed": phrase("No proxy could be made"),
     "central.verified": phrase("Verified by the centre"),
     "integrity.checked": phrase("Integrity checked"),

@@ -33,7 +33,7 @@ from station_agent.recorders import (
     transcend,
     viofo,
 )
-from station_agent.recorders.family import GENERIC, Claims, Entry, Family
+from station_agent.recorders.family import GENERIC, Claims, Entry, Family, Settings
 from station_agent.recorders.grouping import Place, footage
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "footage",
     "list_files",
     "recordings",
+    "settings_of",
 ]
 
 UNKNOWN: Final = Card()
@@ -130,6 +131,12 @@ def claims(path: bytes, card: Card = UNKNOWN) -> Claims:
 def recordings(files: Iterable[SourceFile], card: Card, zone: ZoneInfo) -> dict[bytes, Place]:
     """Which files of a card make one recording: the place of each, by its path."""
     return grouping.recordings(files, lambda path: claims(path, card), zone)
+
+
+def settings_of(family: str) -> Settings | None:
+    """Where recorders of a family state their own id, if anywhere."""
+    found = _BY_ID.get(family)
+    return found.settings if found else None
 
 
 def _recognised(entries: Sequence[Entry]) -> Family | None:

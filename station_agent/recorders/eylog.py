@@ -3,10 +3,11 @@
 Neither recorder nor officer stands in a name. Many cameras use that folder; the settings beside it make the difference.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from station_agent.recorders.family import Claims, Entry, Family, by_claims
+from station_agent.recorders.family import Claims, Entry, Family, Settings, by_claims
 
 
 def _claims(entry: Entry) -> Claims | None:
@@ -15,8 +16,22 @@ def _claims(entry: Entry) -> Claims | None:
 
 
 def _recognised(entries: Sequence[Entry]) -> int:
-    has_settings = any(not entry.folder and entry.extension == b"JSON" for entry in entries)
-    return by_claims(entries, _claims) if has_settings else 0
+    return by_claims(entries, _claims) if any(map(_is_settings, entries)) else 0
 
 
-FAMILY: Final = Family("eylog", _claims, _recognised)
+def _is_settings(entry: Entry) -> bool:
+    return not entry.folder and entry.extension == b"JSON"
+
+
+def _ids(head: bytes) -> Iterator[str]:
+    """The recorder's ``ID``; ``BadgeId`` and ``CardId`` are the officer's."""
+    try:
+        stated = json.loads(head)
+    except (ValueError, RecursionError):
+        return
+    for name, value in stated.items() if isinstance(stated, dict) else ():
+        if name.casefold() == "id" and isinstance(value, str | int):
+            yield str(value)
+
+
+FAMILY: Final = Family("eylog", _claims, _recognised, Settings(_is_settings, _ids))

@@ -4,7 +4,7 @@ Names are bytes that a stranger may have written. FAT gives them in either case,
 case, and what a name states is kept as found.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -66,6 +66,8 @@ class Claims:
     """The recorder's counter, which goes on from clip to clip; it says the order and nothing more."""
     series: bytes = b""
     """What a clip has in common with the one that may go on where it ends."""
+    is_marked: bool = False
+    """The recorder, or who wore it, marked or locked it: it is copied and uploaded before others."""
     is_side: bool = False
     """It belongs to a clip although its extension does not tell: a voice memo, a thumbnail."""
 
@@ -76,6 +78,15 @@ def by_claims(entries: Sequence[Entry], claims: Callable[[Entry], Claims | None]
 
 
 @dataclass(frozen=True, slots=True)
+class Settings:
+    """A file beside the clips in which a family states which recorder it is."""
+
+    is_at: Callable[[Entry], bool]
+    ids: Callable[[bytes], Iterable[str]]
+    """Ids of the recorder in the first bytes of that file, as stated; never an officer's, and none in nonsense."""
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """One row of the table. ``claims`` is None for a name that is not of this family or lies where it never would."""
 
@@ -83,6 +94,8 @@ class Family:
     claims: Callable[[Entry], Claims | None]
     recognised: Callable[[Sequence[Entry]], int] | None = None
     """How many files of a card bear the family out, where more than the single names decide."""
+    settings: Settings | None = None
+    """Where the recorder states its own id, if anywhere."""
 
     def recognise(self, entries: Sequence[Entry]) -> int:
         """How sure: the number of files that this family accounts for; 0 when it is not this family."""

@@ -6,12 +6,14 @@ playback copy and thumbnail; newer models begin their names with ``GL``.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
-from station_agent.recorders.family import Claims, Entry, Family
+from station_agent.recorders.family import Claims, Entry, Family, Settings
 
 _FOLDER: Final = re.compile(rb"(?:^|/)DCIM/\d{3}GOPRO\Z")
 _NAME: Final = re.compile(rb"G(?P<codec>[HXOPL])(?P<chapter>\d{2}|[A-Z]{2})(?P<number>\d{4})")
+_SERIAL: Final = re.compile(rb'"camera serial number"\s*:\s*"(?P<id>[^"]*)"')
 _EXTENSIONS: Final = frozenset([b"MP4", b"JPG", b"LRV", b"THM", b"GPR", b"WAV"])
 
 
@@ -34,4 +36,14 @@ def _part(codec: bytes, chapter: bytes) -> int:
     return int(chapter) + (codec == b"P")
 
 
-FAMILY: Final = Family("gopro", _claims)
+def _is_version(entry: Entry) -> bool:
+    return entry.folder == b"MISC" and entry.name.upper() == b"VERSION.TXT"
+
+
+def _ids(head: bytes) -> Iterator[str]:
+    """The file looks like JSON and is none: some models end its last line with a comma."""
+    for match in _SERIAL.finditer(head):
+        yield match["id"].decode("utf-8", "replace")
+
+
+FAMILY: Final = Family("gopro", _claims, settings=Settings(_is_version, _ids))

@@ -29,6 +29,7 @@ def _claims(entry: Entry) -> Claims | None:
         start_raw=start.decode(),
         recording=start + (b"P" if is_parked else b""),
         track=camera.decode(),
+        is_marked=entry.folder.endswith(b"/RO"),
         series=b"parked" if is_parked else b"driven",
     )
 

@@ -80,15 +80,21 @@ class FakeStation:
         self.utc_ms += 1
         return uuid7(self.utc_ms, self.random.randbytes(10))
 
-    def docked(self, recorder: str = "REC1") -> Entry:
+    def docked(self, recorder: str = "REC1", **more: Any) -> Entry:
         """A recorder was put in."""
-        return self.write("device.docked", camera=camera(recorder), volume={"filesystem": "exfat"})
+        return self.write("device.docked", camera=camera(recorder), volume={"filesystem": "exfat"}, **more)
+
+    def identified(self, recorder: str = "REC1", **identity: Any) -> Entry:
+        """Whose recorder it is was said apart from a docking."""
+        return self.write("device.identified", camera=camera(recorder), identity=identity)
 
     def seen(self, *paths: str, recorder: str = "REC1") -> Entry:
         files = [{"path": path, "size": SIZE, "mtime_ms": NOW_MS - 9_000_000} for path in paths]
         return self.write("ingest.seen", camera=camera(recorder), files=files)
 
-    def copied(self, path: str = "DCIM/1.MP4", recorder: str = "REC1", officer: str = "", content: bytes = b"") -> str:
+    def copied(
+        self, path: str = "DCIM/1.MP4", recorder: str = "REC1", officer: str = "", content: bytes = b"", **more: Any
+    ) -> str:
         object_id = self.uuid()
         data = content or self.random.randbytes(SIZE)
         name = original_name(object_id, self.utc_ms, "MP4")
@@ -97,7 +103,7 @@ class FakeStation:
         self.digests[object_id] = sha256
         self.write(
             "ingest.copied",
-            camera=camera(recorder, officer),
+            **{"camera": camera(recorder, officer), **more},
             object={
                 "id": object_id,
                 "name": name,

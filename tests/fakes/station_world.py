@@ -3,7 +3,7 @@
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,11 +14,14 @@ from custody.log import LogFiles
 from custody.signer import Ed25519Signer
 from station_agent import recorders
 from station_agent.clock import measure_offset
-from station_agent.errors import CopyError, DamagedCopyError, StoreError
+from station_agent.errors import AgentError, CopyError, DamagedCopyError, StoreError
 from station_agent.journal import Journal
 from station_agent.model import CopyResult, DeviceIdentity, MountedVolume, RecorderDocked, StationTime
+from station_agent.offload import Wanted
 from station_agent.pipeline import Pipeline, Reader, Unlocking
+from station_agent.registry import NOTHING, Handling, Registry
 from station_agent.seal import Seal, new_id
+from station_agent.service import recorders_card_ids
 from station_agent.status import Board
 from tests.fakes.log_files import MemoryLogFiles
 
@@ -59,6 +62,7 @@ class FakeCopier:
     die_at: int = -1
     when: When = When.BEFORE
     during: Callable[[], None] = lambda: None
+    before_the_proof: Callable[[], None] = lambda: None
     copied: list[bytes] = field(default_factory=list)
     compared: list[bytes] = field(default_factory=list)
     dead: bool = False
@@ -74,10 +78,22 @@ class FakeCopier:
         if name in self.reasons:
             raise CopyError(self.reasons[name])
         temporary.write_bytes(data)
+        self.before_the_proof()
         on_progress(len(data), "verifying")
         digest = hashlib.sha256(data).hexdigest()
         self._step(When.AFTER)
         return CopyResult(len(data), digest, digest, "uncached", START_MS, START_MS + 1)
+
+    def copy_all(self, root: Path, wanted: Sequence[Wanted]) -> list[CopyResult | AgentError]:
+        outcomes: list[CopyResult | AgentError] = []
+        for one in wanted:
+            try:
+                outcomes.append(self.copy(root, one.path, one.temporary, one.on_progress))
+            except CopyError as error:
+                outcomes.append(error)
+            except AgentError as error:
+                return [*outcomes, error]
+        return outcomes
 
     def digest(self, root: Path, path: bytes, on_progress: Callable[[int, str], None]) -> str:
         self.compared.append(path.rpartition(b"/")[2])
@@ -88,10 +104,11 @@ class FakeCopier:
             raise CopyError(self.reasons[self.compared[-1]])
         return hashlib.sha256(data).hexdigest()
 
-    def publish(self, temporary: Path, final: Path) -> None:
-        self._step(When.BEFORE)
-        temporary.replace(final)
-        self._step(When.AFTER)
+    def publish(self, pairs: Sequence[tuple[Path, Path]]) -> None:
+        for temporary, final in pairs:
+            self._step(When.BEFORE)
+            temporary.replace(final)
+            self._step(When.AFTER)
 
     def _step(self, when: When) -> None:
         if when is When.BEFORE:
@@ -162,6 +179,9 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     trust_names: bool = False
     max_bays: int = 16
+    registry: Registry = NOTHING
+    unregistered: Handling = Handling.ACCEPT
+    copies: int = 16
     unlocker: Unlocking | None = None
 
     def __post_init__(self) -> None:
@@ -208,7 +228,7 @@ class Station:
             lambda files, card: recorders.recordings(files, card, ZoneInfo("UTC")),
             measure_offset,
             lambda _: self.unformatted,
-            unlocker=world.unlocker,
+            recorders_card_ids,
         )
         self.pipeline = Pipeline(
             world.clock,
@@ -221,8 +241,12 @@ class Station:
             self.stop,
             workers=1,
             max_bays=world.max_bays,
+            copies=world.copies,
             patient=False,
             trust_names=world.trust_names,
+            registry=lambda: world.registry,
+            unregistered=world.unregistered,
+            unlocker=world.unlocker,
         )
         self.pipeline.recover()
 

@@ -69,6 +69,70 @@ def busy() -> dict[str, Any]:
     )
 
 
+def filled(bays: int) -> dict[str, Any]:
+    """A dock of so many bays: as many of the busy ones as fit, the rest free."""
+    known = busy()["bays"][: min(bays, 11)]
+    return status(*known, *(bay(number, "idle") for number in range(len(known) + 1, bays + 1)), online=False, outbox=17)
+
+
+def beside(_status: Any = None) -> dict[str, Any]:
+    """What stands beside the status: the value of ``/api/dock``."""
+    return {
+        "clock": {"source": "ntp", "utc_ms": 1_795_300_000_000 + 3 * 3600_000},
+        "disk": {"free_bytes": 440 * GB, "video_hours": 122},
+        "dockings_today": 14,
+        "bays": {
+            "1": {"officer": "***0417"},
+            "2": {"officer": "***0418", "mark": "priority"},
+            "3": {"officer": "***0431"},
+            "5": {"officer": "***0420", "mark": "important"},
+        },
+        "receipts": [receipt(12)],
+        "technician": {
+            "ports": {
+                str(number): {
+                    "wanted": f"*usb-0:{number}:1.0*",
+                    "found": f"pci-0000:00:14.0-usb-0:{number}:1.0-scsi-0:0:0:0" if number < 12 else "",
+                }
+                for number in range(1, 13)
+            },
+            "failures": [
+                {
+                    "seq": 1270 - number,
+                    "at": "11-22 11:58:07 +0800",
+                    "at_ms": 0,
+                    "bay": 9,
+                    "serial": "A9-30517",
+                    "path": f"DCIM/100/MOV_{number:04}.MP4",
+                    "reason": "read-error",
+                }
+                for number in range(3, 7)
+            ],
+            "set_aside": {"read-error": 4, "symlink": 1},
+            "cosigned": {"size": 1267, "at_s": 1_795_299_000},
+        },
+    }
+
+
+def receipt(number: int, **more: Any) -> dict[str, Any]:
+    """A receipt over one bay."""
+    plain = {
+        "bay": number,
+        "left_s": 17,
+        "recorder": "DSJ-8A 2200466",
+        "officer": "***0466",
+        "files": 12,
+        "bytes": 18 * GB,
+        "duration_ms": 5 * 3_600_000 + 754_000,
+        "described": 12,
+        "span": "11-21 20:03 – 11-22 04:41 +0800",
+        "warnings": ["clock-offset:-94000", "gap:08:12:00–08:19:30"],
+        "level": "uncached",
+        "number": {"log": "custody.example/station-07", "seq": 1283, "leaf": "5f3c9a71" * 8},
+    }
+    return {**plain, **more}
+
+
 def demo() -> dict[str, Any]:
     """Two bays, as in the demo."""
     return status(

@@ -25,8 +25,10 @@ from ingestd.index.queries import (
     ClipFilter,
     ClipRow,
     CustodyEvent,
+    DisposalRow,
     FileRow,
     FlagRow,
+    HoldRow,
     LinkRow,
     LogState,
     Page,
@@ -137,6 +139,14 @@ class FakeQueries:
         self._check()
         cases = {act.action.case: act.case for act in self.acts if act.case}
         return page_of([CaseRow(case, 1, 0) for case in cases.values()], lambda row: row.case.number, after, limit)
+
+    def holds(self) -> list[HoldRow]:
+        self._check()
+        return []
+
+    def disposals(self) -> list[DisposalRow]:
+        self._check()
+        return []
 
     def reviews(self) -> list[dict[str, Any]]:
         self._check()

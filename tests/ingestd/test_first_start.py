@@ -25,7 +25,7 @@ def station():
 
 
 @pytest.fixture
-def site(tmp_path, station, database_url):
+def site(tmp_path, station, bare_database_url):
     """A configured site at which nothing has happened yet."""
     (tmp_path / "ingestd.toml").write_text(f"""
 [centre]
@@ -40,7 +40,7 @@ vkey = "{station.enrolled.note_key.vkey()}"
 [store]
 url = "store"
 [database]
-url = "{database_url}"
+url = "{bare_database_url}"
 """)
     config = configuration.load(tmp_path / "ingestd.toml")
     service.make_keys(config)
@@ -122,9 +122,9 @@ def test_store_that_does_not_answer_is_not_taken_for_an_empty_one(site):
 
 
 @pytest.mark.parametrize("crash", range(4))
-def test_crash_of_the_first_start_never_locks_the_site_out(tmp_path, database_url, station, crash):
+def test_crash_of_the_first_start_never_locks_the_site_out(tmp_path, bare_database_url, station, crash):
     """Each commit of the first start fails once; meanwhile a dock fills the store, as soon as the centre has begun."""
-    world = World(tmp_path, database_url, [station])
+    world = World(tmp_path, bare_database_url, [station])
     commits = []
 
     def fail(_connection):

@@ -17,7 +17,7 @@ from tests.fakes.centre_station import AUTHORITY, FakeStation
 from tests.fakes.centre_world import CATALOGUE
 from tests.ingestd.test_audit_verify import Screen
 
-FEW, MANY = 3_000, 30_000
+FEW, MANY = 2_000, 12_000
 MOST_KIB_A_ROW = 5
 """What a row of the register, understood, needs itself is some 2.5; holding what is judged of it needed 24."""
 OFFICERS = 40

@@ -8,15 +8,18 @@ import pytest
 from sqlalchemy import event, text, update
 
 from custody.checkpoint import COSIGNATURE, NoteKey, parse_note
+from custody.heartbeat import Heartbeat
 from custody.messages import Records
 from custody.receipt import covers, read_receipt
 from ingestd.catalogue import Catalogue
 from ingestd.errors import DatabaseError, StateError
+from ingestd.heartbeats import Heartbeats
 from ingestd.index import tables as t
 from ingestd.index.database import open_engine
 from ingestd.index.queries import ClipFilter
 from ingestd.model import MAX_CLIP_MS, Level
-from ingestd.pipeline import ReadBack, Received
+from ingestd.pipeline import Places, ReadBack, Received
+from tests.custody.test_heartbeat import WELL
 from tests.fakes.centre_station import AUTHORITY, NOW_MS, FakeStation, camera
 from tests.fakes.centre_world import ORIGIN, SIGNER, WITNESS, World
 
@@ -511,6 +514,28 @@ def test_device_clock_is_corrected_by_its_offset(world, station):
     assert (second.start_ms, second.uncertainty_ms) == (START + 5000, 60_100)
 
 
+@pytest.mark.parametrize(
+    ("station_said", "uncertainty_ms"),
+    [
+        ({}, 120),
+        ({"station": {"source": "chrony", "synchronised": "yes", "offset_ms": -2, "uncertainty_ms": 7}}, 127),
+        ({"station": {"source": "kernel", "synchronised": "no", "offset_ms": None, "uncertainty_ms": None}}, 60_120),
+        ({"station": "well"}, 60_120),
+        ({"station": {"uncertainty_ms": -90_000}}, 120),
+    ],
+    ids=["an earlier station", "synchronised", "not synchronised", "nonsense", "better than right"],
+)
+def test_a_clock_held_against_a_doubtful_one_is_no_surer_than_that(world, station, station_said, uncertainty_ms):
+    start = {"utc_ms": START + 5000, "source": "container", "clock": "device", "uncertainty_ms": 100}
+    measured = {"offset_ms": 5000, "uncertainty_ms": 20, "method": "connect-write", **station_said}
+    object_id = station.clip(start=start, clock=measured)
+    unmeasured = station.clip(start=start, clock={"offset_ms": None, "uncertainty_ms": None, **station_said})
+    world.pipeline.handle([station.message()])
+    row = world.queries.clip(object_id).row
+    assert (row.start_ms, row.uncertainty_ms) == (START, uncertainty_ms)
+    assert world.queries.clip(unmeasured).row.uncertainty_ms == 60_100, "the station's clock took no part"
+
+
 @pytest.mark.parametrize("first", ["clip", "register"])
 def test_six_characters_of_a_recorder_mean_the_one_officer_whose_number_ends_so(world, station, first):
     long = json.dumps({"officers": [{"number": "19090114007", "name": "甲"}]}).encode()
@@ -613,6 +638,29 @@ def test_silent_station_is_flagged_until_it_speaks_again(world, station):
     world.pipeline.handle([station.message()])
     world.pipeline.sweep()
     assert silent not in flags(world)
+
+
+def test_a_heartbeat_breaks_the_silence_only_of_a_station_whose_log_is_here(world, station):
+    station.clip(START)
+    world.pipeline.handle([station.message()])
+    held = world.queries.mirrors()[0].size
+    world.clock.ms += 8 * 24 * HOUR
+    heartbeats = Heartbeats(Places.under(world.folder).heartbeats, world.clock.now_ms)
+    silent = f"silent-station:{station.origin}"
+
+    said = Heartbeat(online=True, health=replace(WELL, log_entries=held + 1))
+    heartbeats.take(station.name, said.encode(), retained=False)
+    world.pipeline.sweep()
+    assert silent in flags(world), "it has entries that never came"
+
+    said = Heartbeat(online=True, health=replace(WELL, log_entries=held))
+    heartbeats.take(station.name, said.encode(), retained=False)
+    world.pipeline.sweep()
+    assert silent not in flags(world)
+
+    world.clock.ms += 8 * 24 * HOUR
+    world.pipeline.sweep()
+    assert silent in flags(world)
 
 
 def test_year_without_a_calendar_is_told(world):

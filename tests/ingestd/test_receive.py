@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from paho.mqtt.client import Client
+from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
@@ -139,6 +139,17 @@ def test_refused_subscription_is_said(acknowledged, codes, problem):
     made._on_subscribe(made._client, None, 1, reasons, None)
 
     assert made.problem.partition(":")[0] == problem
+
+
+def test_a_heartbeat_goes_its_own_way_and_never_into_a_batch(acknowledged):
+    beats = []
+    made = Receiver(Mqtt(), Handler(), lambda *beat: beats.append(beat))
+    for topic, retained in (("bwc/v1/station-01/status", True), ("bwc/v1/station-01/records", False)):
+        message = MQTTMessage(1, topic.encode())
+        message.payload, message.retain = b"x", retained
+        made._on_message(made._client, None, message)
+    assert beats == [("station-01", b"x", True)]
+    assert [delivery.message.topic for delivery in made.take()] == ["bwc/v1/station-01/records"]
 
 
 def test_broker_that_cannot_be_reached_is_said(acknowledged):

@@ -58,9 +58,9 @@ def test_migrations_lead_to_exactly_the_tables(engine):
         assert compare_metadata(context, t.metadata) == []
 
 
-def test_opening_twice_migrates_once(database_url):
-    open_engine(database_url).dispose()
-    engine = open_engine(database_url)
+def test_opening_twice_migrates_once(bare_database_url):
+    open_engine(bare_database_url).dispose()
+    engine = open_engine(bare_database_url)
     assert "clip" in inspect(engine).get_table_names()
     engine.dispose()
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from ingestd import decisions
 from ingestd.errors import RefusedError
 from ingestd.retention import Kept, Why, longest
 from ingestd.rules.rule import DAY_MS
+from ingestd.web.app import create_app
 from tests.fakes.audited import audited_world, ingestd
 from tests.fakes.centre_station import NOW_MS, FakeStation
 from tests.fakes.centre_world import World
@@ -100,6 +102,34 @@ def test_what_may_be_proposed_is_exactly_what_may_be_approved(world):
     approve(world, looked)
     world.pipeline.decide(decisions.record_disposal(looked, WHO, lambda _name: False))
     assert world.pipeline.proposable(10) == []
+
+
+def test_the_page_shows_holds_approvals_and_what_may_be_proposed(world):
+    looked, held, half, gone = clips(world, *(START - hours * HOUR for hours in (5, 6, 7, 8)))
+    for one in (looked, held, half, gone):
+        world.pipeline.viewed(one, "detail", "甲")
+    world.clock.ms += KEEP * DAY_MS + HOUR
+    visitor = TestClient(create_app(world.queries, None, proposable=world.pipeline.proposable))
+    empty = TestClient(create_app(world.queries, None, proposable=lambda _limit: [])).get("/retention").text
+    assert "没有封存" in empty
+    assert "没有可提请销毁的片段" in empty
+    world.pipeline.decide(decisions.hold(held, "", WHO))
+    world.pipeline.decide(decisions.approve_disposal(half, WHO, KEEP))
+    approve(world, gone)
+    world.pipeline.decide(decisions.record_disposal(gone, WHO, lambda _name: False))
+
+    page = visitor.get("/retention").text
+    on_hold, approved, proposed = page.split("<section>")[1:]
+
+    assert held in on_hold
+    assert half not in on_hold
+    assert "还需一人批准" in approved.split(half)[2].split("</tr>")[0]
+    assert "已按批准销毁" in approved.split(gone)[2].split("</tr>")[0]
+    assert looked in proposed
+    assert held not in proposed
+    assert gone not in proposed
+    assert 'href="/retention"' in visitor.get("/").text
+    assert TestClient(create_app(world.queries, None)).get("/retention").status_code == 404
 
 
 def test_the_last_day_itself_still_keeps(world):

@@ -147,8 +147,10 @@ def worn(ledger, stated):
     return identity_conflict(facts.WornBy("c1", "DSJ0731", ledger, stated, T0), POLICY)
 
 
-def heard(now_ms):
-    return silent_station(facts.StationHeard("station-01", "custody.example/station-01", T0), now_ms, POLICY)
+def heard(now_ms, complete_ms=0):
+    return silent_station(
+        facts.StationHeard("station-01", "custody.example/station-01", T0, complete_ms), now_ms, POLICY
+    )
 
 
 def waiting(now_ms, count=3):
@@ -525,3 +527,8 @@ def test_an_act_is_asked_every_rule_that_its_facts_are_there_for():
         "enforcement-at-forbidden-time",
         "specified-act-without-video",
     }
+
+
+@pytest.mark.parametrize(("complete_ms", "flags"), [(0, 1), (T0 + DAY_MS, 0), (T0 + DAY_MS - 1, 1)])
+def test_a_station_that_says_its_log_has_arrived_is_silent_from_then_on(complete_ms, flags):
+    assert len(heard(T0 + DAY_MS + POLICY.silent_ms, complete_ms)) == flags

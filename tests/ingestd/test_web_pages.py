@@ -244,6 +244,23 @@ def test_the_clip_page_shows_times_side_by_side(visitor):
     assert "20261120090134" in text
 
 
+@pytest.mark.parametrize(
+    ("station", "words"),
+    [
+        ({"station": {"synchronised": "yes", "uncertainty_ms": 400}}, "采集站时钟误差不超过 0.4 s"),
+        ({"station": {"synchronised": "no", "uncertainty_ms": None}}, "采集站自身时钟未同步"),
+        ({}, ""),
+    ],
+)
+def test_the_clip_page_says_how_right_the_clock_was_that_measured(visitor, index, station, words):
+    detail = index.details[0]
+    clock = {"offset_ms": 94_000, "uncertainty_ms": 3000, "method": "connect-write", **station}
+    index.details[0] = replace(detail, media={**detail.media, "clock": clock})
+    text = text_of(visitor.get(f"/clips/{object_id(1)}"))
+    assert words in text
+    assert ("采集站时钟" in text or "采集站自身时钟" in text) == bool(words)
+
+
 def test_an_unmeasured_clock_and_an_unknown_time_are_said(visitor):
     text = text_of(visitor.get(f"/clips/{object_id(9)}"))
     assert "未测量" in text

@@ -54,7 +54,7 @@ def offload(volume: MountedVolume, spool: Path) -> dict[bytes, tuple[int, str]]:
     offloader, results = Offloader(SystemClock()), {}
     for number, file in enumerate(list_files(volume)):
         result = offloader.copy(volume.root, file.path, spool / f"{number}.part", lambda _done, _phase: None)
-        offloader.publish(spool / f"{number}.part", spool / f"{number}")
+        offloader.publish([(spool / f"{number}.part", spool / f"{number}")])
         assert result.reread == "uncached"
         results[file.path] = (result.size, digest_of(spool / f"{number}"))
     return results

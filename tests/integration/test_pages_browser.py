@@ -122,7 +122,7 @@ def test_the_dock_polls_when_events_are_refused(chromium):
         page.open(address)
         now["status"] = web_dock.status(web_dock.bay(1, "safe"))
         page.until("document.querySelector('.word').textContent === '可取走'", wait_s=8)
-        assert any(url.endswith("/frame") for url in page.requests)
+        assert any(url.endswith("/frame/board") for url in page.requests)
 
 
 def test_a_hostile_name_runs_nothing(chromium):

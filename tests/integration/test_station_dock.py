@@ -39,14 +39,15 @@ def medium(need_root, tmp_path: Path) -> Medium:
 class Agent:
     """The real program in a process of its own."""
 
-    def __init__(self, data: Path, dock: LoopDock) -> None:
+    def __init__(self, data: Path, dock: LoopDock, more: str = "") -> None:
+        """``more`` stands in its configuration after all that it needs."""
         self.data, self.port = data, free_port()
-        data.mkdir()
+        data.mkdir(exist_ok=True)
         bays = "\n".join(f'{bay} = "{pattern}"' for bay, pattern in dock.bays(2).items())
         (data / "station-agent.toml").write_text(
             '[station]\nid = "station-07"\nauthority = "custody.example"\n'
             f"[screen]\nport = {self.port}\n[transcode]\nenabled = false\n[bays]\n{bays}\n[mqtt]\nport = 1\n"
-            f'[keys]\nwitness = "{WITNESS_KEY.vkey()}"\n'
+            f'[keys]\nwitness = "{WITNESS_KEY.vkey()}"\n{more}'
         )
         create_key(data / "station/keys/custody.pem")
         self.process = self.start()

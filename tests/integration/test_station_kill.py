@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from custody.log import Log
+from custody.record import Record
 from station_agent.keys import create_key, load_signer
 from station_agent.logfiles import AuditedLogFiles
 from tests.fakes.station_centre import WITNESS_KEY
@@ -22,6 +24,7 @@ pytestmark = pytest.mark.integration
 ORIGIN = "custody.example/station-07"
 FILES = 12
 LIVES = 8
+SMALL_FILES = 150
 CONFIG = f"""
 [station]
 id = "station-07"
@@ -75,9 +78,13 @@ def killed_after(argv: list[str], pause_s: float) -> None:
 
 def killed_in_mid_copy(data: Path, argv: list[str]) -> None:
     """Killed once a copy has begun: the one point that no timing may miss."""
+    killed_once(lambda: bool(list((data / "station").rglob("*.part"))), argv)
+
+
+def killed_once(seen: Callable[[], bool], argv: list[str]) -> None:
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not list((data / "station").rglob("*.part")):
-        assert process.poll() is None, "it ended before any copy was seen"
+    while not seen():
+        assert process.poll() is None, "it ended before that was seen"
         time.sleep(0.001)
     process.kill()
     process.wait()
@@ -102,7 +109,29 @@ def test_killed_at_random_points_and_started_again(data, card):
     check(data, card)
 
 
+def test_killed_within_a_batch_of_small_files(data, tmp_path):
+    """All in the spool, some under their final names, none with its entry: wherever it was, each is sealed once."""
+    card = tmp_path / "small"
+    card.mkdir()
+    for number in range(SMALL_FILES):
+        (card / f"{number:04}.jpg").write_bytes(random.Random(number).randbytes(4096))
+    ingest = agent(data, "ingest", str(card), "--offload-only")
+    killed_once(lambda: len(list((data / "station").rglob("*.part"))) > 10, ingest)
+    killed_once(lambda: bool(list((data / "station").rglob("*.jpg"))), ingest)
+    killed_once(lambda: len(list((data / "station").rglob("*.jpg"))) > SMALL_FILES // 2, ingest)
+    done = run(data, "ingest", str(card), "--offload-only", "--json")
+    assert done.returncode == 0, done.stderr
+    check_sealed(data, card, [data / "station/spool"])
+
+
 def check(data: Path, card: Path) -> None:
+    roots = [data / "station/spool", data / "store"]
+    records = check_sealed(data, card, roots)
+    described = Counter(str(r.block("object")["id"]) for r in records if r.event == "media.described")
+    assert described == Counter(str(r.block("object")["id"]) for r in records if r.event == "ingest.copied")
+
+
+def check_sealed(data: Path, card: Path, roots: list[Path]) -> list[Record]:
     """Compares truth and machine; asks the agent for nothing but its log."""
     truth = {path.name: digest(path) for path in card.iterdir()}
     log = Log(AuditedLogFiles(data / "station/log"), ORIGIN, [load_key(data)])
@@ -114,16 +143,15 @@ def check(data: Path, card: Path) -> None:
     assert seen == Counter(truth.keys())
     for record in copied:
         stored, name = record.block("object"), str(record.block("source")["path"])
-        for root in (data / "station/spool", data / "store"):
+        for root in roots:
             assert digest(root / str(stored["name"])) == truth[name]
-    described = Counter(str(r.block("object")["id"]) for r in records if r.event == "media.described")
-    assert described == Counter(str(r.block("object")["id"]) for r in copied)
     assert log.latest is not None
-    for root in (data / "station/spool", data / "store"):
+    for root in roots:
         assert len([path for path in root.rglob("*") if path.is_file()]) == len(truth)
     verified = run(data, "verify-log", "--json")
     assert verified.returncode == 0, verified.stdout
     assert json.loads(verified.stdout)["files"]["verified"] == len(truth)
+    return records
 
 
 def load_key(data: Path):

@@ -1,5 +1,6 @@
 """The publisher against the real broker: outage, hard kill, and a centre that answers late."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +12,13 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from custody import topics
+from custody.heartbeat import Health, decode_heartbeat
 from station_agent.clock import SystemClock
 from station_agent.errors import BrokerError
-from station_agent.publish import Broker, Outbox, Publisher, Trust
+from station_agent.health import health_of
+from station_agent.model import StationClock
+from station_agent.publish import IN_FLIGHT, Broker, Outbox, Publisher, Trust
+from station_agent.pulse import Pulse
 from tests.conftest import STATION
 from tests.fakes.station_centre import CENTRE_KEY, WITNESS_KEY, FakeCentre
 from tests.fakes.station_world import Station, World
@@ -40,14 +45,18 @@ def wait_for(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
         time.sleep(0.02)
 
 
+def health(station: Station) -> Health:
+    clock = StationClock("kernel", synchronised=False)
+    return health_of(station.world.clock.now(), clock, station.journal, station.seal.size, station.world.spool)
+
+
 @contextmanager
-def publishing(station: Station, broker: Mosquitto) -> Iterator[Publisher]:
+def publishing(station: Station, broker: Mosquitto, kind: type[Pulse] = Pulse) -> Iterator[Publisher]:
     trust = Trust(CENTRE_KEY, WITNESS_KEY)
     outbox = Outbox(station.world.clock, station.journal, station.seal, trust, RESEND_S)
     mine = broker.pki.client(STATION)
-    publisher = Publisher(
-        STATION, outbox, Broker(broker.host, broker.port, broker.pki.ca, mine.cert, mine.key), station.world.clock
-    )
+    there = Broker(broker.host, broker.port, broker.pki.ca, mine.cert, mine.key)
+    publisher = Publisher(STATION, outbox, there, station.world.clock, kind(lambda: health(station)))
     stop = threading.Event()
     thread = threading.Thread(target=publisher.run, args=(stop,), daemon=True)
     thread.start()
@@ -93,7 +102,11 @@ def test_all_entries_arrive_and_all_receipts_come(station, broker):
         station.pipeline.docked(station.event())
         wait_for(lambda: station.journal.waiting().outbox == 0)
         assert publisher.link.online
-        wait_for(lambda: b'{"online": "yes"}' in statuses)
+        wait_for(lambda: statuses)
+        said = decode_heartbeat(statuses[0])
+        assert said.online
+        assert said.health
+        assert said.health.boot_id == station.world.clock.now().boot_id
     assert centre.mirror.size == station.seal.size
     assert max(count for _, count in centre.received) > 1
 
@@ -122,6 +135,27 @@ def test_a_broker_that_is_killed_and_away_loses_nothing(station, broker):
         wait_for(lambda: station.journal.waiting().outbox == 0, 40)
     assert centre.mirror.size == station.seal.size
     assert centre.mirror.chain.root() == station.seal._log.chain.root()
+
+
+def test_many_heartbeats_do_not_make_room_for_more_messages_than_may_be_in_flight(station, broker):
+    class Hasty(Pulse):
+        def due(self):
+            self.connected()
+            return super().due()
+
+    with listening(broker, FakeCentre()) as statuses, publishing(station, broker, Hasty) as publisher:
+        wait_for(lambda: len(statuses) > IN_FLIGHT)
+        assert publisher._room._value <= IN_FLIGHT
+
+
+def test_a_station_that_is_lost_is_told_of_by_the_broker_and_one_that_stops_says_so(station, broker):
+    with listening(broker, FakeCentre()) as statuses:
+        with publishing(station, broker) as publisher:
+            wait_for(lambda: statuses)
+            publisher._client.socket().shutdown(socket.SHUT_RDWR)
+            wait_for(lambda: len(statuses) >= 3)
+        wait_for(lambda: len(statuses) >= 4)
+    assert [decode_heartbeat(one).online for one in statuses] == [True, False, True, False]
 
 
 def test_a_stranger_is_not_let_in(broker):

@@ -33,7 +33,7 @@ _RULE = r"""SUBSYSTEM!="block", GOTO="bwc_rig_end"
 KERNEL!="loop{prefix}[0-9][0-9]|loop{prefix}[0-9][0-9]p*", GOTO="bwc_rig_end"
 ENV{{DEVTYPE}}=="disk", IMPORT{{file}}="{properties}/%k"
 ENV{{DEVTYPE}}=="partition", IMPORT{{parent}}="ID_VENDOR*", IMPORT{{parent}}="ID_MODEL*", IMPORT{{parent}}="ID_SERIAL*"
-ENV{{DEVTYPE}}=="partition", IMPORT{{parent}}="ID_BUS", IMPORT{{parent}}="ID_PATH*"
+ENV{{DEVTYPE}}=="partition", IMPORT{{parent}}="ID_BUS", IMPORT{{parent}}="ID_USB_*", IMPORT{{parent}}="ID_PATH*"
 TAG+="bwc"
 LABEL="bwc_rig_end"
 """
@@ -239,7 +239,8 @@ def _left_over(base: int) -> list[Path]:
 
 
 def _properties_of(port: str, serial: str) -> str:
-    return f"ID_BUS=usb\nID_VENDOR_ID=1d6b\nID_MODEL_ID=0104\nID_SERIAL_SHORT={serial}\nID_PATH={port}\n"
+    device = "ID_BUS=usb\nID_VENDOR_ID=1d6b\nID_MODEL_ID=0104\nID_USB_INTERFACES=:080650:\n"
+    return f"{device}ID_SERIAL_SHORT={serial}\nID_PATH={port}\n"
 
 
 def _start_nbd(image: Path, folder: Path, bad_sectors: tuple[int, ...]) -> subprocess.Popen[bytes]:

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
@@ -47,11 +48,12 @@ class Postgres:
             self._process = subprocess.Popen(_unprivileged(argv), stdout=log, stderr=log, cwd="/")
         self._wait()
 
-    def new_database(self) -> str:
-        """An empty database; returns its SQLAlchemy URL."""
-        name = f"t{uuid.uuid4().hex[:16]}"
+    def new_database(self, like: str = "") -> str:
+        """An empty database, or a copy of the one with the URL ``like``; returns its SQLAlchemy URL."""
+        name, template = f"t{uuid.uuid4().hex[:16]}", urlsplit(like).path.strip("/") or "template1"
         with self._connect() as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            made = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            connection.execute(made.format(sql.Identifier(name), sql.Identifier(template)))
         return f"postgresql+psycopg://{_ACCOUNT}@/{name}?host={self.folder}"
 
     def stop(self) -> None:

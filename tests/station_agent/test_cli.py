@@ -135,4 +135,17 @@ def test_doctor_names_what_is_wrong(agent):
     assert " vkey custody.example/station-07+" in checks["key"]["detail"]
     assert checks["store"]["ok"] is True
     assert checks["broker"]["ok"] is False
-    assert set(checks) == {*cli.TOOLS, "sandbox", "udev", "key", "certificates", "spool", "store", "broker", "clock"}
+    assert set(checks) == {
+        *cli.TOOLS,
+        "sandbox",
+        "udev",
+        "udev-rules",
+        "udev-loaded",
+        "registry",
+        "key",
+        "certificates",
+        "spool",
+        "store",
+        "broker",
+        "clock",
+    }

@@ -17,6 +17,13 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
+def test_priority_bays_are_bays(tmp_path: Path):
+    bays = '[bays]\n3 = "*usb-0:3*"\n[offload]\npriority_bays = '
+    assert load(written(tmp_path, HEAD + KEYS + bays + "[3]\n")).offload.priority_bays == (3,)
+    with pytest.raises(ConfigError, match="bay 4 is not among bays"):
+        load(written(tmp_path, HEAD + KEYS + bays + "[3, 4]\n"))
+
+
 def test_paths_are_relative_to_the_file(tmp_path: Path):
     config = load(written(tmp_path, HEAD + KEYS + '[paths]\ndata = "s"\n[dropfolder]\npath = "drop"\n'))
     assert config.journal == tmp_path / "s" / "journal.db"

@@ -38,7 +38,7 @@ def test_rename_file_moves_between_folders(tmp_path):
 
 @pytest.mark.integration
 @pytest.mark.xdist_group("dock")
-@pytest.mark.parametrize("step", ["replace_file", "make_dirs", "publish"])
+@pytest.mark.parametrize("step", ["replace_file", "make_dirs", "publish", "publish_many"])
 def test_what_was_reported_as_done_survives_a_power_cut(tmp_path, need_root, step):
     """A real ext4 on a loop device is shut down without writing anything back; only what was synced may remain."""
     image, folder = tmp_path / "spool.img", tmp_path / "spool"
@@ -60,6 +60,9 @@ def test_what_was_reported_as_done_survives_a_power_cut(tmp_path, need_root, ste
         subprocess.run(["umount", folder], check=True)
 
 
+MANY = 30
+
+
 def run_step(step: str, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"footage" * 1000)
     code = {
@@ -67,12 +70,17 @@ def run_step(step: str, folder: Path, tmp_path: Path) -> None:
         "make_dirs": "durable.make_dirs(folder / 'a' / 'b')",
         "publish": (
             "o = Offloader(SystemClock()); o.copy(folder.parent, b'clip.mp4', folder / 'part', lambda *_: None);"
-            "o.publish(folder / 'part', folder / 'clip.mp4')"
+            "o.publish([(folder / 'part', folder / 'clip.mp4')])"
         ),
+        "publish_many": (
+            "o = Offloader(SystemClock()); parts = [folder / f'{n}.part' for n in range(MANY)];"
+            "o.copy_all(folder.parent, [Wanted(b'clip.mp4', part, lambda *_: None) for part in parts]);"
+            "o.publish([(part, part.with_suffix('.mp4')) for part in parts])"
+        ).replace("MANY", str(MANY)),
     }[step]
     imports = (
         "import sys; from pathlib import Path; from station_agent import durable;"
-        "from station_agent.offload import Offloader; from station_agent.clock import SystemClock;"
+        "from station_agent.offload import Offloader, Wanted; from station_agent.clock import SystemClock;"
     )
     subprocess.run([sys.executable, "-c", f"{imports} folder = Path(sys.argv[1]); {code}", folder], check=True)
     (folder / "never-synced").write_bytes(b"lost")
@@ -83,6 +91,8 @@ def left_over(step: str, folder: Path) -> bool:
         return (folder / "state").read_bytes() == b"new"
     if step == "make_dirs":
         return (folder / "a" / "b").is_dir()
+    if step == "publish_many":
+        return [path.read_bytes() for path in folder.glob("*.mp4")] == [b"footage" * 1000] * MANY
     return (folder / "clip.mp4").read_bytes() == b"footage" * 1000
 
 

@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from station_agent.followup import (
     undescribed,
 )
 from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD
-from station_agent.model import Card, Described, Proxy
+from station_agent.model import Card, Described, Proxy, StationClock
 from tests.fakes.station_world import FakeStore, Station, World
 
 PROXY_SHA256 = hashlib.sha256(b"proxy").hexdigest()
@@ -205,3 +206,27 @@ def test_pauses_double_and_end():
     assert [pause_ms(n, lambda: 0.0) for n in range(4)] == [1000, 2000, 4000, 8000]
     assert pause_ms(50, lambda: 0.0) == LONGEST_PAUSE_MS
     assert UNMEASURED.block()["method"] == "unmeasured"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        StationClock("kernel", synchronised=False),
+        StationClock("chrony", synchronised=True, offset_ms=-2, uncertainty_ms=7),
+    ],
+    ids=["an earlier station", "not synchronised", "synchronised"],
+)
+def test_how_right_the_stations_clock_was_goes_with_docking_copy_and_description(tmp_path, said):
+    world = World(tmp_path)
+    world.put("a.MP4")
+    station = world.start()
+    station.pipeline._reader = replace(
+        station.pipeline._reader, measure_offset=lambda _files, _ms: replace(UNMEASURED, station=said)
+    )
+    station.pipeline.docked(station.event())
+    followup_of(station, Tools(), FakeStore()).step(DESCRIBE)
+    records = {entry.record.event: entry.record for entry in station.seal.entries(0)}
+    clocks = [records[event].block("clock") for event in ("device.docked", "ingest.copied")]
+    for clock in (*clocks, records["media.described"].block("media")["clock"]):
+        assert clock.get("station") == (said.block() if said else None)

@@ -81,7 +81,7 @@ def test_a_clip_moves_only_from_the_state_it_was_read_in(world):
     station = ingested(world)
     [clip] = station.journal.clips(station.event().identity.key).values()
     with pytest.raises(JournalError, match="sealed cannot reserve"):
-        station.journal.reserve(clip, "x")
+        station.journal.reserve([(clip, "x")])
 
 
 def test_a_journal_of_another_log_is_refused(world, tmp_path):

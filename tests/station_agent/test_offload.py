@@ -10,8 +10,19 @@ import pytest
 
 from station_agent import linux
 from station_agent.clock import SystemClock
-from station_agent.errors import CopyError
-from station_agent.offload import BUFFER_BYTES, COMPARING, READING, VERIFYING, Offloader, _read_failure, _write_failure
+from station_agent.errors import CopyError, DeviceGoneError
+from station_agent.model import CopyResult
+from station_agent.offload import (
+    BUFFER_BYTES,
+    COMPARING,
+    READING,
+    VERIFYING,
+    Offloader,
+    Progress,
+    Wanted,
+    _read_failure,
+    _write_failure,
+)
 
 
 def quiet(done_bytes: int, phase: str) -> None:
@@ -93,6 +104,65 @@ def test_somebody_who_looks_at_the_copy_for_a_moment_is_waited_for(tmp_path, off
     monkeypatch.setattr(linux, "resident_pages", lambda _fd, _size: answers.pop(0))
     assert offloader.copy(tmp_path, b"clip.mp4", tmp_path / "clip.part", quiet).reread == "uncached"
     assert answers == []
+
+
+@pytest.fixture
+def many(tmp_path) -> list[Path]:
+    (tmp_path / "card").mkdir()
+    paths = [tmp_path / "card" / f"{number}.jpg" for number in range(5)]
+    for path in paths:
+        path.write_bytes(path.name.encode() * 1000)
+    return paths
+
+
+def wanted(path: Path, on_progress: Progress = quiet) -> Wanted:
+    return Wanted(path.name.encode(), path.parent.parent / f"{path.name}.part", on_progress)
+
+
+def test_several_files_are_synced_once_after_the_last_was_written_and_before_any_is_read_back(
+    many, offloader, monkeypatch
+):
+    story: list[str] = []
+    sync = linux.sync_file_system
+    monkeypatch.setattr(linux, "sync_file_system", lambda folder: (story.append("sync"), sync(folder)))
+    orders = [wanted(path, lambda _done, phase: story.append(phase)) for path in many]
+    results = offloader.copy_all(many[0].parent, orders)
+    assert story == [READING] * 5 + ["sync"] + [VERIFYING] * 5
+    assert [result.sha256 for result in results] == [hashlib.sha256(path.read_bytes()).hexdigest() for path in many]
+    assert all(order.temporary.read_bytes() == path.read_bytes() for order, path in zip(orders, many, strict=True))
+
+
+def test_a_sync_that_fails_proves_none_of_them(many, offloader, monkeypatch):
+    def fails(_folder: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(linux, "sync_file_system", fails)
+    assert [str(result) for result in offloader.copy_all(many[0].parent, [wanted(path) for path in many])] == [
+        "write-error: Input/output error"
+    ] * 5
+
+
+def test_one_file_that_fails_spoils_no_other(many, offloader):
+    many[1].unlink()
+
+    def rot(_done: int, phase: str) -> None:
+        if phase == READING:
+            os.utime(many[3], ns=(1, 1))
+
+    orders = [wanted(path, rot if path == many[3] else quiet) for path in many]
+    results = offloader.copy_all(many[0].parent, orders)
+    reasons = [result.reason if isinstance(result, CopyError) else "" for result in results]
+    assert reasons == ["", "source-vanished", "", "source-changed", ""]
+
+
+def test_a_recorder_that_is_gone_ends_the_reading_and_what_was_read_is_proved(many, offloader):
+    def gone(_done: int, _phase: str) -> None:
+        raise DeviceGoneError("pulled-early")
+
+    orders = [wanted(path, gone if path == many[2] else quiet) for path in many]
+    results = offloader.copy_all(many[0].parent, orders)
+    assert [type(result) for result in results] == [CopyResult, CopyResult, DeviceGoneError]
+    assert not orders[3].temporary.exists()
 
 
 def test_a_digest_is_that_of_a_copy_and_leaves_nothing(tmp_path, offloader):
@@ -311,11 +381,11 @@ def test_two_threads_do_not_mix_their_bytes(tmp_path, offloader):
 
 def test_publish_renames(tmp_path, offloader):
     (tmp_path / "clip.part").write_bytes(b"clip")
-    offloader.publish(tmp_path / "clip.part", tmp_path / "clip.mp4")
+    offloader.publish([(tmp_path / "clip.part", tmp_path / "clip.mp4")])
     assert (tmp_path / "clip.mp4").read_bytes() == b"clip"
     assert not (tmp_path / "clip.part").exists()
     with pytest.raises(CopyError) as caught:
-        offloader.publish(tmp_path / "clip.part", tmp_path / "clip.mp4")
+        offloader.publish([(tmp_path / "clip.part", tmp_path / "clip.mp4")])
     assert caught.value.reason == "write-error"
 
 

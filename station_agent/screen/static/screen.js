@@ -4,6 +4,7 @@
 (() => {
   const POLL_MS = 2000;
   const STALE_MS = 5000;
+  const view = document.body.dataset.view;
   const board = document.getElementById('board');
   const clock = document.getElementById('clock');
   const banner = document.getElementById('stale');
@@ -31,7 +32,7 @@
   }
 
   function listen() {
-    const source = new EventSource('/events');
+    const source = new EventSource(`/events/${view}`);
     source.addEventListener('screen', (event) => show(JSON.parse(event.data)));
     source.onerror = () => {
       if (source.readyState === EventSource.CLOSED) setTimeout(listen, POLL_MS);
@@ -42,7 +43,7 @@
     if (asking || performance.now() - heardAt < POLL_MS) return;
     asking = true;
     try {
-      const answer = await fetch('/frame', { cache: 'no-store' });
+      const answer = await fetch(`/frame/${view}`, { cache: 'no-store' });
       if (answer.ok) show(await answer.json());
     } catch (error) {
       // Silence is what the banner reports; the next round asks again.
