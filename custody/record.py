@@ -31,10 +31,10 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "proxy.failed": ("parents", "reason"),
     "clock.stepped": ("clock",),
     "camera.erased": ("camera", "objects", "receipts", "reason", "actors"),
-    "camera.adjusted": ("camera", "clock", "result"),
     "docking.marked": ("marking", "actors"),
     "recorder.issued": ("camera", "issue", "actors"),
     "recorder.returned": ("camera", "issue", "actors"),
+    "clock.set": ("camera", "clock", "result"),
     # Written by either.
     "log.recovered": ("reason",),
     "key.enrolled": ("key",),

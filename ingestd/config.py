@@ -273,6 +273,8 @@ class Rules(_Section):
     """Night, for 行政强制法 第四十三条; no source defines it, so the agency does."""
     silent_station_days: Annotated[int, Field(ge=1, le=366)] = 7
     """A station whose newest entry is older than this is flagged."""
+    unseen_recorder_days: Annotated[int, Field(ge=1, le=366)] = 7
+    """A recorder that somebody holds and that was at no dock for longer is flagged."""
 
 
 class Tsa(_Section):

@@ -89,10 +89,13 @@ from ingestd.watch import (
     decided,
     empty_docks,
     failures,
+    impossible_time,
     interruptions,
     offloads,
     offset_of,
     plans,
+    resets,
+    unseen,
     wearers,
 )
 
@@ -478,6 +481,8 @@ class Unit:
     """Recorders that something new came from."""
     clocked: set[str] = field(default_factory=set)
     """Those of them whose clock was measured."""
+    misdated: set[str] = field(default_factory=set)
+    """Those of them of which something states a time that only a clock without its date does."""
     late: set[tuple[str, date]] = field(default_factory=set)
     """Recorders and days of copying of clips that came late, or that did by what was known before."""
     """Recorders whose clock was measured."""
@@ -677,6 +682,7 @@ class Unit:
             self.actions,
             self.recorders,
             self.clocked,
+            self.misdated,
             self.late,
             self.arrived,
             self.aside,
@@ -910,6 +916,8 @@ class Unit:
                     self.late.add((row["recorder"], self.settings.policy.day(row["copied_ms"])))
             settle_officers(self.repository, told.values())
             self.repository.put_arrivals(arrivals, arrivals.clips.values())
+            first_ledger = bool(arrivals.issues) and self.repository.issued_to(()) is None
+            ledger = self.repository.put_issues(arrivals.issues)
             self.repository.update_clips([row for key, row in told.items() if key in known], _DESCRIBED)
             self.repository.succeeded(entries)
         for seq, finding in doubtful.items():
@@ -920,9 +928,14 @@ class Unit:
         self._review(station, [entry.seq for entry in entries], received_ms)
         self.touched.update(told)
         self.recorders.update(row["recorder"] for row in told.values())
-        self.clocked.update(row["recorder"] for key, row in told.items() if offset_of(arrivals.media[key]))
+        self.clocked.update(
+            row["recorder"] for key, row in told.items() if offset_of(arrivals.media[key], self.unmeasured_clock_ms)
+        )
+        self.misdated.update(row["recorder"] for key, row in told.items() if impossible_time(arrivals.media[key]))
         self.fresh.update(() if replayed else arrivals.clips.keys() - known.keys())
         self.arrived.update(row["place_id"] for row in arrivals.files if row["state"] != "pending")
+        if ledger:
+            self._look_at_holders(ledger, set(), first_ledger=first_ledger)
 
     def _review(self, station: Station, numbers: Iterable[int], seen_ms: int) -> None:
         """Entries that came under a key that was revoked by then: one flag a key, raised by the first of them."""
@@ -1057,17 +1070,21 @@ class Unit:
         self.repository.put_import(replace(changes, actions=()))
         parts = self._parts("enter 写入", changes.actions)
         clips = {clip for actions in parts for clip in self._enter_actions(actions)}
-        for one in (*changes.assignments, *issued):
-            clips |= self.repository.clips_of_recorder(one.recorder, one.start_ms, one.end_ms)
         clips |= self.repository.clips_stating(officer.number for officer in changes.officers)
         clips |= self._admit(changes.recorders)
+        self._look_at_holders((*changes.assignments, *issued), clips, first_ledger=first_ledger)
+        self.actions.update(action.action_id for action in changes.actions)
+
+    def _look_at_holders(self, ledger: Sequence[Assignment], clips: set[str], *, first_ledger: bool) -> None:
+        """Have what the lines of the ledger concern, as they were and as they are, looked at again; ``clips`` too."""
+        for one in ledger:
+            clips |= self.repository.clips_of_recorder(one.recorder, one.start_ms, one.end_ms)
         self._settle_wearers(self.touched)
         for part in self._parts("wearers 佩戴人", sorted(clips - self.touched.keys())):
             self._settle_wearers(self.repository.clips(part))
         self.concerned |= clips
-        self.recorders |= {one.recorder for one in changes.assignments}
-        self.actions.update(action.action_id for action in changes.actions)
-        holders = {one.officer for one in (*issued, *changes.assignments)}
+        self.recorders |= {one.recorder for one in ledger}
+        holders = {one.officer for one in ledger}
         self.actions.update(
             self.repository.every_action() if first_ledger else self.repository.actions_of_officers(holders)
         )
@@ -1161,7 +1178,7 @@ class Unit:
         compare_flags(self.flags, self.repository.open_flags(known).values(), found)
         self._settle(backlogs(self.repository, self.now_ms, policy))
         self._settle(decided(self.repository, self.now_ms, policy))
-        for asked in (empty_docks, interruptions, plans):
+        for asked in (empty_docks, interruptions, plans, unseen):
             self._settle(asked(self.repository, self.now_ms, policy))
         self._settle(failures(self.repository, policy))
         self._settle(gone_too_soon(self.repository, self._catalogues, policy))
@@ -1269,6 +1286,7 @@ class Unit:
         if self.clocked:
             self._settle(clocks(self.repository, self.clocked, self._policy()))
         if self.recorders:
+            self._settle(resets(self.repository, self.recorders, self.misdated, self._policy()))
             self._settle(wearers(self.repository, self.recorders, self._policy()))
         if self.late:
             self._settle(offloads(self.repository, self.late, self._policy()))

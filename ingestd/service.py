@@ -113,6 +113,8 @@ def policy(config: Config, catalogue: Catalogue) -> Policy:
         night_from_hour=rules.night_from_hour,
         night_until_hour=rules.night_until_hour,
         silent_ms=rules.silent_station_days * 24 * _HOUR_MS,
+        unmeasured_clock_ms=rules.unmeasured_clock_ms,
+        unseen_ms=rules.unseen_recorder_days * 24 * _HOUR_MS,
         keep_days=config.retention.keep_days,
     )
 

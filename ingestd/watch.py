@@ -12,10 +12,13 @@ from typing import Final
 from custody.canonical import JsonObject
 from ingestd.disclosure import due
 from ingestd.index.repository import Repository
-from ingestd.index.rows import Row, integer_in, loads, object_in
+from ingestd.index.rows import Row, integer_in, list_in, loads, object_in, text_in
+from ingestd.index.stations import station_error_ms
 from ingestd.model import EnforcementAction, Flag, Interval
 from ingestd.rules.clock_drift import RULE as CLOCK
 from ingestd.rules.clock_drift import clock_drift
+from ingestd.rules.clock_reset import RULE as RESET
+from ingestd.rules.clock_reset import clock_reset
 from ingestd.rules.decision_unreviewed import RULE as UNREVIEWED
 from ingestd.rules.decision_unreviewed import decision_unreviewed
 from ingestd.rules.disclosure_overdue import RULE as DISCLOSURE
@@ -26,10 +29,12 @@ from ingestd.rules.facts import (
     Backlog,
     CheckpointFailure,
     ClockReading,
+    ClockReset,
     EmptyDocking,
     Interruption,
     Offload,
     PlannedAct,
+    RecorderHeld,
     WornBy,
 )
 from ingestd.rules.identity_conflict import RULE as IDENTITY
@@ -40,6 +45,8 @@ from ingestd.rules.late_offload import RULE as LATE
 from ingestd.rules.late_offload import is_late, late_offload
 from ingestd.rules.no_ready_recorder import RULE as UNREADY
 from ingestd.rules.no_ready_recorder import no_ready_recorder
+from ingestd.rules.recorder_not_seen import RULE as UNSEEN
+from ingestd.rules.recorder_not_seen import recorder_not_seen
 from ingestd.rules.repeated_failures import RULE as REPEATED
 from ingestd.rules.repeated_failures import repeated_failures
 from ingestd.rules.review_overdue import RULE as OVERDUE
@@ -70,6 +77,16 @@ def clocks(repository: Repository, recorders: Iterable[str], policy: Policy) -> 
     names = sorted(set(recorders))
     found = [flag for name in names for flag in _clock(repository, name, policy)]
     return Watched(found, list(repository.open_flags(f"{CLOCK.rule_id}:{name}" for name in names).values()))
+
+
+def resets(repository: Repository, recorders: Iterable[str], misdated: Iterable[str], policy: Policy) -> Watched:
+    """Clocks that had lost their date, by the latest files of ``recorders``.
+
+    Only those are asked after of which something impossible came now (``misdated``), or of which that is told already.
+    """
+    standing = list(repository.open_flags(f"{RESET.rule_id}:{name}" for name in recorders).values())
+    names = sorted({*misdated, *(row["key"] for row in standing)})
+    return Watched([flag for name in names for flag in _reset(repository, name, policy)], standing)
 
 
 def offloads(repository: Repository, brought: Iterable[tuple[str, date]], policy: Policy) -> Watched:
@@ -130,6 +147,13 @@ def _holders(repository: Repository, recorder: str, from_ms: int, until_ms: int)
     return sorted((one.officer, max(from_ms, one.start_ms)) for one in held)
 
 
+def unseen(repository: Repository, now_ms: int, policy: Policy) -> Watched:
+    """Recorders that somebody holds and that were at no dock for too long; of two holders the later one is asked."""
+    held = {one[0]: RecorderHeld(*one) for one in repository.held(now_ms)}
+    found = [flag for one in held.values() for flag in recorder_not_seen(one, now_ms, policy)]
+    return Watched(found, repository.open_flags_of_rule(UNSEEN.rule_id))
+
+
 def failures(repository: Repository, policy: Policy) -> Watched:
     """Officers who, as reviewed and found, failed again to show the certificate or to inform the party."""
     known = [CheckpointFailure(officer, act, at_ms) for officer, act, at_ms in repository.failures()]
@@ -162,7 +186,7 @@ def _ready(repository: Repository, recorders: set[str], policy: Policy) -> set[s
 
 
 def _keeps_time(repository: Repository, recorder: str, policy: Policy) -> bool:
-    latest = next(_readings(repository.measured_clips(recorder)), None)
+    latest = next(_readings(repository.measured_clips(recorder), policy), None)
     return latest is None or abs(latest.offset_ms) <= policy.offset_ms
 
 
@@ -201,7 +225,7 @@ def decided(repository: Repository, now_ms: int, policy: Policy) -> Watched:
 
 
 def _clock(repository: Repository, recorder: str, policy: Policy) -> list[Flag]:
-    readings = _readings(repository.measured_clips(recorder))
+    readings = _readings(repository.measured_clips(recorder), policy)
     latest = next(readings, None)
     if latest is None:
         return []
@@ -209,22 +233,56 @@ def _clock(repository: Repository, recorder: str, policy: Policy) -> list[Flag]:
     return clock_drift(latest, None if before is None or _was_set(latest, before) else before, policy)
 
 
+def _reset(repository: Repository, recorder: str, policy: Policy) -> list[Flag]:
+    """By the files of its latest docking; one that states an impossible time is enough."""
+    latest_ms: int | None = None
+    for row in repository.measured_clips(recorder):
+        latest_ms = row["copied_ms"] if latest_ms is None else latest_ms
+        if row["copied_ms"] < latest_ms - OTHER_DOCKING_MS:
+            return []
+        stated = impossible_time(loads(row["media"]))
+        if stated:
+            entry = f"{row['log']}:{row['seq']}"
+            return clock_reset(ClockReset(recorder, row["station"], row["copied_ms"], stated, entry), policy)
+    return []
+
+
+def impossible_time(media: JsonObject) -> str:
+    """A time that only a clock without its date states, as it was found; empty when there is none.
+
+    The container's is not asked, which many recorders leave at the beginning of its calendar for good, nor the
+    modification time, which a file that was handed in may have lost on its way.
+    """
+    told = ((text_in(one, "source"), text_in(one, "note"), text_in(one, "raw")) for one in list_in(media, "times"))
+    return next((raw for source, note, raw in told if source in _DATED and note in _BEGINNINGS), "")
+
+
+_DATED: Final = frozenset({"file-name", "exif"})
+_BEGINNINGS: Final = frozenset({"before-2000", "factory-default"})
+"""Notes of a station on a reading (``media.times``)."""
+
+
 def _was_set(now: ClockReading, before: ClockReading) -> bool:
     """A clock that is nearer to the truth than it was has been set in between: it tells nothing of its drift."""
     return abs(now.offset_ms) < abs(before.offset_ms)
 
 
-def _readings(rows: Iterable[Row]) -> Iterator[ClockReading]:
+def _readings(rows: Iterable[Row], policy: Policy) -> Iterator[ClockReading]:
     """The clock readings that stand with a recorder's clips, latest first."""
     for row in rows:
-        measured = offset_of(loads(row["media"]))
+        measured = offset_of(loads(row["media"]), policy.unmeasured_clock_ms)
         if measured:
             entry = f"{row['log']}:{row['seq']}"
             yield ClockReading(row["recorder"], row["station"], row["copied_ms"], *measured, entry)
 
 
-def offset_of(media: JsonObject) -> tuple[int, int] | None:
-    """A clock's offset and how far it may be wrong, ms, as measured at the dock; None when it was not."""
+def offset_of(media: JsonObject, unmeasured_clock_ms: int) -> tuple[int, int] | None:
+    """A clock's offset and how far it may be wrong, ms, as measured at the dock; None when it was not.
+
+    What the station's own clock may be off by is no fault of the recorder's.
+    """
     clock = object_in(media, "clock")
     offset_ms, uncertainty_ms = integer_in(clock, "offset_ms"), integer_in(clock, "uncertainty_ms")
-    return None if offset_ms is None or uncertainty_ms is None else (offset_ms, uncertainty_ms)
+    if offset_ms is None or uncertainty_ms is None:
+        return None
+    return offset_ms, uncertainty_ms + station_error_ms(clock, unmeasured_clock_ms)

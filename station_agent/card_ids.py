@@ -4,15 +4,14 @@ Read from the read-only mount alone, a bounded head of a bounded number of files
 other file is; this is a look at them beforehand, and what cannot be read is said with its reason.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from station_agent.errors import CopyError
-from station_agent.model import Card, CardIds, SourceFile, recordable
-from station_agent.offload import opened_below
+from station_agent.model import MAX_ID, Card, CardIds, SourceFile, Tree, recordable
+from station_agent.offload import head_of
 from station_agent.recorders import Claims
 from station_agent.recorders.family import Entry, Settings
 
@@ -25,7 +24,11 @@ MAX_IDS: Final = 8
 
 
 def ids_on(
-    root: Path, files: Iterable[SourceFile], card: Card, settings: Settings | None, claims: Callable[[bytes], Claims]
+    root: Path | Tree,
+    files: Iterable[SourceFile],
+    card: Card,
+    settings: Settings | None,
+    claims: Callable[[bytes], Claims],
 ) -> CardIds:
     """The ids on a card below ``root``. Never raises for what is on the medium."""
     openable = [file for file in files if not file.refused]
@@ -33,9 +36,9 @@ def ids_on(
     unread: list[str] = []
     for file in islice(_settings_files(openable, card, settings), MAX_SETTINGS):
         try:
-            found += settings.ids(_head(root, file.path)) if settings else ()
+            found += settings.ids(head_of(root, file.path, MAX_HEAD_BYTES)) if settings else ()
         except CopyError as error:
-            unread.append(f"{recordable(file.printable)}: {error.reason}")
+            unread.append(f"{recordable(file.printable, MAX_ID)}: {error.reason}")
     return CardIds(_different(found), _different(claims(file.path).device for file in openable), tuple(unread))
 
 
@@ -43,15 +46,6 @@ def _settings_files(files: Iterable[SourceFile], card: Card, settings: Settings 
     return (file for file in files if settings and settings.is_at(Entry.of(file.path, card.label)))
 
 
-def _head(root: Path, path: bytes) -> bytes:
-    """The first bytes of a file of the recorder. Raises ``CopyError``."""
-    with opened_below(root, path) as fd:
-        try:
-            return os.pread(fd, MAX_HEAD_BYTES, 0)
-        except OSError as error:
-            raise CopyError("read-error", error.strerror or "") from error
-
-
 def _different(ids: Iterable[str]) -> tuple[str, ...]:
     """Each once, in order, no more than are kept."""
-    return tuple(sorted({recordable(one.strip()) for one in ids if one.strip()})[:MAX_IDS])
+    return tuple(sorted({recordable(one.strip(), MAX_ID) for one in ids if one.strip()})[:MAX_IDS])

@@ -6,6 +6,7 @@ data folder can be moved as a whole.
 
 import tomllib
 from collections.abc import Mapping
+from datetime import datetime, time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -30,6 +31,7 @@ from keystore import SCHEMES
 from station_agent.errors import ConfigError
 from station_agent.registry import Handling
 from station_agent.unlock import DRIVERS
+from station_agent.uplink import Window
 
 FILE_NAME = "station-agent.toml"
 """Name of the configuration file in a data folder (``--data-dir``)."""
@@ -58,6 +60,13 @@ def _zone(text: str) -> str:
     except (ValueError, OSError, KeyError) as error:
         raise ValueError("a time zone name such as Asia/Shanghai is allowed") from error
     return text
+
+
+def _time_of_day(text: object) -> time:
+    try:
+        return datetime.strptime(str(text), "%H:%M").time()  # noqa: DTZ007  # a time of day, in the station's zone
+    except ValueError as error:
+        raise ValueError('a time of day such as "20:00" is allowed') from error
 
 
 def _vkey(text: str) -> str:
@@ -208,7 +217,7 @@ class Recorders(_Section):
     recorders that count names from the start again, clone their serial, or had their clock set back."""
 
 
-class RegistrySection(_Section):
+class Registry(_Section):
     """Which recorders this station knows."""
 
     file: PlacedPath | None = None
@@ -274,6 +283,29 @@ class Publish(_Section):
     """Entries without an answer are sent again after this many seconds."""
 
 
+class Upload(_Section):
+    """Sending originals and proxies to the store. Entries and receipts are never held back."""
+
+    bytes_per_s: Annotated[int, Field(ge=0)] = 0
+    """So many bytes a second and no more. 0: no bound."""
+    opens: Annotated[time | None, BeforeValidator(_time_of_day), Field(alias="from")] = None
+    """``from``: uploads begin from this time of day on, ``"20:00"``, in the station's zone. Needs ``until``."""
+    until: Annotated[time | None, BeforeValidator(_time_of_day)] = None
+    """… and not from this time on; an earlier one than ``from`` is that of the next day. Clips that are marked on the
+    recorder do not wait, and an upload that has begun goes on."""
+
+    @model_validator(mode="after")
+    def _both_ends(self) -> Self:
+        if (self.opens is None) != (self.until is None) or (self.opens and self.opens == self.until):
+            raise ValueError("from and until, two different times of day, are needed together")
+        return self
+
+    @property
+    def window(self) -> Window | None:
+        """When uploads begin; None: at any time."""
+        return Window(self.opens, self.until) if self.opens is not None and self.until is not None else None
+
+
 class DropFolder(_Section):
     """A folder into which files are put by hand or by other systems."""
 
@@ -305,12 +337,13 @@ class Config(_Section):
     store: Store = Store()
     erase: Erase = Erase()
     recorders: Recorders = Recorders()
-    registry: RegistrySection = RegistrySection()
+    registry: Registry = Registry()
     offload: Offload = Offload()
     transcode: Transcode = Transcode()
     sandbox: Sandbox = Sandbox()
     unlock: Unlock = Unlock()
     publish: Publish = Publish()
+    upload: Upload = Upload()
     dropfolder: DropFolder = DropFolder()
     screen: Screen = Screen()
     base: Path = Path()

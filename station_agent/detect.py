@@ -1,5 +1,8 @@
 """udev → ``RecorderDocked`` / ``RecorderUndocked``. The only module that imports pyudev.
 
+A recorder is a block device with a file system, or a USB device that speaks PTP or MTP and has the station's tag: any
+telephone speaks them too. The ``remove`` of such a device has no serial any more; what was docked is known by its node.
+
 What is decided rests on udev properties (tag, file system, port, serial) and the size of the medium. The same recorder
 is announced by ``add`` and again by ``change``, and may leave twice; each arrival and each departure is reported once.
 A medium without a file system arrives too: what cannot be read must not look like an empty bay.
@@ -21,6 +24,7 @@ from station_agent.bays import BayMap
 from station_agent.errors import MountError
 from station_agent.model import DeviceIdentity, RecorderDocked, RecorderUndocked
 from station_agent.ports import Clock
+from station_agent.ptp import FILE_SYSTEM as PTP
 
 TAG: Final = "bwc"
 """The udev rule of the station gives this tag to recorders that are on its allow-list."""
@@ -80,18 +84,17 @@ class Docks:
         return events
 
     def _arrival(self, sighting: Sighting, at_ms: int) -> RecorderDocked | None:
-        if self._require_tag and TAG not in sighting.tags:
+        filesystem = filesystem_of(sighting.properties)
+        if (self._require_tag or filesystem == PTP) and TAG not in sighting.tags:
             return None
-        volume = is_volume(sighting.properties)
         locked = self._unlocks and is_without_medium(sighting)
-        if not volume and not locked and not is_unformatted(sighting):
+        if not filesystem and not locked and not is_unformatted(sighting):
             return None
         bay = bay_of(sighting.properties, self._bays)
         if bay is None:
             if TAG in sighting.tags:
                 _log.warning("recorder-without-bay", node=sighting.node, port=sighting.properties.get("ID_PATH", ""))
             return None
-        filesystem = sighting.properties["ID_FS_TYPE"] if volume else ""
         return RecorderDocked(sighting.node, bay, identity_of(sighting.properties), filesystem, at_ms, locked)
 
 
@@ -111,6 +114,7 @@ class Detector:
         """
         monitor = pyudev.Monitor.from_netlink(self._context)
         monitor.filter_by("block")
+        monitor.filter_by("usb", "usb_device")
         _enlarge(monitor)
         monitor.start()
         yield from self._enumerate()
@@ -127,7 +131,9 @@ class Detector:
                 yield from self._see(device, device.action or "change")
 
     def _enumerate(self) -> Iterator[RecorderDocked | RecorderUndocked]:
-        present = [device for device in self._context.list_devices(subsystem="block") if device.device_node]
+        blocks = self._context.list_devices(subsystem="block")
+        cameras = self._context.list_devices(subsystem="usb", DEVTYPE="usb_device")
+        present = [device for device in (*blocks, *cameras) if device.device_node]
         for node in self._docks.nodes - {device.device_node for device in present}:
             yield from self._docks.see(Sighting(node, "remove", {}, frozenset()), self._now())
         for device in present:
@@ -151,7 +157,7 @@ def require_same(event: RecorderDocked) -> None:
     now = _look(event.node)
     if now is None:
         raise MountError(f"{event.node} is not there any more")
-    if (identity_of(now.properties), now.properties.get("ID_FS_TYPE", "")) != (event.identity, event.filesystem):
+    if (identity_of(now.properties), filesystem_of(now.properties)) != (event.identity, event.filesystem):
         raise MountError(f"{event.node} holds another volume than the one that was announced")
     told, true = now.properties.get("DISKSEQ", ""), _medium_number(event.node)
     if told and told != true:
@@ -201,12 +207,30 @@ def is_volume(properties: Mapping[str, str]) -> bool:
     return properties.get("DEVTYPE") == "partition" or not table or looks_like_table
 
 
+def is_camera(properties: Mapping[str, str]) -> bool:
+    """Whether libgphoto2's or libmtp's udev rules know this USB device as one that offers files."""
+    return properties.get("DEVTYPE") == "usb_device" and bool(
+        properties.get("ID_GPHOTO2") or properties.get("ID_MEDIA_PLAYER")
+    )
+
+
+def filesystem_of(properties: Mapping[str, str]) -> str:
+    """How what is at a node can be read; empty where it cannot."""
+    if is_camera(properties):
+        return PTP
+    return properties["ID_FS_TYPE"] if is_volume(properties) else ""
+
+
 def bay_of(properties: Mapping[str, str], bays: BayMap) -> int | None:
-    """The bay that a udev rule wrote (``BWC_BAY``), else the one whose pattern matches the port."""
+    """The bay that a udev rule wrote (``BWC_BAY``), else the one whose pattern matches the port.
+
+    A disk's port goes on behind the USB device's, which is so completed: one pattern serves both.
+    """
     written = properties.get("BWC_BAY", "")
     if re.fullmatch(r"[1-9][0-9]{0,3}", written):
         return int(written)
-    return bays.bay_of(properties.get("ID_PATH", ""))
+    port = properties.get("ID_PATH", "")
+    return bays.bay_of(f"{port}:1.0-{PTP}" if port and is_camera(properties) else port)
 
 
 def identity_of(properties: Mapping[str, str]) -> DeviceIdentity:

@@ -26,6 +26,8 @@ from station_agent.model import (
     RecorderDocked,
     SourceFile,
     Stated,
+    Tree,
+    printable,
 )
 from station_agent.recorders import Place
 from station_agent.registry import NOTHING, Handling, Identity, Registry, Source, Verdict, identified, is_set
@@ -37,6 +39,8 @@ MAX_PATH_BYTES: Final = 4_096
 """Longest path that stands in a record byte for byte: PATH_MAX of linux/limits.h."""
 PATH_END_CHARS: Final = 200
 """What is shown of a longer path: its end, where the file's name is."""
+MAX_REFUSAL: Final = 500
+"""Characters kept of why a volume was not mounted."""
 UNRECORDABLE: Final = "unrecordable"
 """Reason of a file whose facts no entry can hold."""
 UNMEASURED: Final = ClockReading(None, None, "unmeasured")
@@ -63,7 +67,7 @@ class Docking:
     """What it said of itself before it became a disk; empty where nobody unlocked it."""
     shares_key: bool = False
     """While it was in, another recorder with the same serial and volume was docked too."""
-    twin_bays: set[int] = field(default_factory=set)
+    twin_bays: frozenset[int] = frozenset()
     """Other bays in which, while it was in, a recorder with the same serial was docked."""
     registry: Registry = NOTHING
     """The register as it was when this recorder was docked."""
@@ -77,7 +81,7 @@ class Docking:
     recordings: Mapping[bytes, Place] = field(default_factory=dict)
     """Path → where the file stands in its recording; empty where no card was read as a whole."""
     clock: ClockReading = UNMEASURED
-    root: Path = Path()
+    root: Path | Tree = Path()
     no_space: bool = False
     copied: set[str] = field(default_factory=set)
     """Object ids sealed during this docking."""
@@ -184,7 +188,9 @@ def docked_body(docking: Docking, volume: MountedVolume) -> JsonObject:
         "node": volume.node,
         "read_only_device": "yes" if volume.device_read_only else "no",
         "identity_shared": "yes" if docking.shares_key else "no",
-        "free_bytes": shutil.disk_usage(volume.root).free,
+        "dirty": volume.dirty,
+        **({"free_bytes": shutil.disk_usage(volume.root).free} if isinstance(volume.root, Path) else {}),
+        **({"not_mounted": printable(volume.refusal[:MAX_REFUSAL])} if volume.refusal else {}),
     }
     return {
         **({"unlocked": docking.unlocked} if docking.unlocked else {}),
@@ -196,8 +202,8 @@ def docked_body(docking: Docking, volume: MountedVolume) -> JsonObject:
     }
 
 
-def adjusted_body(docking: Docking, result: str, note: str) -> JsonObject:
-    """Body of ``camera.adjusted``; ``clock`` is as measured before anything changed it."""
+def clock_set_body(docking: Docking, result: str, note: str) -> JsonObject:
+    """Body of ``clock.set``; ``clock`` is as measured before anything changed it."""
     return {"camera": docking.camera(), "clock": docking.clock.block(), "result": result, "note": note}
 
 

@@ -12,8 +12,8 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -42,6 +42,10 @@ LOOK_S: Final = 1.0
 """Pause between looks for a recorder to be emptied."""
 ORDER, ANSWER = ".order", ".answer"
 """Suffixes of an order of a person's and of the station's answer to it."""
+NEVER_MOUNTED: Final = (
+    "a volume that was read without being mounted is never erased: "
+    "freeing clusters by structures that no driver trusts could destroy files that they do not show"
+)
 MISSED: Final = "the erasure was interrupted; these files are not on the recorder at its next listing"
 
 _log = structlog.get_logger(__name__)
@@ -136,6 +140,8 @@ class Emptying:
         """
         if not docking.is_known:
             return Outcome((), problem="the recorder cannot be told from others by its serial and volume id")
+        if not isinstance(docking.root, Path):
+            return Outcome((), problem=NEVER_MOUNTED)
         decisions: Sequence[Decision] = ()
         try:
             decisions = self._examined(docking)
@@ -162,7 +168,7 @@ class Emptying:
         return Outcome(decisions, gone, problem)
 
     def _examined(self, docking: Docking) -> list[Decision]:
-        with self._reader.mounted(docking.event) as volume:
+        with self._mounted(docking) as volume:
             clips = self._journal.clips(docking.key)
             files = self._files(volume)
             footage = recorders.footage(self._reader.recordings(files, docking.card))
@@ -171,6 +177,13 @@ class Emptying:
                 for file in files
             ]
         return erasable(found, self._centre_log, self._keys)
+
+    @contextmanager
+    def _mounted(self, docking: Docking) -> Iterator[MountedVolume]:
+        with self._reader.mounted(docking.event) as volume:
+            if not isinstance(volume.root, Path):
+                raise MountError(NEVER_MOUNTED)
+            yield volume
 
     def _files(self, volume: MountedVolume) -> list[SourceFile]:
         try:
@@ -209,7 +222,7 @@ class Emptying:
 
     def _settled(self, docking: Docking, problem: str) -> frozenset[str]:
         """List the recorder again and tell what is gone; a recorder that cannot be listed is settled when docked."""
-        with self._reader.mounted(docking.event) as volume:
+        with self._mounted(docking) as volume:
             return settle(self._journal, self._seal, docking, self._files(volume), note=problem)
 
 
@@ -218,10 +231,10 @@ def settle(
 ) -> frozenset[str]:
     """Seal ``camera.erased`` for what was to be erased and is not among ``files``; forget the rest of the intention.
 
-    Of a recorder that cannot be told from another nothing is told. What lies where the listing could not look may still
-    be there: it goes on being intended, and another docking tells.
+    Of a recorder that cannot be told from another, or whose volume could not be mounted, nothing is told. What lies
+    where the listing could not look may still be there: it goes on being intended, and another docking tells.
     """
-    if not docking.is_known:
+    if not docking.is_known or not isinstance(docking.root, Path):
         return frozenset()
     listed = list(files)
     intended = journal.intended_erasure(docking.key)
@@ -323,7 +336,8 @@ class Steward:
         if self._policy is Policy.NEVER and not order.dry_run:
             return Outcome((), problem="[erase] policy is never").block()
         if len(meant) != 1 or not (order.by or order.dry_run):
-            problem = f"{len(meant)} recorders that were read to the end are meant; exactly one is needed, and a name"
+            problem = f"{len(meant)} recorders that were read to the end and are nobody's question are meant;"
+            problem += " exactly one is needed, and a name"
             return Outcome((), problem=problem).block()
         return self._emptying.empty(meant[0], order).block()
 

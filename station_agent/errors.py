@@ -22,9 +22,21 @@ Exit codes follow sysexits(3). ``policy`` says what the pipeline does with it: `
 item and go on, or ``stop`` the program.
 """
 
+from enum import StrEnum
 from typing import Literal
 
 Policy = Literal["retry", "quarantine", "stop"]
+
+
+class MountCause(StrEnum):
+    """What stood in the way of mounting a volume, as far as it is about the volume."""
+
+    NO_DRIVER = "no-driver"
+    REFUSED = "refused"
+    """A driver looked at the volume and would not take it."""
+    DAMAGED = "damaged"
+    """A driver took it and cannot find its root."""
+    OTHER = "other"
 
 
 class AgentError(Exception):
@@ -64,6 +76,10 @@ class MountError(AgentError):
     exit_code = 71
     policy: Policy = "quarantine"
 
+    def __init__(self, message: str, cause: MountCause = MountCause.OTHER) -> None:
+        super().__init__(message)
+        self.cause = cause
+
 
 class UnlockError(AgentError):
     """A locked recorder refused a command, did not answer, or did not come back as a disk."""
@@ -90,16 +106,18 @@ class CopyError(AgentError):
     """One file could not be copied and proved.
 
     ``reason`` is one of ``read-error``, ``reread-differs``, ``no-space``, ``write-error``, ``source-vanished``,
-    ``source-changed``, ``not-a-file``, ``reread-cached``; it stands in the ``ingest.failed`` record.
+    ``source-changed``, ``not-a-file``, ``reread-cached``; it stands in the ``ingest.failed`` record, with ``unread``,
+    offset and size of the bytes that were asked for when reading failed, where that is known.
     """
 
     exit_code = 74
     policy: Policy = "retry"
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    def __init__(self, reason: str, detail: str = "", unread: tuple[int, int] | None = None) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.detail = detail
+        self.unread = unread
 
 
 class StoreError(AgentError):

@@ -19,7 +19,7 @@ from custody.errors import ContractError
 from custody.identifiers import uuid7
 from custody.layout import proxy_name
 from station_agent.durable import make_dirs, rename_file
-from station_agent.errors import DamagedCopyError, JournalError, StoreError, ToolError
+from station_agent.errors import DamagedCopyError, JournalError, StoppingError, StoreError, ToolError
 from station_agent.journal import DESCRIBE, TRANSCODE, UPLOAD, Job, Journal, source_path
 from station_agent.model import Card, ClockReading, Described, Proxy, SourceFile, StationClock
 from station_agent.ports import Clock, Store
@@ -66,13 +66,16 @@ class FollowUp:
         media: Media,
         store: Store,
         spool: Path,
+        uploads_begin: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``uploads_begin``: whether an upload may begin now; those of marked clips may at any time."""
         self._clock = clock
         self._journal = journal
         self._seal = seal
         self._media = media
         self._store = store
         self._spool = spool
+        self._uploads_begin = uploads_begin
         self._steps: Mapping[str, Callable[[Job], None]] = {
             DESCRIBE: self._describe,
             TRANSCODE: self._transcode,
@@ -92,11 +95,14 @@ class FollowUp:
 
     def step(self, kind: str) -> bool:
         """Do the next job of a kind; False when none is due."""
-        job = self._journal.due_job(kind, self._clock.now().utc_ms, LONGEST_WAIT_MS)
+        urgent_only = kind == UPLOAD and not self._uploads_begin()
+        job = self._journal.due_job(kind, self._clock.now().utc_ms, LONGEST_WAIT_MS, urgent_only=urgent_only)
         if job is None:
             return False
         try:
             self._steps[kind](job)
+        except StoppingError:
+            return False
         except (ToolError, StoreError, OSError) as error:
             self._later(job, str(error))
         return True
@@ -137,6 +143,8 @@ class FollowUp:
     def _keep_proxy(self, parent: Mapping[str, JsonValue], proxy: Proxy) -> None:
         """Name, then entry. Raises ``ContractError``, leaving no file, for a recipe that no entry can hold."""
         proxy_id, made_ms = proxy_identity(str(parent["id"]))
+        if self._journal.is_urgent(str(parent["id"])):
+            self._journal.urge(proxy_id)
         name = proxy_name(proxy_id, made_ms)
         final = self._spool / name
         make_dirs(final.parent)

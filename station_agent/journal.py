@@ -58,6 +58,7 @@ CREATE INDEX outbox_by_object ON outbox (object_id);
 """
 _LATER_SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS erasing (object_id TEXT PRIMARY KEY, device_key TEXT NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS urgent (object_id TEXT PRIMARY KEY);
 """
 """Joined the schema later, changing nothing of it: a journal of before goes on."""
 
@@ -246,18 +247,29 @@ class Journal:
         """What was copied is not there any more: copy again under the same object id."""
         self._move("discard", [replace(clip, sha256="", body=b"")])
 
-    def due_job(self, kind: str, now_ms: int, longest_ms: int) -> Job | None:
-        """The job of a kind that has waited longest for its turn, or None.
+    def urge(self, object_id: str) -> None:
+        """The work for this object goes before other work. A lost journal forgets it, and nothing but the order."""
+        with self._transaction() as db:
+            db.execute("INSERT OR IGNORE INTO urgent VALUES (?)", (object_id,))
+
+    def is_urgent(self, object_id: str) -> bool:
+        """Whether work for this object goes before other work."""
+        return bool(self._rows("SELECT 1 FROM urgent WHERE object_id = ?", object_id))
+
+    def due_job(self, kind: str, now_ms: int, longest_ms: int, *, urgent_only: bool = False) -> Job | None:
+        """The job of a kind that has waited longest for its turn, or None; urgent ones first, or alone.
 
         No wait is longer than ``longest_ms``: a job due later than that was put off before the clock was set back, and
         is due now.
         """
         rows = self._rows(
-            "SELECT kind, object_id, attempts, reason, body FROM jobs WHERE kind = ? AND due_ms NOT BETWEEN ? AND ?"
-            " ORDER BY due_ms, object_id LIMIT 1",
+            "SELECT kind, jobs.object_id, attempts, reason, body FROM jobs LEFT JOIN urgent USING (object_id)"
+            " WHERE kind = ? AND due_ms NOT BETWEEN ? AND ? AND (urgent.object_id IS NOT NULL OR NOT ?)"
+            " ORDER BY urgent.object_id IS NULL, due_ms, jobs.object_id LIMIT 1",
             kind,
             now_ms + 1,
             now_ms + longest_ms,
+            urgent_only,
         )
         return _job(rows[0]) if rows else None
 
@@ -334,7 +346,7 @@ class Journal:
             for entry in entries:
                 _post(db, entry)
                 if entry.record.event in STORED_BY:
-                    _ask(db, UPLOAD, str(entry.record.block("object")["id"]), entry.record)
+                    _ask(db, str(entry.record.block("object")["id"]), entry.record, UPLOAD)
             if entries:
                 db.execute("UPDATE outbox SET due_ms = 0 WHERE seq >= ?", (entries[0].seq,))
 
@@ -515,10 +527,11 @@ def _finish(db: sqlite3.Connection, kind: str, object_id: str) -> None:
     db.execute("DELETE FROM jobs WHERE kind = ? AND object_id = ?", (kind, object_id))
 
 
-def _ask(db: sqlite3.Connection, kind: str, object_id: str, record: Record) -> None:
-    db.execute(
+def _ask(db: sqlite3.Connection, object_id: str, record: Record, *kinds: str) -> None:
+    body = canonical_bytes(record.payload)
+    db.executemany(
         "INSERT OR IGNORE INTO jobs (kind, object_id, body) VALUES (?, ?, ?)",
-        (kind, object_id, canonical_bytes(record.payload)),
+        [(kind, object_id, body) for kind in kinds],
     )
 
 
@@ -575,8 +588,7 @@ def _sealed(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> 
         "UPDATE clips SET state = 'sealed', seq = ?, name = ?, sha256 = ?, body = x'', reason = '' WHERE object_id = ?",
         (entry.seq, stored["name"], sha256, object_id),
     )
-    _ask(db, DESCRIBE, object_id, entry.record)
-    _ask(db, UPLOAD, object_id, entry.record)
+    _ask(db, object_id, entry.record, DESCRIBE, UPLOAD)
 
 
 def _failed(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> None:
@@ -601,7 +613,7 @@ def _described(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) 
     object_id = str(entry.record.block("object")["id"])
     _finish(db, DESCRIBE, object_id)
     if entry.record.block("media").get("kind") in {"video", "audio"}:
-        _ask(db, TRANSCODE, object_id, entry.record)
+        _ask(db, object_id, entry.record, TRANSCODE)
 
 
 def _derived(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> None:
@@ -609,7 +621,7 @@ def _derived(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) ->
     for parent in _parents(entry.record):
         _finish(db, TRANSCODE, parent)
     if entry.record.event == "proxy.created":
-        _ask(db, UPLOAD, str(entry.record.block("object")["id"]), entry.record)
+        _ask(db, str(entry.record.block("object")["id"]), entry.record, UPLOAD)
 
 
 def _erased(db: sqlite3.Connection, entry: Entry, new_id: Callable[[], str]) -> None:

@@ -3,14 +3,20 @@
 Times ending in ``_ms`` are milliseconds since 1970 UTC by the station's clock unless a name says otherwise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Protocol
 
 from custody.canonical import JsonObject
 
 MAX_TEXT: int = 256
 """Characters kept of a text that a stranger wrote: a serial, a label, a statement beside a file."""
+
+
+MAX_ID: int = 64
+"""Characters kept of an id on a card, and allowed in the register: so all of them fit into one entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +90,50 @@ class RecorderUndocked:
     at_ms: int
 
 
+class OpenedFile(Protocol):
+    """A file of a recorder while it is read, from its beginning to its end."""
+
+    def state(self) -> tuple[int, int]:
+        """Size in bytes and modification time in ns, as of now. Raises ``OSError``."""
+        ...
+
+    def read_into(self, buffer: memoryview, done: int) -> int:
+        """Put bytes from the ``done``-th on into ``buffer``; how many, 0 at the end. Raises ``OSError``."""
+        ...
+
+    def release(self) -> None:
+        """Let go of what was cached of it."""
+        ...
+
+
+class Tree(Protocol):
+    """The files of a recorder that the kernel does not mount; stands where a mounted volume has its root folder."""
+
+    def files(self) -> Iterator["SourceFile"]:
+        """Every entry that is no folder, as ``recorders.list_files`` has them. Raises ``OSError``."""
+        ...
+
+    def opened(self, path: bytes) -> AbstractContextManager[OpenedFile]:
+        """One of these files. Raises ``CopyError``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class MountedVolume:
-    """A volume the kernel confirmed as read-only; ``flags`` are those read back from mountinfo, not those asked for."""
+    """A volume the kernel confirmed as read-only; ``flags`` are those read back from mountinfo, not those asked for.
 
-    root: Path
+    Where the kernel would not mount it, ``root`` is a ``Tree``, there are no flags, and ``refusal`` says why.
+    """
+
+    root: Path | Tree
     node: str
     filesystem: str
     driver: str
     flags: tuple[str, ...]
     device_read_only: bool
+    dirty: str = "unknown"
+    """``yes`` when the volume says that it was not taken out of use in an orderly way, ``no``, or ``unknown``."""
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

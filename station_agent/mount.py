@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from station_agent import durable, linux
-from station_agent.errors import MountError
+from station_agent.errors import MountCause, MountError
 from station_agent.model import MountedVolume, RecorderDocked
 
 MOUNT_TIMEOUT_S: Final = 60
@@ -54,6 +54,9 @@ _WRITABLE_OPTIONS: Final = {"ext4": "errors=remount-ro", "vfat": "utf8=1", "exfa
 """The file systems that recorders have and whose drivers are trusted to write."""
 _WRITABLE_FUSE: Final = {"exfat": ("mount.exfat-fuse", "-o", "rw,nosuid,nodev,noexec")}
 
+_OF_THE_VOLUME: Final = frozenset({errno.EINVAL, errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.ENOEXEC})
+"""What a driver answers to a volume that it will not take: mount(2), and the kernel's fs/fat, fs/exfat, fs/ntfs3."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -78,7 +81,7 @@ def mounted(event: RecorderDocked, mounts: Path, zone: ZoneInfo) -> Iterator[Mou
     """
     target = _new_mount_point(event, mounts)
     try:
-        device_read_only = _protect(event.node)
+        device_read_only = protect(event.node)
         driver = _mount(event, target, zone)
         flags = _prove_read_only(target)
         yield MountedVolume(target, event.node, event.filesystem, driver, flags, device_read_only)
@@ -95,7 +98,7 @@ def mount_point(event: RecorderDocked, mounts: Path) -> Iterator[Path]:
     finally:
         _free(target)
         try:
-            _protect(event.node)
+            protect(event.node)
         except MountError as error:
             _log.warning("device-not-protected", node=event.node, reason=str(error))  # pulled, as a rule
 
@@ -157,7 +160,8 @@ def _seen_at(target: Path) -> MountInfo | None:
     return next((line for line in reversed(_mount_table()) if line.mount_point == wanted), None)
 
 
-def _protect(node: str) -> bool:
+def protect(node: str) -> bool:
+    """Set a block device read-only for everybody, and believe only what it says of itself. Raises ``MountError``."""
     try:
         read_only = linux.set_device_read_only(node)
     except OSError as error:
@@ -187,8 +191,15 @@ def _mount(event: RecorderDocked, target: Path, zone: ZoneInfo, *, to_write: boo
     except OSError as error:
         if error.errno == errno.ENODEV and filesystem in programs:
             return _mount_by_fuse(node, filesystem, target, zone, programs[filesystem])
-        raise MountError(f"{node} ({filesystem}) could not be mounted: {error.strerror}") from error
+        raise MountError(f"{node} ({filesystem}) could not be mounted: {error.strerror}", _cause(error)) from error
     return f"kernel:{name}"
+
+
+def _cause(error: OSError) -> MountCause:
+    """Whether it was about the volume; EBUSY, EPERM, ENXIO and the like are not."""
+    if error.errno == errno.ENODEV:
+        return MountCause.NO_DRIVER
+    return MountCause.REFUSED if error.errno in _OF_THE_VOLUME else MountCause.OTHER
 
 
 def _mount_by_fuse(node: str, filesystem: str, target: Path, zone: ZoneInfo, program: tuple[str, ...]) -> str:
@@ -203,12 +214,14 @@ def _mount_by_fuse(node: str, filesystem: str, target: Path, zone: ZoneInfo, pro
             env={**os.environ, "TZ": zone.key},
         )
     except FileNotFoundError as error:
-        raise MountError(f"{node} ({filesystem}): the kernel has no driver and {argv[0]} is not installed") from error
+        text = f"{node} ({filesystem}): the kernel has no driver and {argv[0]} is not installed"
+        raise MountError(text, MountCause.NO_DRIVER) from error
     except subprocess.TimeoutExpired as error:
         raise MountError(f"{node} ({filesystem}): {argv[0]} did not answer within {MOUNT_TIMEOUT_S} s") from error
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise MountError(f"{node} ({filesystem}): {argv[0]} ended with {done.returncode}: {said[-1] if said else ''}")
+        text = f"{node} ({filesystem}): {argv[0]} ended with {done.returncode}: {said[-1] if said else ''}"
+        raise MountError(text, MountCause.REFUSED)
     return f"fuse:{argv[0]}"
 
 

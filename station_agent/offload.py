@@ -26,7 +26,7 @@ from typing import Final, TypeVar
 
 from station_agent import durable, linux
 from station_agent.errors import AgentError, CopyError
-from station_agent.model import CopyResult
+from station_agent.model import CopyResult, OpenedFile, Tree
 from station_agent.ports import Clock
 
 BUFFER_BYTES: Final = 1 << 20
@@ -78,8 +78,8 @@ class Offloader:
         self._algorithms = ("sha256", "sm3") if sm3 else ("sha256",)
         self._local = threading.local()
 
-    def copy(self, root: Path, path: bytes, temporary: Path, on_progress: Progress) -> CopyResult:
-        """Copy the file at ``path`` below ``root`` to ``temporary`` and prove it by an uncached re-read.
+    def copy(self, root: Path | Tree, path: bytes, temporary: Path, on_progress: Progress) -> CopyResult:
+        """Copy the file at ``path`` of ``root`` to ``temporary`` and prove it by an uncached re-read.
 
         When this returns, the content is on the disk (the name is not, until ``publish``). A left-over ``temporary``
         of an earlier attempt is overwritten. On failure the partial file stays for the caller to judge. The source is
@@ -94,7 +94,7 @@ class Offloader:
             raise outcome
         return outcome
 
-    def copy_all(self, root: Path, wanted: Sequence[Wanted]) -> list[CopyResult | AgentError]:
+    def copy_all(self, root: Path | Tree, wanted: Sequence[Wanted]) -> list[CopyResult | AgentError]:
         """Copy these files as ``copy`` does, with one sync for all, which is on the file system of the first.
 
         Their outcomes in order: a ``CopyError`` speaks for its file alone. Another ``AgentError``, raised by a progress
@@ -109,14 +109,14 @@ class Offloader:
         failed = _tried(lambda: _sync(taken))
         return [failed or _tried(lambda o=o: self._prove(o)) if isinstance(o, _Taken) else o for o in outcomes]  # type: ignore[misc]  # the same
 
-    def _take(self, root: Path, one: Wanted) -> _Taken:
+    def _take(self, root: Path | Tree, one: Wanted) -> _Taken:
         start_ms = self._clock.now().utc_ms
         with _source(root, one.path) as src, _target(one.temporary) as dst:
-            before = os.fstat(src)
-            digest, *sm3 = _transfer(src, dst, before.st_size, self._buffer(), one.on_progress, self._algorithms)
-            _require_unchanged(before, _read_side(lambda: os.fstat(src)))
-            os.posix_fadvise(src, 0, 0, os.POSIX_FADV_DONTNEED)
-        return _Taken(one, before.st_size, start_ms, digest, "".join(sm3))
+            before = size, _ = _read_side(src.state)
+            digest, *sm3 = _transfer(src, dst, size, self._buffer(), one.on_progress, self._algorithms)
+            _require_unchanged(before, _read_side(src.state))
+            src.release()
+        return _Taken(one, size, start_ms, digest, "".join(sm3))
 
     def _prove(self, taken: _Taken) -> CopyResult:
         with _written(taken.wanted.temporary) as fd:
@@ -134,16 +134,17 @@ class Offloader:
             sm3=taken.sm3,
         )
 
-    def digest(self, root: Path, path: bytes, on_progress: Progress) -> str:
+    def digest(self, root: Path | Tree, path: bytes, on_progress: Progress) -> str:
         """SHA-256 of the file at ``path`` below ``root``, opened and read as ``copy`` does, written nowhere.
 
         Raises ``CopyError`` with one of ``copy``'s reasons for the recorder's side.
         """
         with _source(root, path) as src:
-            before = os.fstat(src)
-            digest = _hash(lambda: _next_piece(src, self._buffer()), lambda done: on_progress(done, COMPARING))
-            _require_unchanged(before, _read_side(lambda: os.fstat(src)))
-            os.posix_fadvise(src, 0, 0, os.POSIX_FADV_DONTNEED)
+            before = _read_side(src.state)
+            buffer = self._buffer()
+            digest = _hash(lambda done: _next_piece(src, buffer, done), lambda done: on_progress(done, COMPARING))
+            _require_unchanged(before, _read_side(src.state))
+            src.release()
         return digest
 
     def publish(self, pairs: Sequence[tuple[Path, Path]]) -> None:
@@ -160,11 +161,32 @@ class Offloader:
         return view
 
 
+@dataclass(frozen=True, slots=True)
+class _KernelFile:
+    """Satisfies ``model.OpenedFile``: a file of a mounted volume."""
+
+    fd: int
+
+    def state(self) -> tuple[int, int]:
+        now = os.fstat(self.fd)
+        return now.st_size, now.st_mtime_ns
+
+    def read_into(self, buffer: memoryview, done: int) -> int:
+        return os.preadv(self.fd, [buffer], done)
+
+    def release(self) -> None:
+        os.posix_fadvise(self.fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 @contextmanager
-def _source(root: Path, path: bytes) -> Iterator[int]:
+def _source(root: Path | Tree, path: bytes) -> Iterator[OpenedFile]:
+    if not isinstance(root, Path):
+        with root.opened(path) as file:
+            yield file
+        return
     with opened_below(root, path) as fd:
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        yield fd
+        yield _KernelFile(fd)
 
 
 @contextmanager
@@ -183,10 +205,16 @@ def opened_below(root: Path, path: bytes, *, directory: bool = False) -> Iterato
         os.close(fd)
 
 
+def head_of(root: Path | Tree, path: bytes, size: int) -> bytes:
+    """The first ``size`` bytes of a file of the recorder, fewer where it has fewer. Raises ``CopyError``."""
+    with _source(root, path) as file:
+        return bytes(_next_piece(file, memoryview(bytearray(size)), 0))
+
+
 def sha256_of(fd: int) -> str:
-    """SHA-256 of an open file of the recorder, read from where it stands. Raises ``CopyError``."""
+    """SHA-256 of an open file of the recorder, from its beginning. Raises ``CopyError``."""
     buffer = memoryview(bytearray(BUFFER_BYTES))
-    return _hash(lambda: _next_piece(fd, buffer), lambda _done: None)
+    return _hash(lambda done: _next_piece(_KernelFile(fd), buffer, done), lambda _done: None)
 
 
 def _open_below(root: Path, path: bytes) -> int:
@@ -248,7 +276,7 @@ def _ends_the_reading(outcome: _Taken | AgentError) -> bool:
 
 
 def _transfer(  # noqa: PLR0913  # the parts of one copy
-    src: int, dst: int, size: int, buffer: memoryview, on_progress: Progress, algorithms: Sequence[str]
+    src: OpenedFile, dst: int, size: int, buffer: memoryview, on_progress: Progress, algorithms: Sequence[str]
 ) -> list[str]:
     """Read to the end, hash and write; one hex digest per algorithm.
 
@@ -256,7 +284,7 @@ def _transfer(  # noqa: PLR0913  # the parts of one copy
     """
     _write_side(lambda: linux.reserve(dst, size))
     digests, done = [hashlib.new(algorithm) for algorithm in algorithms], 0
-    while piece := _next_piece(src, buffer):
+    while piece := _next_piece(src, buffer, done):
         for digest in digests:
             digest.update(piece)
         _write(dst, piece, done)
@@ -269,9 +297,11 @@ def _transfer(  # noqa: PLR0913  # the parts of one copy
     return [digest.hexdigest() for digest in digests]
 
 
-def _next_piece(fd: int, buffer: memoryview) -> memoryview:
-    count = _read_side(lambda: os.readv(fd, [buffer]))
-    return buffer[:count]
+def _next_piece(file: OpenedFile, buffer: memoryview, done: int) -> memoryview:
+    try:
+        return buffer[: file.read_into(buffer, done)]
+    except OSError as error:
+        raise _read_failure(error, (done, len(buffer))) from error
 
 
 def _write(fd: int, piece: memoryview, offset: int) -> None:
@@ -321,23 +351,23 @@ def _read_back(fd: int, buffer: memoryview, on_progress: Progress) -> str:
     """SHA-256 of what the disk gives back."""
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
     digest = _hash(
-        lambda: buffer[: _write_side(lambda: os.readv(fd, [buffer]))], lambda done: on_progress(done, VERIFYING)
+        lambda _done: buffer[: _write_side(lambda: os.readv(fd, [buffer]))], lambda done: on_progress(done, VERIFYING)
     )
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     return digest
 
 
-def _hash(next_piece: Callable[[], memoryview], on_bytes: Callable[[int], None]) -> str:
+def _hash(next_piece: Callable[[int], memoryview], on_bytes: Callable[[int], None]) -> str:
     digest, done = hashlib.sha256(), 0
-    while piece := next_piece():
+    while piece := next_piece(done):
         digest.update(piece)
         done += len(piece)
         on_bytes(done)
     return digest.hexdigest()
 
 
-def _require_unchanged(before: os.stat_result, after: os.stat_result) -> None:
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+def _require_unchanged(before: tuple[int, int], after: tuple[int, int]) -> None:
+    if before != after:
         raise CopyError("source-changed", "size or time changed while it was read")
 
 
@@ -357,13 +387,13 @@ def _write_side(call: Callable[[], _T]) -> _T:
         raise _write_failure(error) from error
 
 
-def _read_failure(error: OSError) -> CopyError:
+def _read_failure(error: OSError, unread: tuple[int, int] | None = None) -> CopyError:
     text = error.strerror or str(error)
     if error.errno in _GONE:
         return CopyError("source-vanished", text)
     if error.errno in _LINKS:
         return CopyError("not-a-file", "a symbolic link is never followed")
-    return CopyError("read-error", text)
+    return CopyError("read-error", text, unread)
 
 
 def _write_failure(error: OSError) -> CopyError:

@@ -39,8 +39,8 @@ from custody.layout import original_name, safe_extension
 from station_agent.docking import (
     UNRECORDABLE,
     Docking,
-    adjusted_body,
     batches,
+    clock_set_body,
     copied_body,
     docked_body,
     identity_of,
@@ -59,6 +59,7 @@ from station_agent.model import (
     RecorderDocked,
     RecorderUndocked,
     SourceFile,
+    Tree,
     printable,
 )
 from station_agent.offload import VERIFYING, Wanted
@@ -106,11 +107,11 @@ _log = structlog.get_logger(__name__)
 class Copier(Protocol):
     """What the pipeline needs from ``offload.Offloader``."""
 
-    def copy_all(self, root: Path, wanted: Sequence[Wanted]) -> list[CopyResult | AgentError]:
+    def copy_all(self, root: Path | Tree, wanted: Sequence[Wanted]) -> list[CopyResult | AgentError]:
         """Copy with proof; the outcomes in order, none of files that were not begun."""
         ...
 
-    def digest(self, root: Path, path: bytes, on_progress: Callable[[int, str], None]) -> str:
+    def digest(self, root: Path | Tree, path: bytes, on_progress: Callable[[int, str], None]) -> str:
         """SHA-256 of a file of the recorder. Raises ``CopyError``, or whatever ``on_progress`` raises."""
         ...
 
@@ -161,7 +162,7 @@ class Reader:
     recordings: Callable[[Iterable[SourceFile], Card], Mapping[bytes, Place]]
     measure_offset: Callable[[Iterable[SourceFile], int], ClockReading]
     still_unformatted: Callable[[RecorderDocked], bool]
-    card_ids: Callable[[Path, Iterable[SourceFile], Card], CardIds] = lambda _root, _files, _card: CardIds()
+    card_ids: Callable[[Path | Tree, Iterable[SourceFile], Card], CardIds] = lambda _root, _files, _card: CardIds()
     """Ids of the recorder on the mounted card."""
 
 
@@ -298,8 +299,8 @@ class Pipeline:
                 one.shares_key = True
             same_serial = [other for other in self._dockings.values() if other.is_twin_of(docking)]
             for other in same_serial:
-                other.twin_bays.add(event.bay)
-                docking.twin_bays.add(other.event.bay)
+                other.twin_bays |= {event.bay}
+                docking.twin_bays |= {other.event.bay}
             self._dockings[event.node] = docking
         self._board.begin(docking.id, docking.event, kernel_event=event.bay > 0)
         for other in same_serial:
@@ -382,7 +383,7 @@ class Pipeline:
         except UnlockError as error:
             result, note = "failed", printable(str(error)[:MAX_NOTE])
         if result:
-            self._seal.append("camera.adjusted", adjusted_body(docking, result, note))
+            self._seal.append("clock.set", clock_set_body(docking, result, note))
 
     def _read_nothing(self, docking: Docking) -> Summary:
         """A medium without file system: a fact for the log, unless the kernel was only not done telling of it."""
@@ -490,19 +491,20 @@ class Pipeline:
         return [(file, known[identity_of(file)]) for file in files]
 
     def _wanted(self, docking: Docking, files: Sequence[SourceFile]) -> list[_Known]:
-        """What is still to be copied or compared, marked clips first, else in the order of the listing."""
+        """What is still to be copied or compared."""
         over = docking.copied | docking.same | docking.failed
         openable = [(file, clip) for file, clip in self._clips(docking, files) if not file.refused]
-        wanted = [(f, c) for f, c in openable if c.object_id not in over and not self._is_trusted(docking, c)]
-        return sorted(wanted, key=lambda known: not self._reader.claims(known[0].path, docking.card).is_marked)
+        return [(f, c) for f, c in openable if c.object_id not in over and not self._is_trusted(docking, c)]
 
     def _is_trusted(self, docking: Docking, clip: Clip) -> bool:
         return clip.state is ClipState.SEALED and self._trust_names and docking.is_known
 
     def _copy_once(self, docking: Docking, wanted: Sequence[_Known], stated: Mapping[str, str]) -> None:
+        """Marked clips first, else in the order of the listing."""
         docking.no_space = False
+        ordered = sorted(wanted, key=lambda known: not self._reader.claims(known[0].path, docking.card).is_marked)
         with ThreadPoolExecutor(self._workers, thread_name_prefix=f"bay{docking.event.bay}") as pool:
-            for running in [pool.submit(self._copy_batch, docking, batch, stated) for batch in in_batches(wanted)]:
+            for running in [pool.submit(self._copy_batch, docking, batch, stated) for batch in in_batches(ordered)]:
                 running.result()
 
     def _copy_batch(self, docking: Docking, batch: Sequence[_Known], stated: Mapping[str, str]) -> None:
@@ -517,6 +519,8 @@ class Pipeline:
 
     def _copy_in_turn(self, docking: Docking, batch: Sequence[_Known], stated: Mapping[str, str], go_on: GoOn) -> None:
         wanted = [(file, clip) for file, known in batch for clip in self._to_copy(docking, file, known, go_on)]
+        if not wanted:
+            return
         try:
             with self._space.reserved(sum(room_for(file.size) for file, _ in wanted)) as taken:
                 self._offload(docking, wanted, stated, taken, go_on)
@@ -581,7 +585,10 @@ class Pipeline:
             raise outcome
         if outcome.size != copy.file.size:
             raise CopyError("source-changed", f"listed with {copy.file.size} bytes, read {outcome.size}")
-        officer = stated.get("officer") or self._reader.claims(copy.file.path, docking.card).officer
+        claims = self._reader.claims(copy.file.path, docking.card)
+        if claims.is_marked:
+            self._journal.urge(copy.clip.object_id)
+        officer = stated.get("officer") or claims.officer
         body = copied_body(docking, copy.file, copy.clip, outcome, officer, stated)
         self._seal.require_fit("ingest.copied", _recovered(body))  # the longer of the two bodies it may get
         return _Proved(copy, outcome.sha256, body)
@@ -647,7 +654,7 @@ class Pipeline:
         if error.reason in _MAYBE_GONE and self._is_gone(docking):
             self._pulled(docking, file, clip)
         else:
-            self._fail(docking, file, clip, error.reason)
+            self._fail(docking, file, clip, error.reason, error.unread)
 
     def _pulled(self, docking: Docking, file: SourceFile, clip: Clip) -> None:
         """A file that is sealed is none the worse for it; whether the recorder's is still the same stays open."""
@@ -674,11 +681,14 @@ class Pipeline:
             path.unlink(missing_ok=True)
         return self._journal.clip(clip.object_id)
 
-    def _fail(self, docking: Docking, file: SourceFile, clip: Clip, reason: str) -> None:
+    def _fail(  # the facts of one failure
+        self, docking: Docking, file: SourceFile, clip: Clip, reason: str, unread: tuple[int, int] | None = None
+    ) -> None:
         docking.failed.add(clip.object_id)
         note: JsonObject = {"note": COMPARED} if clip.state is ClipState.SEALED else {}
-        source = docking.source(file, clip.edition)
-        self._seal.append("ingest.failed", {"camera": docking.camera(), "source": source, "reason": reason, **note})
+        where: JsonObject = {"unread": _within(file, *unread)} if unread else {}
+        body: JsonObject = {"camera": docking.camera(), "source": docking.source(file, clip.edition), "reason": reason}
+        self._seal.append("ingest.failed", {**body, **where, **note})
 
     def _summary(self, docking: Docking, files: Sequence[SourceFile]) -> Summary:
         clips = [clip for _, clip in self._clips(docking, files)]
@@ -886,6 +896,11 @@ def _has_failed(docking: Docking, clip: Clip) -> bool:
 def _store_name(docking: Docking, file: SourceFile, clip: Clip) -> str:
     extension = safe_extension(file.path.rpartition(b"/")[2].decode("ascii", "replace"))
     return original_name(clip.object_id, docking.event.at_ms, extension)
+
+
+def _within(file: SourceFile, offset: int, size: int) -> JsonObject:
+    """The bytes that were asked for when reading failed; a whole buffer is asked for near the end of a file too."""
+    return {"offset": offset, "size": max(0, min(size, file.size - offset))}
 
 
 def _recovered(body: JsonObject) -> JsonObject:

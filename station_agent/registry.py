@@ -22,7 +22,7 @@ from typing import Final
 
 from custody.canonical import JsonObject, JsonValue
 from station_agent.errors import ConfigError
-from station_agent.model import Stated
+from station_agent.model import MAX_ID, Stated
 
 
 class Source(StrEnum):
@@ -141,9 +141,7 @@ class Registry:
         self._owners: Final = {key: one.number for one in self.recorders.values() for key in _keys(one.number, one.ids)}
 
     def whose(self, stated: Stated) -> str:
-        """Number of the recorder that a claim points to; empty for none, and for a default that nobody set."""
-        if not is_set(stated.value):
-            return ""
+        """Number of the recorder that a claim points to; empty for none, as no default is anybody's (``parse``)."""
         return self._owners.get((_asked_as(stated.source), comparable(stated.value)), "")
 
     def denies(self, number: str, source: Source, values: Collection[str]) -> bool:
@@ -246,6 +244,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Columns of the register and other headings that mean them. ``serial``, ``name`` and ``unit`` are those of the
 centre's import of recorders, so that one file serves both; the last two say nothing here."""
+_UNUSED: Final = frozenset({"name", "unit"})
 _IDS: Final = {
     "usb_serial": Source.SERIAL,
     "volume_uuid": Source.VOLUME_UUID,
@@ -276,6 +275,8 @@ def _registered(line: Mapping[str, str], where: str) -> Registered:
     number = line.get("serial", "").strip()
     if not is_set(number):
         raise ConfigError(f"{where}: serial: the number of a recorder is needed, not {number!r}")
+    if long := next((column for column, value in line.items() if column not in _UNUSED and len(value) > MAX_ID), ""):
+        raise ConfigError(f"{where}: {long}: at most {MAX_ID} characters are allowed")
     given = {source: line.get(column, "").strip() for column, source in _IDS.items()}
     for source, value in given.items():
         if value and not is_set(value):

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,9 +56,10 @@ from station_agent.model import (
     RecorderUndocked,
     SourceFile,
     StationTime,
+    Tree,
     recordable,
 )
-from station_agent.mount import clear_stale, mounted
+from station_agent.mount import clear_stale
 from station_agent.offload import Offloader
 from station_agent.pipeline import Pipeline, Reader, Summary
 from station_agent.ports import Clock
@@ -74,6 +76,8 @@ from station_agent.tools import exiftool, ffmpeg, ffprobe
 from station_agent.tools.sandbox import Sandbox
 from station_agent.transcode import make_proxy, plan
 from station_agent.unlock.unlocker import Unlocker
+from station_agent.uplink import paced
+from station_agent.volume import opened as opened_volume
 
 CHECKPOINT_EVERY_S: Final = 60.0
 """No entry is older than this without a checkpoint over it."""
@@ -145,7 +149,8 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
         enrolment.check_places(config, seal.history)
         sandbox = sandbox_of(config)
         media = stack.enter_context(_media(config, sandbox))
-        followup = FollowUp(clock, journal, seal, media, _LateStore(config.store_url), config.spool)
+        store = _LateStore(config.store_url, paced(config.upload.bytes_per_s, stop))
+        followup = FollowUp(clock, journal, seal, media, store, config.spool, lambda: _uploads_begin(config, clock))
         yield Rooms(config, clock, journal, seal, pipeline, board, followup, sandbox, timesource, stop)
 
 
@@ -276,8 +281,9 @@ class _ThreadServer(uvicorn.Server):
 class _LateStore:
     """Opens the store at the first use, so that an unreachable store delays uploads and nothing else."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pace: Callable[[int], None] = lambda _size: None) -> None:
         self._url = url
+        self._pace = pace
         self._store: EvidenceStore | None = None
 
     def put(self, source: Path, name: str, sha256: str) -> None:
@@ -291,8 +297,14 @@ class _LateStore:
 
     def _opened(self) -> EvidenceStore:
         if self._store is None:
-            self._store = EvidenceStore(self._url)
+            self._store = EvidenceStore(self._url, self._pace)
         return self._store
+
+
+def _uploads_begin(config: Config, clock: SystemClock) -> bool:
+    """Whether uploads of clips that nobody marked may begin now."""
+    window = config.upload.window
+    return window is None or window.is_open(datetime.fromtimestamp(clock.now().utc_ms / 1000, config.zone).time())
 
 
 def notify(message: str) -> None:
@@ -405,7 +417,7 @@ def _reader(config: Config, timesource: TimeSource) -> Reader:
     )
 
 
-def recorders_card_ids(root: Path, files: Iterable[SourceFile], card: Card) -> CardIds:
+def recorders_card_ids(root: Path | Tree, files: Iterable[SourceFile], card: Card) -> CardIds:
     """Who wrote the card mounted at ``root``, as its family of recorders reads it."""
     return ids_on(root, files, card, recorders.settings_of(card.family), lambda path: recorders.claims(path, card))
 
@@ -418,8 +430,8 @@ def _mounted(event: RecorderDocked, config: Config) -> AbstractContextManager[Mo
 
 @contextmanager
 def _announced_volume(event: RecorderDocked, config: Config) -> Iterator[MountedVolume]:
-    """The mounted volume, proved to be the one of the event. Asked after mounting: from then on nobody can swap it."""
-    with mounted(event, config.paths.mounts, config.zone) as volume:
+    """The volume, proved to be the one of the event. Asked after it was opened: from then on nobody can swap it."""
+    with opened_volume(event, config.paths.mounts, config.zone) as volume:
         require_same(event)
         yield volume
 

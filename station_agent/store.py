@@ -35,8 +35,10 @@ _log = structlog.get_logger(__name__)
 class EvidenceStore:
     """Adapter of ``ports.Store``. Its constructor and all methods raise ``StoreError`` only."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pace: Callable[[int], None] = lambda _size: None) -> None:
+        """``pace`` is told of bytes before they go, and waits. What it raises ends the upload; nothing is stored."""
         self._url = url
+        self._pace = pace
         self._root = None if "://" in url else Path(url)
         with _translated(url):
             self._store = self._open()
@@ -111,12 +113,12 @@ class EvidenceStore:
     def _send(self, source: Path, name: str, sha256: str) -> None:
         if not _size_of(source):
             # A writer that was given nothing makes no object; an empty clip is evidence too.
-            _pour(source, lambda _piece: None, sha256)
+            _pour(source, lambda _piece: None, sha256, self._pace)
             obstore.put(self._store, name, b"")
             return
         # Not a context manager: leaving one closes the writer, and closing makes the object, also after an error.
         writer = obstore.open_writer(self._store, name, buffer_size=PIECE_BYTES)
-        _pour(source, writer.write, sha256)
+        _pour(source, writer.write, sha256, self._pace)
         writer.close()
 
     def _write(self, source: Path, final: Path, sha256: str) -> None:
@@ -125,7 +127,7 @@ class EvidenceStore:
         temporary = final.with_name(f"{final.name}{STAGED}")
         try:
             with temporary.open("xb") as file:
-                _pour(source, file.write, sha256)
+                _pour(source, file.write, sha256, self._pace)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(final)
@@ -146,12 +148,13 @@ class EvidenceStore:
                 return
 
 
-def _pour(source: Path, write: Callable[[bytes], object], sha256: str) -> None:
+def _pour(source: Path, write: Callable[[bytes], object], sha256: str, pace: Callable[[int], None]) -> None:
     """Hand on a file piece by piece. Raises ``DamagedCopyError`` at its end unless these were the bytes wanted."""
     digest = hashlib.sha256()
     with source.open("rb") as file:
         while piece := file.read(PIECE_BYTES):
             digest.update(piece)
+            pace(len(piece))
             write(piece)
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     if digest.hexdigest() != sha256:

@@ -37,6 +37,7 @@ from custody.identifiers import first_origin, station_of
 from custody.keyring import keys_in, profile_of, successor_in
 from ingestd.index import tables as t
 from ingestd.index.decided import Decided
+from ingestd.index.ledger import IMPORTED, Issue, entered
 from ingestd.index.people import MEDIA, People
 from ingestd.index.rows import (
     Row,
@@ -153,6 +154,18 @@ class Repository:
         self._put_new(t.clip, clips)
         self._put_new(t.proxy, arrivals.proxies)
         self._put_new(t.docking, arrivals.dockings)
+
+    def put_issues(self, issues: Iterable[Issue]) -> list[Assignment]:
+        """Enter what stations issued and took back, in order; returns the lines that changed, as they were and are."""
+        changed: list[Assignment] = []
+        for told in issues:
+            before = [dict(row) for row in self._rows(t.assignment, t.assignment.c.recorder, [told.recorder])]
+            after = entered(before, told)
+            self._put(t.assignment, after, ("officer", "end_ms", "source"))
+            moments = {line["start_ms"] for line in after}
+            changed += [_assignment(line) for line in before if line["start_ms"] in moments]
+            changed += [_assignment(line) for line in after]
+        return changed
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -382,6 +395,20 @@ class Repository:
         found = select(t.plan).where(c.start_ms > from_ms, c.start_ms <= until_ms, ~done).order_by(c.start_ms)
         return [plan_value(row) for row in self._db.execute(found).mappings()]
 
+    def held(self, now_ms: int) -> list[tuple[str, str, int, int | None]]:
+        """Recorders that somebody holds now by the ledger: recorder, officer, since when, and when it was last seen.
+
+        Seen is docked, or files of it were: those that are handed in without a dock come in too.
+        """
+        a, d, f = t.assignment.c, t.docking.c, t.seen_file.c
+        docked = select(func.max(d.docked_ms)).where(d.recorder == a.recorder).scalar_subquery()
+        came = select(func.max(f.seen_ms)).where(f.recorder == a.recorder).scalar_subquery()
+        now = select(a.recorder, a.officer, a.start_ms, docked, came).where(
+            a.start_ms <= now_ms, or_(a.end_ms.is_(None), a.end_ms > now_ms)
+        )
+        rows = self._db.execute(now.order_by(a.recorder, a.start_ms))
+        return [(row[0], row[1], row[2], max(filter(None, row[3:]), default=None)) for row in rows]
+
     def with_files_left(self, recorders: Iterable[str]) -> set[str]:
         """Which of these recorders hold files that were seen and not copied yet."""
         c = t.seen_file.c
@@ -520,7 +547,7 @@ class Repository:
             rows = [{"number": c.number, "title": c.title, "unit": c.unit} for c in cases]
             self._put(t.case_file, rows, ("title", "unit"))
         for assignments in _chunks(changes.assignments):
-            self._put(t.assignment, [_assignment_row(a) for a in assignments], ("officer", "end_ms"))
+            self._put(t.assignment, [_assignment_row(a) for a in assignments], ("officer", "end_ms", "source"))
         for actions in _chunks(changes.actions):
             self._put_actions(actions)
         for units in _chunks(changes.units):
@@ -781,7 +808,7 @@ class Repository:
     ) -> dict[str, list[Assignment]]:
         found: dict[str, list[Assignment]] = {}
         for row in self._rows(t.assignment, column, values):
-            one = Assignment(row["recorder"], row["officer"], row["start_ms"], row["end_ms"])
+            one = _assignment(row)
             found.setdefault(by(one), []).append(one)
         return found
 
@@ -817,7 +844,7 @@ class Repository:
 
     def _same_assignments(self, given: Sequence[Assignment]) -> set[Assignment]:
         rows = self._rows(t.assignment, t.assignment.c.recorder, {a.recorder for a in given})
-        return {Assignment(row["recorder"], row["officer"], row["start_ms"], row["end_ms"]) for row in rows}
+        return {_assignment(row) for row in rows}
 
     def _changed_cases(self, given: Sequence[Case]) -> Iterator[Case]:
         """An empty title or unit means «not given here» and never replaces a known one."""
@@ -934,8 +961,12 @@ def _flag_row(entry: Entry) -> Row:
     }
 
 
+def _assignment(row: Mapping[str, Any]) -> Assignment:
+    return Assignment(row["recorder"], row["officer"], row["start_ms"], row["end_ms"])
+
+
 def _assignment_row(one: Assignment) -> Row:
-    return {"recorder": one.recorder, "officer": one.officer, "start_ms": one.start_ms, "end_ms": one.end_ms}
+    return {**asdict(one), "source": IMPORTED}
 
 
 def _stage_row(one: CaseStage) -> Row:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from custody.canonical import JsonObject, JsonValue
 from custody.chain import Entry
+from ingestd.index.ledger import Issue
 from ingestd.index.rows import MAX_PATH_CHARS, Row, dumps, integer_in, key_in, list_in, loads, object_in, text_in
 from ingestd.model import MAX_CLIP_MS, MediaKind, case_key
 from ingestd.rules.facts import Claim, Contradiction
@@ -50,6 +51,7 @@ class Arrivals:
     dockings: list[Row] = field(default_factory=list)
     contradictions: list[Contradiction] = field(default_factory=list)
     """Recorders whose sources of identity disagreed, one for each time that a station said so."""
+    issues: list[Issue] = field(default_factory=list)
 
 
 def gather(  # noqa: PLR0913  # who said it, when it came, and what of it is only listed
@@ -198,6 +200,16 @@ def _identified(arrivals: Arrivals, entry: Entry) -> str:
     return ""
 
 
+def _ledger(arrivals: Arrivals, entry: Entry) -> str:
+    """Taking a recorder out, and bringing it back; one without a serial number is none that a ledger can name."""
+    recorder, officer = _recorder(entry), key_in(entry.record.block("issue"), "officer")
+    if recorder:
+        at_ms = min(entry.record.utc_ms, arrivals.received_ms)
+        is_return = entry.record.event == "recorder.returned"
+        arrivals.issues.append(Issue(recorder, officer, at_ms, f"{arrivals.log}:{entry.seq}", is_return))
+    return ""
+
+
 def _seen(arrivals: Arrivals, entry: Entry) -> str:
     for file in list_in(entry.record.payload, "files"):
         row = _file_row(arrivals, entry, file, integer_in(file, "size") or 0)
@@ -278,6 +290,8 @@ _READERS: Final[Mapping[str, Callable[[Arrivals, Entry], str]]] = {
     "media.described": _described,
     "proxy.created": _proxy,
     "proxy.failed": _proxy_failed,
+    "recorder.issued": _ledger,
+    "recorder.returned": _ledger,
 }
 _UNDESCRIBED: Final[Mapping[str, Any]] = {
     "kind": "",
@@ -374,11 +388,11 @@ def _time(media: JsonObject, unmeasured_clock_ms: int) -> Row:
         measured_ms = integer_in(clock, "uncertainty_ms")
         utc_ms -= offset_ms or 0
         uncertainty_ms += unmeasured_clock_ms if offset_ms is None or measured_ms is None else measured_ms
-        uncertainty_ms += 0 if offset_ms is None else _station_error_ms(clock, unmeasured_clock_ms)
+        uncertainty_ms += 0 if offset_ms is None else station_error_ms(clock, unmeasured_clock_ms)
     return {"start_ms": utc_ms, "end_ms": utc_ms + length_ms, "uncertainty_ms": max(0, uncertainty_ms)}
 
 
-def _station_error_ms(clock: JsonObject, unmeasured_clock_ms: int) -> int:
+def station_error_ms(clock: JsonObject, unmeasured_clock_ms: int) -> int:
     """How far the clock may be off that a recorder's was held against; one that nobody disciplines is unmeasured too.
 
     Entries of before stations said so count it as right, as they always did.

@@ -307,6 +307,7 @@ assignment = Table(
     Column("start_ms", BigInteger, primary_key=True, autoincrement=False),
     Column("officer", Text, nullable=False),
     Column("end_ms", BigInteger),
+    Column("source", Text, nullable=False, server_default="import"),
 )
 Index("ix_assignment_officer", assignment.c.officer)
 

@@ -13,6 +13,7 @@ from ingestd.rules import calendar_missing as _calendar
 from ingestd.rules import checkpoints as _checkpoints
 from ingestd.rules import clip_not_arrived as _not_arrived
 from ingestd.rules import clock_drift as _clock
+from ingestd.rules import clock_reset as _reset
 from ingestd.rules import decision_unreviewed as _unreviewed
 from ingestd.rules import disclosure_overdue as _disclosure
 from ingestd.rules import emergency_approval as _emergency
@@ -27,6 +28,7 @@ from ingestd.rules import night_enforcement as _forbidden
 from ingestd.rules import night_measure as _unusual
 from ingestd.rules import no_ready_recorder as _unready
 from ingestd.rules import original_changed as _changed
+from ingestd.rules import recorder_not_seen as _unseen
 from ingestd.rules import registration_term as _registration
 from ingestd.rules import repeated_failures as _repeated
 from ingestd.rules import retention_conflict as _retention
@@ -103,6 +105,8 @@ RULES: Final[tuple[Rule, ...]] = (
     _unreviewed.RULE,
     _unready.RULE,
     _calendar.RULE,
+    _unseen.RULE,
+    _reset.RULE,
 )
 RULES_BY_ID: Final = {rule.rule_id: rule for rule in RULES}
 

@@ -95,6 +95,28 @@ class ClockReading:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockReset:
+    """What a recorder brought last, and the impossible time that something of it states; empty: all are possible."""
+
+    recorder: str
+    station: str
+    copied_ms: int
+    stated: str
+    entry: str
+    """The log entry that says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderHeld:
+    """Who holds a recorder by the ledger, since when, and when it was last docked or files of it came in."""
+
+    recorder: str
+    officer: str
+    since_ms: int
+    seen_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EmptyDocking:
     """A recorder came back with no new file."""
 

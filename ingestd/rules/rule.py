@@ -76,8 +76,12 @@ class Policy:
     """Most that a recorder's clock may gain or lose in a day (GA/T 947.2 as quoted by third parties)."""
     offset_ms: int = 60_000
     """Most that a recorder's clock may be off at the dock; the agency's own figure."""
+    unmeasured_clock_ms: int = 60_000
+    """How far a clock may be off that nobody measured or disciplined; the agency's own figure."""
     silent_ms: int = 7 * DAY_MS
     """A station that sends nothing for longer is silent; the agency's own figure."""
+    unseen_ms: int = 7 * DAY_MS
+    """A recorder that somebody holds is docked at least this often; the agency's own figure."""
     backlog_ms: int = 7 * DAY_MS
     """A clip that belongs to no act for longer is backlog; the agency's own figure."""
     failures: int = 2

@@ -9,6 +9,7 @@ import stat
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -100,6 +101,9 @@ def list_files(volume: MountedVolume) -> Iterator[SourceFile]:
 
     Raises ``OSError`` when the root itself cannot be opened, and nothing for what is on the medium.
     """
+    if not isinstance(volume.root, Path):
+        yield from volume.root.files()
+        return
     folder = os.open(volume.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         walk = _Walk(os.fstat(folder).st_dev, without_case=volume.filesystem in WITHOUT_CASE)

@@ -88,6 +88,19 @@ class FakeStation:
         """Whose recorder it is was said apart from a docking."""
         return self.write("device.identified", camera=camera(recorder), identity=identity)
 
+    def issued(self, officer: str, recorder: str = "REC1", at_ms: int = 0) -> Entry:
+        """An officer took a recorder out."""
+        return self._ledger("recorder.issued", recorder, at_ms, officer=officer, ready="yes", findings=[])
+
+    def returned(self, officer: str, recorder: str = "REC1", at_ms: int = 0) -> Entry:
+        """And brought it back."""
+        return self._ledger("recorder.returned", recorder, at_ms, officer=officer)
+
+    def _ledger(self, event: str, recorder: str, at_ms: int, **issue: Any) -> Entry:
+        self.utc_ms = at_ms or self.utc_ms
+        actors = [{"role": "officer", "id": issue["officer"]}]
+        return self.write(event, camera={"serial": recorder}, issue=issue, actors=actors)
+
     def seen(self, *paths: str, recorder: str = "REC1") -> Entry:
         files = [{"path": path, "size": SIZE, "mtime_ms": NOW_MS - 9_000_000} for path in paths]
         return self.write("ingest.seen", camera=camera(recorder), files=files)

@@ -14,7 +14,7 @@ from custody.log import LogFiles
 from custody.signer import Ed25519Signer
 from station_agent import recorders
 from station_agent.clock import measure_offset
-from station_agent.errors import AgentError, CopyError, DamagedCopyError, StoreError
+from station_agent.errors import AgentError, CopyError, DamagedCopyError, StoppingError, StoreError
 from station_agent.journal import Journal
 from station_agent.model import CopyResult, DeviceIdentity, MountedVolume, RecorderDocked, StationTime
 from station_agent.offload import Wanted
@@ -135,8 +135,12 @@ class FakeStore:
 
     objects: dict[str, bytes] = field(default_factory=dict)
     refusals: int = 0
+    stops: bool = False
+    """The station stops in the middle of an upload."""
 
     def put(self, source: Path, name: str, sha256: str) -> None:
+        if self.stops:
+            raise StoppingError("the station stops")
         if self.refusals:
             self.refusals -= 1
             raise StoreError("the store is down")

@@ -134,7 +134,7 @@ def test_the_page_says_in_chinese_first_what_each_station_claims():
         "3 条尚未到达",
         "失败：2",
         "自述不是证据",
-        "-0.0 s",
+        "-2 毫秒",
     ):
         assert words in text
     assert "<b>0.1" not in text

@@ -57,6 +57,7 @@ def busy(world):
     load(world, action="A2")
     last = station.clip(START + 60_000, officer_as_stated="000002")
     other.docked("REC2")
+    other.issued("000002", "REC2", START - HOUR)
     altered = other.clip(START + 5 * 60_000, 60_000, officer_as_stated="000001", case_as_stated="案〔2026〕9号")
     world.pipeline.handle([station.message(3), other.message(), Received("bwc/v1/station-01/records", b"odd")])
     checks = [one if one.object_id != altered else ReadBack(altered, 1, "00" * 32) for one in world.read_back()]

@@ -16,6 +16,7 @@ from ingestd.rules import facts
 from ingestd.rules.calendar_missing import calendar_missing
 from ingestd.rules.checkpoints import checkpoints
 from ingestd.rules.clock_drift import clock_drift
+from ingestd.rules.clock_reset import clock_reset
 from ingestd.rules.decision_unreviewed import decision_unreviewed
 from ingestd.rules.disclosure_overdue import disclosure_overdue
 from ingestd.rules.emergency_approval import emergency_approval
@@ -28,6 +29,7 @@ from ingestd.rules.missing_video import missing_video
 from ingestd.rules.night_enforcement import night_enforcement
 from ingestd.rules.night_measure import night_measure
 from ingestd.rules.no_ready_recorder import no_ready_recorder
+from ingestd.rules.recorder_not_seen import recorder_not_seen
 from ingestd.rules.registration_term import registration_term
 from ingestd.rules.repeated_failures import repeated_failures
 from ingestd.rules.retention_conflict import retention_conflict
@@ -151,6 +153,14 @@ def heard(now_ms, complete_ms=0):
     return silent_station(
         facts.StationHeard("station-01", "custody.example/station-01", T0, complete_ms), now_ms, POLICY
     )
+
+
+def held(now_ms, seen_ms=None):
+    return recorder_not_seen(facts.RecorderHeld("DSJ0731", "007", T0, seen_ms), now_ms, POLICY)
+
+
+def dated(stated):
+    return clock_reset(facts.ClockReset("DSJ0731", "station-01", T0, stated, "log:7"), POLICY)
 
 
 def waiting(now_ms, count=3):
@@ -308,6 +318,18 @@ TRIALS = {
         lambda: year_of("2026-05-05 10:00"),
         lambda: year_of("2026-12-31 23:59:59"),
         lambda: year_of("2027-01-01 00:00"),
+    ),
+    "recorder-not-seen": Trial(
+        lambda: held(T0 + 30 * DAY_MS),
+        lambda: held(T0 + 30 * DAY_MS, T0 + 29 * DAY_MS),
+        lambda: held(T0 + POLICY.unseen_ms),
+        lambda: held(T0 + POLICY.unseen_ms + 1),
+    ),
+    "clock-reset": Trial(
+        lambda: dated("20010101003600"),
+        lambda: dated(""),
+        lambda: dated(""),
+        lambda: dated("2"),
     ),
 }
 
@@ -490,7 +512,7 @@ def rules_year(notice):
 
 def test_notices_accuse_nobody():
     weights = {rule.rule_id: rule.weight for rule in rules.RULES if rule.weight is Weight.NOTICE}
-    assert weights.keys() == {"specified-act-without-video", "measure-at-unusual-time"}
+    assert weights.keys() == {"specified-act-without-video", "measure-at-unusual-time", "recorder-not-seen"}
 
 
 @pytest.mark.parametrize(
@@ -532,3 +554,9 @@ def test_an_act_is_asked_every_rule_that_its_facts_are_there_for():
 @pytest.mark.parametrize(("complete_ms", "flags"), [(0, 1), (T0 + DAY_MS, 0), (T0 + DAY_MS - 1, 1)])
 def test_a_station_that_says_its_log_has_arrived_is_silent_from_then_on(complete_ms, flags):
     assert len(heard(T0 + DAY_MS + POLICY.silent_ms, complete_ms)) == flags
+
+
+def test_a_recorder_that_was_docked_before_it_was_issued_is_in_time_since_it_was_issued():
+    assert held(T0 + POLICY.unseen_ms, T0 - 30 * DAY_MS) == []
+    (flag,) = held(T0 + POLICY.unseen_ms + 1, T0 - 30 * DAY_MS)
+    assert flag.inputs["seen_ms"] == T0

@@ -176,6 +176,8 @@ def test_the_list_of_rules_is_whole_and_in_order():
         "decision-without-review",
         "no-ready-recorder",
         "calendar-missing",
+        "recorder-not-seen",
+        "clock-reset",
     ]
     assert len(rules.RULES_BY_ID) == len(rules.RULES)
 

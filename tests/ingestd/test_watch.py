@@ -1,12 +1,14 @@
 """Clocks of recorders and backlogs of units, asked through a whole centre."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from ingestd import flag_life
 from ingestd.decisions import Person
 from ingestd.rules.rule import DAY_MS
+from ingestd.watch import impossible_time, offset_of
 from tests.fakes.centre_station import NOW_MS, FakeStation
 from tests.fakes.centre_world import World
 
@@ -32,12 +34,12 @@ def open_flags(world, rule):
     return {row.flag_id for row in world.queries.flags("open", rule).rows}
 
 
-def dock(world, offset_ms, day=0, uncertainty_ms=0):
+def dock(world, offset_ms, day=0, uncertainty_ms=0, **beside):
     """A recorder is docked on a day, its clock measured, one clip copied."""
     station = world.stations[0]
     station.utc_ms = max(station.utc_ms, NOW_MS + day * DAY_MS)
     world.clock.ms = max(world.clock.ms, station.utc_ms)
-    clock = {"offset_ms": offset_ms, "uncertainty_ms": uncertainty_ms, "method": "connect-write"}
+    clock = {"offset_ms": offset_ms, "uncertainty_ms": uncertainty_ms, "method": "connect-write", **beside}
     clip = station.clip(station.utc_ms - 3_600_000, clock=clock)
     world.pipeline.handle([station.message()])
     return clip
@@ -63,6 +65,23 @@ def test_a_clock_that_is_off_or_drifts_is_told(world, readings, told):
         dock(world, offset_ms, day, uncertainty_ms)
 
     assert open_flags(world, "clock-drift") == ({CLOCK} if told else set())
+
+
+@pytest.mark.parametrize(
+    ("station", "uncertainty_ms"),
+    [({}, 5), ({"station": {"uncertainty_ms": 7}}, 12), ({"station": {"uncertainty_ms": None}}, 60_005)],
+    ids=["an earlier station", "synchronised", "not synchronised"],
+)
+def test_what_the_stations_clock_may_be_off_by_is_not_the_recorders_fault(station, uncertainty_ms):
+    clock = {"offset_ms": 90_000, "uncertainty_ms": 5, "method": "connect-write", **station}
+    assert offset_of({"clock": clock}, 60_000) == (90_000, uncertainty_ms)
+
+
+def test_a_clock_that_an_unsynchronised_station_found_wrong_is_told_only_beyond_both(world):
+    dock(world, 120_000, station={"synchronised": "no", "uncertainty_ms": None})
+    assert open_flags(world, "clock-drift") == set()
+    dock(world, 120_001, station={"synchronised": "no", "uncertainty_ms": None})
+    assert open_flags(world, "clock-drift") == {CLOCK}
 
 
 def test_a_good_reading_withdraws_it_and_a_late_message_of_an_earlier_docking_does_not(world, station):
@@ -133,3 +152,91 @@ def test_explained_backlog_is_not_told_anew_by_each_sweep(world, station):
     assert len([one for one in world.events()[entries:] if one.startswith("flag.")]) == 0
     [flag] = world.queries.flags("explained", "unlinked-backlog").rows
     assert flag.flag_id == NOWHERE
+
+
+def named(world, *notes, day=0):
+    """One clip for each note on the time that it states, all of one docking."""
+    station = world.stations[0]
+    station.utc_ms = max(station.utc_ms, NOW_MS + day * DAY_MS)
+    world.clock.ms = max(world.clock.ms, station.utc_ms)
+    for note in notes:
+        station.clip(times=[{"source": "file-name", "raw": "20010101003600", "zone": "UTC", "utc_ms": 1, "note": note}])
+    world.pipeline.handle([station.message()])
+
+
+@pytest.mark.parametrize(
+    ("source", "note", "told"),
+    [
+        ("file-name", "factory-default", True),
+        ("file-name", "before-2000", True),
+        ("exif", "factory-default", True),
+        ("file-name", "chosen", False),
+        ("file-name", "future", False),
+        ("container", "before-2000", False),
+        ("mtime", "before-2000", False),
+    ],
+)
+def test_a_time_that_only_a_clock_without_its_date_states(source, note, told):
+    times = [
+        {"source": "mtime", "raw": "1", "note": "chosen"},
+        {"source": source, "raw": "20010101003600", "note": note},
+    ]
+    assert impossible_time({"times": times}) == ("20010101003600" if told else "")
+
+
+def test_one_file_of_the_latest_docking_is_enough_and_sound_dates_at_the_next_withdraw_it(world):
+    named(world, "chosen", "factory-default", "chosen")
+    [flag] = world.queries.flags("open", "clock-reset").rows
+    assert flag.inputs["stated"] == "20010101003600"
+    named(world, "chosen", day=1)
+    assert open_flags(world, "clock-reset") == set()
+
+
+def issue(world, start_ms, end_ms=None, recorder="REC1", officer="000001"):
+    when = {"start": moment_text(start_ms), **({"end": moment_text(end_ms)} if end_ms else {})}
+    ledger = {"assignments": [{"recorder": recorder, "officer": officer, **when}]}
+    read, _ = world.pipeline.import_cases(json.dumps(ledger).encode(), "ledger.json")
+    assert not read.errors
+
+
+def moment_text(at_ms):
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat()
+
+
+UNSEEN = {"recorder-not-seen:REC1"}
+
+
+def test_a_recorder_that_somebody_holds_and_that_comes_to_no_dock_is_told_until_it_comes(world, station):
+    issue(world, NOW_MS)
+    later(world, 7)
+    assert open_flags(world, "recorder-not-seen") == set()
+    later(world, 0.01)
+    assert open_flags(world, "recorder-not-seen") == UNSEEN
+
+    station.utc_ms = world.clock.ms
+    station.docked()
+    world.pipeline.handle([station.message()])
+    later(world, 0)
+    assert open_flags(world, "recorder-not-seen") == set()
+
+    later(world, 7.01)
+    assert open_flags(world, "recorder-not-seen") == UNSEEN
+    station.utc_ms = world.clock.ms
+    station.seen("a.mp4")
+    world.pipeline.handle([station.message()])
+    later(world, 0)
+    assert open_flags(world, "recorder-not-seen") == set(), "files of it came in without a dock"
+
+
+def test_a_recorder_that_was_handed_back_is_not_asked_after(world):
+    issue(world, NOW_MS, NOW_MS + 8 * DAY_MS)
+    later(world, 7.5)
+    assert open_flags(world, "recorder-not-seen") == UNSEEN
+    later(world, 0.51)
+    assert open_flags(world, "recorder-not-seen") == set()
+
+
+def test_a_recorder_that_is_to_be_issued_is_not_asked_after_yet(world):
+    issue(world, NOW_MS + 20 * DAY_MS)
+    later(world, 19)
+    assert open_flags(world, "recorder-not-seen") == set()

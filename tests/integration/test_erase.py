@@ -17,7 +17,7 @@ from station_agent.clock import SystemClock, measure_offset
 from station_agent.config import Policy
 from station_agent.detect import still_unformatted
 from station_agent.docking import Docking
-from station_agent.emptying import Emptying, Order, Orders, Outcome, Steward, settle
+from station_agent.emptying import NEVER_MOUNTED, Emptying, Order, Orders, Outcome, Steward, settle
 from station_agent.erase import Forbidden, Plan, Wanted
 from station_agent.followup import FollowUp, Media
 from station_agent.journal import UPLOAD, Journal
@@ -30,11 +30,12 @@ from station_agent.seal import Seal, new_id
 from station_agent.states import BayState
 from station_agent.status import Board
 from station_agent.store import EvidenceStore
+from station_agent.volume import opened
 from tests.fakes.log_files import MemoryLogFiles
 from tests.fakes.station_centre import CENTRE_KEY, CENTRE_LOG, WITNESS_KEY, FakeCentre
 from tests.fakes.station_world import CENTRE, ORIGIN, SIGNER
 from tests.integration.test_station_dock import Agent
-from tests.rig.medium import Medium, make_medium
+from tests.rig.medium import PARTITION_START_SECTORS, SECTOR_BYTES, Medium, make_medium
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("dock")]
@@ -65,7 +66,7 @@ class Post:
         self.seal = Seal(MemoryLogFiles(chunk=65536), ORIGIN, SIGNER, self.clock, self.journal)
         self.board, self.store = Board([1]), EvidenceStore(str(folder / "store"))
         self.reader = Reader(
-            lambda event: mounted(event, folder / "mounts", SHANGHAI),
+            lambda event: opened(event, folder / "mounts", SHANGHAI),
             recorders.list_files,
             recorders.family_of,
             recorders.claims,
@@ -179,6 +180,21 @@ def test_settings_of_the_recorder_stay_on_it_and_side_files_go_with_their_clip(t
     kept = {path for path, why in reasons(outcome).items() if why is Forbidden.NOT_FOOTAGE}
     assert kept == set(post.on_card(event))
     assert len(outcome.gone) == len(NAMES) + 1
+
+
+def test_a_volume_that_no_driver_takes_is_read_and_never_erased(tmp_path, dock, watch, post):
+    card = medium_of(tmp_path, "exfat", CLIP_BYTES, [])
+    with card.image.open("r+b") as image:
+        image.seek((PARTITION_START_SECTORS + 11) * SECTOR_BYTES)  # the checksum of the boot region
+        image.write(bytes(4))
+    dock.plug(1, card.image, "EC2300471", read_only=False)
+    event = watch.docked(dock.partition(1))
+    docking = post.read(event)
+    post.deliver()
+    assert post.emptying().empty(docking, Order("王强")).problem == NEVER_MOUNTED
+    docking.root = tmp_path  # as if it had been mounted when it was read
+    assert post.emptying().empty(docking, Order("王强")).problem == NEVER_MOUNTED
+    assert (dock.writes(1), post.erased(), post.journal.intended_erasure(event.identity.key)) == (0, [], {})
 
 
 def test_policies_that_do_not_empty_by_themselves_write_nothing(dock, watch, medium, post):

@@ -157,6 +157,25 @@ def test_a_recorder_whose_file_system_is_destroyed_is_an_error_and_a_record(agen
     agent.wait(lambda: agent.bay()["state"] == "idle")
 
 
+def test_a_recorder_that_the_kernel_cannot_mount_is_read_and_a_bad_sector_is_named(agent, dock, tmp_path):
+    (tmp_path / "card").mkdir()
+    for number in range(2):
+        (tmp_path / "card" / f"{number}.mp4").write_bytes(bytes([65 + number]) * CLIP_BYTES)
+    card = make_medium(tmp_path / "fat32.img", "fat32", tmp_path / "card")
+    bad = card.image.read_bytes().index(b"B" * 4096) + (1 << 20)
+    dock.plug(1, card.image, "EC2300471", bad_sectors=(bad // 512,))
+    agent.wait(lambda: agent.bay()["state"] == "error")
+    [docked], [failed] = agent.records("device.docked"), agent.records("ingest.failed")
+    volume = docked.block("volume")
+    if Path("/proc/filesystems").read_text().find("vfat") < 0:
+        assert (volume["driver"], str(volume["not_mounted"]).partition(":")[0]) == ("tsk", "no-driver")
+    assert (volume["dirty"], volume["read_only_device"], sealed(agent)) == ("no", "yes", ["0.mp4"])
+    assert (failed.payload["reason"], failed.block("source")["path"]) == ("read-error", "1.mp4")
+    unread = failed.block("unread")
+    assert unread["offset"] <= 1 << 20 < unread["offset"] + unread["size"] <= CLIP_BYTES
+    dock.unplug(1)
+
+
 def test_a_recorder_that_was_swapped_while_it_waited_is_never_signed_for(agent, dock, medium, tmp_path):
     agent.wait(lambda: agent.bay()["state"] == "idle")
     agent.stop()

@@ -13,6 +13,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from custody import topics
 from custody.heartbeat import Health, decode_heartbeat
+from ingestd.config import Mqtt
+from ingestd.heartbeats import Heartbeats
+from ingestd.receive import Receiver
 from station_agent.clock import SystemClock
 from station_agent.errors import BrokerError
 from station_agent.health import health_of
@@ -156,6 +159,26 @@ def test_a_station_that_is_lost_is_told_of_by_the_broker_and_one_that_stops_says
             wait_for(lambda: len(statuses) >= 3)
         wait_for(lambda: len(statuses) >= 4)
     assert [decode_heartbeat(one).online for one in statuses] == [True, False, True, False]
+
+
+def test_the_centre_keeps_what_the_station_says_and_what_the_broker_says_of_it(station, broker, tmp_path):
+    mine = broker.pki.client(CENTRE)
+    settings = Mqtt(host=broker.host, port=broker.port, ca=broker.pki.ca, cert=mine.cert, key=mine.key)
+    heartbeats = Heartbeats(tmp_path / "heartbeats", lambda: station.world.clock.now().utc_ms)
+
+    def last():
+        return heartbeats.of(STATION)
+
+    with publishing(station, broker):
+        receiver = Receiver(settings, lambda _messages: [], heartbeats.take)
+        receiver.start()
+        wait_for(lambda: last() is not None)
+        assert receiver.problem == ""
+        assert last().online
+        assert last().health.log_entries == station.seal.size
+    wait_for(lambda: not last().online)
+    assert last().health.log_entries == station.seal.size
+    receiver.stop()
 
 
 def test_a_stranger_is_not_let_in(broker):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 SECTOR_BYTES = 512
 PARTITION_START_SECTORS = 2048
-_PARTITION_TYPES = {"exfat": "7", "fat32": "c", "ext4": "83"}
+_PARTITION_TYPES = {"exfat": "7", "ntfs": "7", "fat32": "c", "ext4": "83"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,9 @@ class Medium:
 def make_medium(
     image: Path, filesystem: str, source: Path, *, label: str = "CAM1", partitioned: bool = True, spare_mib: int = 16
 ) -> Medium:
-    """Put the content of ``source`` on a new medium. ``filesystem`` is ``exfat``, ``ext4`` or ``fat32``.
+    """Put the content of ``source`` on a new medium.
+
+    ``filesystem`` is ``exfat``, ``ext4``, ``fat32`` or, for a source without folders, ``ntfs``.
 
     ``partitioned`` puts it into the first partition of an MBR table, as cards have it; else the whole medium is the
     file system. Raises ``CalledProcessError`` with the tool's words when a tool fails.
@@ -99,7 +101,14 @@ def _make_fat32(image: Path, offset: int, size: int, label: str, source: Path) -
         _run("mcopy", "-s", "-m", "-i", f"{image}@@{offset}", *content, "::")
 
 
-_MAKERS = {"exfat": _make_exfat, "ext4": _make_ext4, "fat32": _make_fat32}
+def _make_ntfs(image: Path, offset: int, size: int, label: str, source: Path) -> None:
+    with _attached(image, offset, size) as node:
+        _run("mkntfs", "-q", "-F", "-L", label, node)
+        for path in sorted(source.iterdir()):
+            _run("ntfscp", "-q", node, path, path.name)
+
+
+_MAKERS = {"exfat": _make_exfat, "ext4": _make_ext4, "fat32": _make_fat32, "ntfs": _make_ntfs}
 
 
 @contextmanager

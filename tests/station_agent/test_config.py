@@ -33,6 +33,21 @@ def test_paths_are_relative_to_the_file(tmp_path: Path):
     assert config.origin == "custody.example/station-07"
 
 
+@pytest.mark.parametrize(
+    ("text", "handling"),
+    [
+        ("", "accept"),
+        ("[registry]\nunregistered = 'accept'\n", "accept"),
+        ("[registry]\nfile = 'r.csv'\n", "refuse"),
+        ("[registry]\nfile = 'r.csv'\nunregistered = 'quarantine'\n", "quarantine"),
+    ],
+)
+def test_strangers_are_refused_once_a_register_is_named(tmp_path: Path, text: str, handling: str):
+    config = load(written(tmp_path, HEAD + KEYS + text))
+    assert config.registry.handling == handling
+    assert config.registry.file == (tmp_path / "r.csv" if "file" in text else None)
+
+
 def test_an_s3_store_stays_as_it_is(tmp_path: Path):
     assert load(written(tmp_path, HEAD + KEYS + '[store]\nurl = "s3://bucket/x"\n')).store_url == "s3://bucket/x"
 
@@ -54,6 +69,8 @@ def test_an_s3_store_stays_as_it_is(tmp_path: Path):
         (HEAD + 'timezone = "Mars"\n' + KEYS, "station.timezone: a time zone name"),
         ("base = 'x'\n" + HEAD + KEYS, "base: unknown key"),
         ("bays = 3\n" + HEAD + KEYS, "bays: a table is allowed"),
+        (HEAD + KEYS + "[registry]\nunregistered = 'refuse'\n", "registry: unregistered = refuse needs a file"),
+        (HEAD + KEYS + "[registry]\nunregistered = 'ask'\n", "registry.unregistered: "),
         ("[[[", "not TOML"),
     ],
 )

@@ -8,8 +8,9 @@ from station_agent.model import DeviceIdentity, RecorderDocked, RecorderUndocked
 NODE = "/dev/sdb1"
 PORT = "pci-0000:00:02.0-usb-0:1:1.0-scsi-0:0:0:0"
 FORMATTED = {"DEVTYPE": "partition", "ID_FS_USAGE": "filesystem", "ID_FS_TYPE": "exfat", "ID_FS_UUID": "6B13-F45E"}
-RECORDER = {**FORMATTED, "ID_SERIAL_SHORT": "X81000123", "ID_PATH": PORT, "BWC_BAY": "3"}
-IDENTITY = DeviceIdentity("X81000123", volume_uuid="6B13-F45E", port=PORT)
+CLASSES = ":080650:"
+RECORDER = {**FORMATTED, "ID_SERIAL_SHORT": "X81000123", "ID_PATH": PORT, "ID_USB_INTERFACES": CLASSES, "BWC_BAY": "3"}
+IDENTITY = DeviceIdentity("X81000123", volume_uuid="6B13-F45E", port=PORT, interfaces=CLASSES)
 TAGGED = frozenset({TAG, "systemd"})
 
 

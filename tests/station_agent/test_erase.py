@@ -24,6 +24,7 @@ from station_agent.model import Card, DeviceIdentity, RecorderDocked, SourceFile
 from station_agent.recorders import footage, recordings
 from station_agent.seal import Seal, new_id
 from station_agent.states import BayState
+from station_agent.unmounted import Unmounted
 from tests.fakes.log_files import MemoryLogFiles
 from tests.fakes.station_centre import CENTRE_LOG, WITNESS_KEY
 from tests.fakes.station_world import CENTRE, ORIGIN, SIGNER, START_MS, FakeClock
@@ -164,6 +165,13 @@ def test_of_a_recorder_that_may_be_another_nothing_is_told(rooms):
     assert settle(journal, seal, docking, []) == frozenset()
     assert erased(seal) == 0
     assert len(journal.intended_erasure(docking.key)) == 2
+
+
+def test_of_a_recorder_that_could_not_be_mounted_nothing_is_told(rooms):
+    journal, seal, docking = rooms
+    docking.root = Unmounted(-1, {}, [])
+    assert settle(journal, seal, docking, []) == frozenset()
+    assert (erased(seal), len(journal.intended_erasure(docking.key))) == (0, 2)
 
 
 @pytest.mark.parametrize(("place", "gone", "left"), [(b"A", 1, 1), (b"", 0, 2), (b"C", 2, 0), (b"B/2.MP4", 1, 1)])

@@ -99,6 +99,57 @@ def test_a_store_that_is_down_is_tried_again_and_shown(station):
     assert list(store.objects.values()) == [b"clip"]
 
 
+@pytest.fixture
+def marked(tmp_path: Path) -> Station:
+    """A station with a clip that its recorder locked, and one before it that nobody did."""
+    world = World(tmp_path)
+    world.put("DCIM/Movie/2026_0501_162828_000537F.MP4", b"driven")
+    world.put("DCIM/Movie/RO/2026_0501_162928_000538F.MP4", b"locked")
+    made = world.start()
+    made.pipeline.docked(made.event())
+    return made
+
+
+def any_media(station: Station, store: FakeStore, begin: list[bool]) -> FollowUp:
+    def derive(_path, _media, target):
+        target.write_bytes(b"proxy")
+        return Proxy(target, 5, PROXY_SHA256, {"program": "ffmpeg"})
+
+    described = Described({**undescribed(UNMEASURED, ""), "kind": "video"})
+    media = Media(lambda *_: described, derive, lambda: None)
+    world = station.world
+    return FollowUp(world.clock, station.journal, station.seal, media, store, world.spool, lambda: begin[0])
+
+
+def test_outside_the_window_marked_clips_and_their_proxies_alone_are_uploaded(marked):
+    store, begin = FakeStore(), [False]
+    work = any_media(marked, store, begin)
+    drain(marked, work)
+    assert sorted(store.objects.values()) == [b"locked", b"proxy"]
+    assert marked.events().count("proxy.created") == 2
+    assert marked.journal.troubled_jobs() == []
+    begin[0] = True
+    drain(marked, work)
+    assert sorted(store.objects.values()) == [b"driven", b"locked", b"proxy", b"proxy"]
+
+
+def test_marked_clips_are_uploaded_first(marked):
+    store = FakeStore()
+    assert any_media(marked, store, [True]).step(UPLOAD)
+    assert list(store.objects.values()) == [b"locked"]
+
+
+def test_entries_are_due_whatever_the_hour(marked):
+    drain(marked, any_media(marked, FakeStore(), [False]))
+    assert len(marked.journal.due_entries(2**52, 1000, 0)) == marked.seal.size
+
+
+def test_an_upload_that_a_stop_ends_is_no_failure(marked):
+    assert not any_media(marked, FakeStore(stops=True), [True]).step(UPLOAD)
+    assert marked.journal.troubled_jobs() == []
+    assert marked.journal.waiting().upload == 2
+
+
 def test_a_file_no_tool_can_open_ends_with_an_entry(station):
     tools = Tools()
     tools.failures = 100

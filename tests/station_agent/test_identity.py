@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from custody.canonical import canonical_bytes
 from custody.record import Record
 from station_agent.card_ids import MAX_HEAD_BYTES, MAX_IDS, MAX_SETTINGS
-from station_agent.model import Card, CardIds, RecorderDocked, RecorderUndocked, SourceFile
+from station_agent.docking import MAX_LIST_BYTES
+from station_agent.model import MAX_ID, MAX_TEXT, Card, CardIds, RecorderDocked, RecorderUndocked, SourceFile
 from station_agent.registry import CARD_DIFFERS, OTHER_RECORDERS, SAME_SERIAL, Handling, parse
+from station_agent.seal import MAX_PAYLOAD_BYTES
 from station_agent.service import recorders_card_ids
 from station_agent.states import BayState
 from tests.fakes.station_world import Station, World
@@ -198,6 +201,22 @@ def test_a_second_recorder_that_comes_while_the_first_is_read_makes_what_follows
     assert bay(station, 1) == bay(station, 2) == (BayState.SAFE_WITH_WARNINGS, ("identity-conflict:1",))
 
 
+def test_a_second_recorder_that_comes_while_the_first_is_being_announced_is_told_too(world, second, monkeypatch):
+    station = world.start()
+    append = station.seal.append
+
+    def announced_in_between(event: str, body: Any) -> Any:
+        if event == "device.docked":
+            monkeypatch.undo()
+            station.pipeline.announced(second)
+        return append(event, body)
+
+    monkeypatch.setattr(station.seal, "append", announced_in_between)
+    docked(station)
+    assert [one["verdict"] for one in told(station, "device.docked")] == ["registered"]
+    assert [one["verdict"] for one in told(station, "device.identified")] == ["conflict"]
+
+
 @pytest.mark.parametrize(
     "change", [{"serial": "0000000"}, {"serial": ""}, {"serial": "EC2300472", "volume_uuid": "7B2E-1D4C"}]
 )
@@ -276,6 +295,25 @@ def test_little_is_read_of_few_files_and_nothing_through_a_link(tmp_path):
     found = ids_of(world, "eylog")
     assert found.settings == ("R2", "R3")
     assert found.unread == ("1.json: not-a-file",)
+
+
+def test_the_longest_that_a_card_can_state_fits_beside_a_full_list(world):
+    worst = tuple(chr(0x20000 + number) * MAX_ID for number in range(MAX_IDS))
+    ids, longest = CardIds(worst, worst, worst[:MAX_SETTINGS]), "\U00020000" * MAX_TEXT
+    station = world.start()
+    station.pipeline._reader = replace(station.pipeline._reader, card_ids=lambda _root, _files, _card: ids)
+    docked(station, volume_uuid="7B2E-1D4C", volume_label=longest, interfaces=longest)
+    [copied] = told(station, "ingest.copied")
+    assert (copied["verdict"], len(copied["claims"])) == ("conflict", 3 + 2 * MAX_IDS)
+    [docking] = station.pipeline._dockings.values()
+    assert len(canonical_bytes(docking.seen([]))) + MAX_LIST_BYTES < MAX_PAYLOAD_BYTES - 2_000  # the record's head
+
+
+def test_a_settings_file_that_is_refused_is_not_opened(tmp_path):
+    world = World(tmp_path)
+    world.put("config.json", b'{"ID": "R1"}')
+    refused = SourceFile(b"config.json", 1, 0, "ambiguous-name")
+    assert recorders_card_ids(world.card, [refused], Card("eylog")) == CardIds()
 
 
 def test_names_state_each_recorder_once_and_never_a_default(tmp_path):

@@ -122,6 +122,10 @@ def test_the_daemon_knows_the_rules_that_it_was_given_and_no_others(installed):
     assert "udevd works by" in check_known(BAYS)
     with pytest.raises(ToolError, match="does not work by"):
         check_known({**BAYS, 4: "*usb-0:4:1.0*"})
+    installed.write_text("")
+    subprocess.run(["udevadm", "control", "--reload"], check=True)
+    with pytest.raises(ToolError, match="does not work by"):
+        check_known(BAYS)  # what the daemon believed before is not what it knows now
 
 
 @pytest.mark.integration

@@ -46,6 +46,7 @@ def stated(**sources: str) -> list[Stated]:
         (stated(card="1234567"), "registered", "DSJ0731", ()),
         # What a device states may be its number itself; so the centre's own list serves as a register.
         (stated(serial="X81000777"), "registered", "X81000777", ()),
+        (stated(serial="DSJ0732", card="DSJ0732"), "registered", "DSJ0732", ()),
         (stated(serial="OTHER", card="DSJ0733"), "registered", "DSJ0733", ()),
         # Another card in a recorder that is known, and its name and files of others: no contradiction of the device.
         (stated(serial="X81000123", volume_uuid="FFFF-0001", label="NEW"), "registered", "DSJ0731", ()),
@@ -185,6 +186,7 @@ def test_the_list_that_the_centre_imports_is_a_register():
         ("r.csv", "serial,usb_serial\nA,X\nB,x\n", "line 3: serial x: recorder A has it already"),
         ("r.csv", "serial,usb_serial\nA,B\nB,X\n", "line 3: serial b: recorder A has it already"),
         ("r.csv", "serial,officer\nA,1\nA,2\n", "line 3: officer 2: recorder A is with 1"),
+        ("r.csv", f"serial\n{'A' * 65}\n", "line 2: serial: at most 64 characters"),
         ("r.csv", 'serial\n"A', "not CSV"),
         ("r.toml", "[[[", "not TOML"),
         ("r.toml", "[[recorders]]\nserial = 7\n", "number 1: a table of texts"),

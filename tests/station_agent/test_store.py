@@ -6,7 +6,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from custody.layout import original_name
-from station_agent.errors import DamagedCopyError, StoreError
+from station_agent.errors import DamagedCopyError, StoppingError, StoreError
 from station_agent.seal import new_id
 from station_agent.store import PIECE_BYTES, EvidenceStore
 from tests.fakes.station_world import START_MS
@@ -34,6 +34,21 @@ def test_what_goes_in_comes_back(tmp_path, store, size):
     assert store.size(key) == size
     assert (tmp_path / "store" / key).read_bytes() == source.read_bytes()
     assert [p.name for p in (tmp_path / "store" / key).parent.iterdir()] == [key.rpartition("/")[2]]
+
+
+def test_an_upload_waits_before_every_piece_and_what_ends_the_waiting_ends_the_upload(tmp_path):
+    told: list[int] = []
+    source, key = tmp_path / "clip", name()
+    source.write_bytes(os.urandom(PIECE_BYTES + 1))
+    EvidenceStore(str(tmp_path / "store"), told.append).put(source, key, sha256_of(source))
+    assert told == [PIECE_BYTES, 1]
+
+    def stopping(_size: int) -> None:
+        raise StoppingError("the station stops")
+
+    with pytest.raises(StoppingError):
+        EvidenceStore(str(tmp_path / "other"), stopping).put(source, key, sha256_of(source))
+    assert [path for path in (tmp_path / "other").rglob("*") if path.is_file()] == []
 
 
 def test_what_a_killed_upload_left_is_removed(tmp_path, store):

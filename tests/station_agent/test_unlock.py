@@ -380,7 +380,7 @@ def test_what_it_said_stands_in_the_record_of_its_docking(tmp_path):
     station.pipeline.docked(station.event())
     [docked] = bodies(station, "device.docked")
     assert docked["unlocked"] == {"driver": "dv16-scsi"}
-    assert bodies(station, "camera.adjusted") == []
+    assert bodies(station, "clock.set") == []
 
 
 def test_its_product_number_is_a_source_of_its_identity(tmp_path):
@@ -410,11 +410,11 @@ def test_its_clock_is_set_after_all_is_sealed_and_its_offset_was_measured(tmp_pa
     station = station_with(tmp_path, unlocks := Unlocks(fails))
     station.pipeline.docked(station.event())
     assert unlocks.sealed == [3]
-    [said] = bodies(station, "camera.adjusted")
+    [said] = bodies(station, "clock.set")
     assert (said["result"], said["note"]) == (result, fails)
     assert isinstance(said["clock"], dict)
     assert said["clock"]["method"] == "connect-write"
-    assert station.events().index("camera.adjusted") > station.events().index("device.docked")
+    assert station.events().index("clock.set") > station.events().index("device.docked")
 
 
 def test_a_clock_that_was_not_measured_is_not_set(tmp_path):
