@@ -35,14 +35,15 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "recorder.issued": ("camera", "issue", "actors"),
     "recorder.returned": ("camera", "issue", "actors"),
     "clock.set": ("camera", "clock", "result"),
+    "store.proved": ("store", "result"),
     # Written by either.
     "log.recovered": ("reason",),
     "key.enrolled": ("key",),
+    "integrity.checked": ("object", "result", "reason"),
     # Written by the centre.
     "station.enrolled": ("station", "key"),
     "station.entries": ("mirror",),
     "central.verified": ("object", "entry"),
-    "integrity.checked": ("object", "result", "reason"),
     "message.quarantined": ("message", "reason"),
     "cases.imported": ("import",),
     "case.linked": ("link",),
@@ -266,6 +267,7 @@ _BLOCKS: Final[Mapping[str, Mapping[str, Callable[[JsonValue, str], None]]]] = {
     "hold": {"id": _uuid},
     "disposal": {"object": _uuid},
     "config": {"sha256": _sha256},
+    "store": {"url": _text, "config_sha256": _sha256},
     "key": {"vkey": _vkey, "vkey_sm3": _vkey_if_any, "keyid": _text},
     "revocation": {"invalid_from_ms": _size},
 }

@@ -28,6 +28,7 @@ from custody.errors import CustodyError, EvidenceError
 from custody.verdicts import Outcome
 from station_agent import enrolment, port_rules, terminal
 from station_agent.audit import NoLog, verify_log
+from station_agent.bucket import Bucket
 from station_agent.clock import SystemClock
 from station_agent.config import FILE_NAME, Config, load
 from station_agent.durable import replace_file
@@ -42,6 +43,8 @@ from station_agent.service import TOOLS, broker_of, ingest_folder, is_running, o
 from station_agent.service import run as run_service
 from station_agent.status import Board, CentreLink, LogHead, Status, status_of, summary_line, with_sandbox
 from station_agent.store import EvidenceStore
+from station_agent.timesource import TimeSource
+from station_agent.warden import Proof, config_digest, proof_of, remembered_proof, required
 
 EVIDENCE_EXIT: Final = 65
 """Exit code for a log or message that contradicts itself (EX_DATAERR of sysexits(3))."""
@@ -405,6 +408,7 @@ def _checks(settings: Config) -> dict[str, Callable[[], str]]:
         "certificates": lambda: enrolment.check_places(settings, enrolment.history_of(settings)),
         "spool": lambda: _writable(settings.paths.data),
         "store": lambda: _store(settings.store_url),
+        **({"store-lock": lambda: _store_lock(settings)} if settings.store.require_lock else {}),
         "broker": lambda: _broker(settings),
         "clock": _clock,
     }
@@ -452,16 +456,35 @@ def _store(url: str) -> str:
     return f"{url}: written and read back"
 
 
+def _store_lock(settings: Config) -> str:
+    """A kept proof is remembered; without one the store is proved now, which leaves small locked objects in it."""
+    known = _remembered_proof(settings)
+    if known and known.is_kept and known.config_sha256 == config_digest(settings.store):
+        return required(known)
+    now_ms = SystemClock().now().utc_ms
+    return required(proof_of(settings.store, EvidenceStore(settings.store_url), Bucket(settings.store.url), now_ms))
+
+
+def _remembered_proof(settings: Config) -> Proof | None:
+    if not settings.journal.is_file():
+        return None
+    journal = Journal(settings.journal, settings.origin, lambda: new_id(SystemClock().now().utc_ms))
+    try:
+        return remembered_proof(journal)
+    finally:
+        journal.close()
+
+
 def _broker(settings: Config) -> str:
     broker_of(settings).check()
     return f"{settings.mqtt.host}:{settings.mqtt.port}: reached"
 
 
 def _clock() -> str:
-    source = SystemClock().now().source
-    if source == "none":
-        raise AgentError("the clock is not synchronised; records say so")
-    return source
+    reading = TimeSource().reading()
+    if not reading.synchronised:
+        raise AgentError(f"{reading.source}: the clock is not synchronised; records say so")
+    return f"{reading.source}: right to {reading.uncertainty_ms} ms"
 
 
 def _print(facts: object, as_json: bool, text: str) -> None:  # noqa: FBT001  # the value of the switch

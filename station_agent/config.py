@@ -100,9 +100,9 @@ def _key_place(place: Path | str, info: ValidationInfo) -> Path | str:
     return _placed(Path(rest), info) if scheme == "file" else str(place)
 
 
-def _no_lock(wanted: bool) -> bool:  # noqa: FBT001  # pydantic hands over the value alone
-    if wanted:
-        raise ValueError("only false is allowed: neither a folder nor obstore's S3 shows whether a lock is kept")
+def _lock_where_shown(wanted: bool, info: ValidationInfo) -> bool:  # noqa: FBT001  # pydantic hands over the value
+    if wanted and not str(info.data.get("url", "")).startswith("s3://"):
+        raise ValueError("only false is allowed unless url is s3://…: a folder shows no retention lock")
     return wanted
 
 
@@ -194,9 +194,17 @@ class Store(_Section):
 
     url: str = "store"
     """A folder, or ``s3://bucket/prefix``."""
-    require_lock: Annotated[bool, AfterValidator(_no_lock)] = False
-    """Erase only what the store shows under a retention lock. Refused when true: no store that this program reads
-    shows its locks, and an option that is not kept must not be set."""
+    require_lock: Annotated[bool, AfterValidator(_lock_where_shown)] = False
+    """Erase only what a store that proved itself shows under a retention lock (mode COMPLIANCE). The bucket's default
+    retention gives the lock."""
+    lock_days: Annotated[int, Field(ge=1, le=36_500)] = 183
+    """Days after the docking that the lock must last at least; the bucket's default must be longer by a day, for the
+    store's clock is another. Six months (公安机关现场执法视音频记录工作规定 13)."""
+
+    @property
+    def is_far(self) -> bool:
+        """Whether it is no folder: then what was uploaded is read back."""
+        return "://" in self.url
 
 
 class Erase(_Section):

@@ -26,7 +26,20 @@ from station_agent import recorders
 from station_agent.config import Policy
 from station_agent.docking import Docking, identity_of, recordable, recorded_path
 from station_agent.durable import make_dirs, replace_file
-from station_agent.erase import DONE, WORDS, Candidate, Decision, Forbidden, Plan, Sealed, Stored, Wanted, erasable
+from station_agent.erase import (
+    DONE,
+    WORDS,
+    Candidate,
+    Decision,
+    Forbidden,
+    LockPolicy,
+    Plan,
+    Sealed,
+    Shown,
+    Stored,
+    Wanted,
+    erasable,
+)
 from station_agent.errors import CopyError, JournalError, MountError, StoreError
 from station_agent.journal import Clip, Journal
 from station_agent.model import MountedVolume, SourceFile
@@ -49,6 +62,18 @@ NEVER_MOUNTED: Final = (
 MISSED: Final = "the erasure was interrupted; these files are not on the recorder at its next listing"
 
 _log = structlog.get_logger(__name__)
+
+
+class Locks(Protocol):
+    """What is asked of a store where a retention lock is wanted. Raises ``StoreError``."""
+
+    def policy(self) -> LockPolicy:
+        """What a lock must be, and whether the store has proved that it keeps one."""
+        ...
+
+    def shown(self, name: str) -> Shown | None:
+        """What the store shows of an object now."""
+        ...
 
 
 class Shelf(Protocol):
@@ -119,8 +144,12 @@ class Emptying:
         centre_log: str,
         keys: Collection[VerifyKey],
         argv: Sequence[str] = (sys.executable, "-m", "station_agent.erase"),
+        locks: Locks | None = None,
     ) -> None:
-        """``keys`` are the pinned keys of ``centre_log``; ``argv`` starts the erase process."""
+        """``keys`` are the pinned keys of ``centre_log``; ``argv`` starts the erase process.
+
+        Without ``locks`` no retention lock is wanted.
+        """
         self._journal = journal
         self._seal = seal
         self._copier = copier
@@ -132,6 +161,7 @@ class Emptying:
         self._centre_log = centre_log
         self._keys = keys
         self._argv = argv
+        self._locks = locks
 
     def empty(self, docking: Docking, order: Order) -> Outcome:
         """Examine a recorder and erase what may be erased; only tell it when the order is a dry run.
@@ -176,7 +206,7 @@ class Emptying:
                 self._candidate(volume, file, clips.get(identity_of(file)), is_footage=file.path in footage)
                 for file in files
             ]
-        return erasable(found, self._centre_log, self._keys)
+        return erasable(found, self._centre_log, self._keys, self._locks.policy() if self._locks else None)
 
     @contextmanager
     def _mounted(self, docking: Docking) -> Iterator[MountedVolume]:
@@ -204,7 +234,9 @@ class Emptying:
 
     def _stored(self, name: str) -> Stored | None:
         size = self._shelf.size(name)
-        return None if size is None else Stored(size, self._shelf.digest(name))
+        if size is None:
+            return None
+        return Stored(size, self._shelf.digest(name), self._locks.shown(name) if self._locks else None)
 
     def _erase(self, docking: Docking, allowed: Sequence[Decision]) -> str:
         """Run the erase process; returns what went wrong, empty when it said that all is done."""
@@ -358,7 +390,9 @@ def _intention(decision: Decision, order: Order) -> tuple[str, JsonObject]:
         "size": sealed.size,
         "digests": {"sha256": sealed.sha256},
     }
-    return sealed.object_id, {**source, "object": stored, "receipt": basis.block(), **order.why}
+    shown = decision.candidate.stored.shown if decision.candidate.stored else None
+    lock: JsonObject = {"lock": shown.block()} if shown else {}
+    return sealed.object_id, {**source, "object": stored, "receipt": basis.block(), **lock, **order.why}
 
 
 def _is_below(path: bytes, places: Iterable[bytes]) -> bool:
@@ -377,11 +411,13 @@ def _wanted(decision: Decision) -> Wanted:
 
 
 def _erased_body(docking: Docking, intended: Sequence[JsonObject], note: str) -> JsonObject:
+    locks = [one.get("lock") for one in intended]
     return {
         "camera": docking.camera(),
         "volume_uuid": docking.event.identity.volume_uuid,
         "objects": [one["object"] for one in intended],
         "receipts": [one["receipt"] for one in intended],
+        **({"locks": locks} if None not in locks else {}),
         "reason": intended[0]["reason"],
         "actors": intended[0]["actors"],
         "note": note,

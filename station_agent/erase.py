@@ -2,7 +2,8 @@
 
 ``erasable`` is pure. It says of every file of a recorder what allows it to be erased, or the first reason that forbids
 it. Only a receipt of the centre's allows it (custody/FORMAT.md §6), verified here from its stored bytes with the pinned
-keys; the file must be read anew from the recorder, and the object read back in full from the evidence store.
+keys; the file must be read anew from the recorder, and the object read back in full from the evidence store. Where the
+policy wants a retention lock, the store must have proved that it keeps one and show it of this very object, now.
 
 ``python -m station_agent.erase`` is the act: a process of its own that reads a plan from standard input, mounts the
 volume writable at a mount point that is its alone, and unlinks what the plan names, each file only if its size, time
@@ -34,6 +35,9 @@ from station_agent.model import DeviceIdentity, RecorderDocked, SourceFile
 from station_agent.mount import writable
 from station_agent.offload import opened_below, sha256_of
 
+COMPLIANCE: Final = "COMPLIANCE"
+"""The one mode that nobody can lift, not even the owner of the store; GOVERNANCE can be."""
+DAY_MS: Final = 86_400_000
 DONE: Final = "done"
 """The line that says that all is on the medium and the volume is unmounted."""
 
@@ -51,6 +55,15 @@ class Forbidden(StrEnum):
     NOT_STORED = "not-stored"
     STORED_SIZE = "stored-size-differs"
     STORED_DIGEST = "stored-digest-differs"
+    STORE_UNPROVEN = "store-unproven"
+    LOCK_UNSHOWN = "lock-unshown"
+    LOCK_SIZE = "lock-size-differs"
+    LOCK_DIGEST = "lock-digest-differs"
+    LOCK_VERSION = "lock-without-version"
+    LOCK_MODE = "lock-not-compliance"
+    LOCK_DATE = "lock-without-date"
+    LOCK_SHORT = "lock-too-short"
+    LOCK_OVER = "lock-over"
 
 
 WORDS: Final = {
@@ -64,6 +77,15 @@ WORDS: Final = {
     Forbidden.NOT_STORED: "证据库中没有该文件 · the evidence store does not hold it",
     Forbidden.STORED_SIZE: "证据库中的文件大小不符 · the evidence store holds another size",
     Forbidden.STORED_DIGEST: "证据库中的文件摘要不符 · the evidence store holds other bytes",
+    Forbidden.STORE_UNPROVEN: "证据库未证明其保留锁有效 · the evidence store has not proved that it keeps its locks",
+    Forbidden.LOCK_UNSHOWN: "证据库未显示该文件 · the evidence store shows nothing of it when asked for its lock",
+    Forbidden.LOCK_SIZE: "证据库显示的大小缺失或不符 · the size that the store shows is missing or another",
+    Forbidden.LOCK_DIGEST: "证据库显示的摘要不符 · the SHA-256 that the store shows is another",
+    Forbidden.LOCK_VERSION: "证据库未显示版本号 · the store shows no version of it, so it can be overwritten",
+    Forbidden.LOCK_MODE: "证据库未显示合规模式保留锁 · the store shows no retention lock in mode COMPLIANCE",
+    Forbidden.LOCK_DATE: "保留锁没有到期日 · the retention lock has no date",
+    Forbidden.LOCK_SHORT: "保留锁期限短于规定 · the retention lock ends before the policy's days are over",
+    Forbidden.LOCK_OVER: "保留锁已到期 · the retention lock is over",
 }
 """Each reason for people, Chinese first."""
 
@@ -82,11 +104,37 @@ class Sealed:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """What the store's answer to a HEAD shows of an object. What is absent there is absent here, and never right."""
+
+    size: int | None
+    sha256: str = ""
+    """Of ``x-amz-checksum-sha256``, where that covers the whole object; the bytes themselves are read all the same."""
+    mode: str = ""
+    until_ms: int | None = None
+    version: str = ""
+
+    def block(self) -> JsonObject:
+        """As it stands in ``locks`` of ``camera.erased`` and in ``stored.lock`` of ``integrity.checked``."""
+        return {"mode": self.mode, "until_ms": self.until_ms, "version": self.version}
+
+
+@dataclass(frozen=True, slots=True)
+class LockPolicy:
+    """What a lock must be: in mode COMPLIANCE, of a store that proved itself, for so many days after the docking."""
+
+    days: int
+    is_proven: bool
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
-    """What the evidence store gave back when the object was read in full."""
+    """What the evidence store gave back when the object was read in full, and what it shows of its lock."""
 
     size: int
     sha256: str
+    shown: Shown | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +174,48 @@ class Decision:
     forbidden: Forbidden | None = None
 
 
-def erasable(candidates: Iterable[Candidate], centre_log: str, keys: Collection[VerifyKey]) -> list[Decision]:
-    """For every file of the recorder, in order: what allows it to be erased, or what forbids it first."""
-    return [_decide(candidate, centre_log, keys) for candidate in candidates]
+def erasable(
+    candidates: Iterable[Candidate], centre_log: str, keys: Collection[VerifyKey], policy: LockPolicy | None = None
+) -> list[Decision]:
+    """For every file of the recorder, in order: what allows it to be erased, or what forbids it first.
+
+    Without ``policy`` no lock is wanted.
+    """
+    return [_decide(candidate, centre_log, keys, policy) for candidate in candidates]
 
 
-def _decide(candidate: Candidate, centre_log: str, keys: Collection[VerifyKey]) -> Decision:
+def unlocked(stored: Stored, object_id: str, policy: LockPolicy) -> Forbidden | None:
+    """Why an object whose bytes are right does not count as locked; None when it does."""
+    shown = stored.shown
+    if not policy.is_proven:
+        return Forbidden.STORE_UNPROVEN
+    if shown is None:
+        return Forbidden.LOCK_UNSHOWN
+    if shown.size != stored.size:
+        return Forbidden.LOCK_SIZE
+    if shown.sha256 and shown.sha256 != stored.sha256:
+        return Forbidden.LOCK_DIGEST
+    if not shown.version:
+        return Forbidden.LOCK_VERSION
+    return _too_weak(shown, made_ms(object_id) + policy.days * DAY_MS, policy.now_ms)
+
+
+def _too_weak(shown: Shown, due_ms: int, now_ms: int) -> Forbidden | None:
+    if shown.mode != COMPLIANCE:
+        return Forbidden.LOCK_MODE
+    if shown.until_ms is None:
+        return Forbidden.LOCK_DATE
+    if shown.until_ms < due_ms:
+        return Forbidden.LOCK_SHORT
+    return Forbidden.LOCK_OVER if shown.until_ms <= now_ms else None
+
+
+def made_ms(object_id: str) -> int:
+    """When an object got its id: the first 48 bits of a UUIDv7 (RFC 9562 §5.7)."""
+    return int(object_id.replace("-", "")[:12], 16)
+
+
+def _decide(candidate: Candidate, centre_log: str, keys: Collection[VerifyKey], policy: LockPolicy | None) -> Decision:
     sealed = candidate.sealed
     if sealed is None:
         return Decision(candidate, None, Forbidden.NEVER_SEALED)
@@ -140,7 +224,7 @@ def _decide(candidate: Candidate, centre_log: str, keys: Collection[VerifyKey]) 
     basis = _basis(candidate.receipt, sealed, centre_log, keys)
     if isinstance(basis, Forbidden):
         return Decision(candidate, None, basis)
-    forbidden = _not_as_sealed(candidate, sealed) or _not_as_stored(candidate.stored, sealed)
+    forbidden = _not_as_sealed(candidate, sealed) or _not_as_stored(candidate.stored, sealed, policy)
     return Decision(candidate, None if forbidden else basis, forbidden)
 
 
@@ -164,12 +248,14 @@ def _not_as_sealed(candidate: Candidate, sealed: Sealed) -> Forbidden | None:
     return None if same else Forbidden.DIFFERS
 
 
-def _not_as_stored(stored: Stored | None, sealed: Sealed) -> Forbidden | None:
+def _not_as_stored(stored: Stored | None, sealed: Sealed, policy: LockPolicy | None) -> Forbidden | None:
     if stored is None:
         return Forbidden.NOT_STORED
     if stored.size != sealed.size:
         return Forbidden.STORED_SIZE
-    return None if stored.sha256 == sealed.sha256 else Forbidden.STORED_DIGEST
+    if stored.sha256 != sealed.sha256:
+        return Forbidden.STORED_DIGEST
+    return unlocked(stored, sealed.object_id, policy) if policy else None
 
 
 def _spoken_of(receipt: Receipt) -> Sealed:

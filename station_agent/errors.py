@@ -13,7 +13,8 @@
     ├── StoppingError             exit 75  retry       the station is being stopped; work in hand is put down
     ├── CopyError                 exit 74  retry       one file could not be copied; ``reason`` says why
     ├── StoreError                exit 75  retry       the evidence store gave up
-    │   └── DamagedCopyError      exit 74  retry       the copy to be uploaded is not what its entry says
+    │   ├── DamagedCopyError      exit 74  retry       the copy to be uploaded is not what its entry says
+    │   └── StoreProofError       exit 76  retry       the store did not keep what a retention lock promises
     ├── BrokerError               exit 75  retry       the broker refused or cannot be reached
     ├── DeskError                 exit 64  retry       what somebody asked for at the dock cannot be done so
     └── ToolError                 exit 69  quarantine  an external program is missing, failed or took too long
@@ -131,6 +132,12 @@ class DamagedCopyError(StoreError):
     """A copy in the spool is not what its log entry says; it was not uploaded, the store is as it was."""
 
     exit_code = 74
+
+
+class StoreProofError(StoreError):
+    """The evidence store broke a promise on which erasing rests; nothing is erased against it (EX_PROTOCOL)."""
+
+    exit_code = 76
 
 
 class BrokerError(AgentError):

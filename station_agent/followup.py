@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -41,7 +41,22 @@ RECEIPT_PATIENCE_MS: Final = 2_000
 """After an upload the centre has this long to answer by itself before the entry is sent again."""
 PART: Final = ".part"
 
+READ_BACK: Final = "read-back"
+"""Reason of the entry that says what a store gave back after an upload."""
+
 _log = structlog.get_logger(__name__)
+
+
+class FarStore(Protocol):
+    """What is asked of a store that is no folder of this machine. Raises ``StoreError``."""
+
+    def prepare(self) -> None:
+        """Before evidence goes to it: the store proves itself, where that is wanted."""
+        ...
+
+    def found(self, object_id: str, name: str) -> JsonObject:
+        """What it gives back of an object: ``size``, ``sha256`` and, where wanted, what it shows of its lock."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +82,12 @@ class FollowUp:
         store: Store,
         spool: Path,
         uploads_begin: Callable[[], bool] = lambda: True,
+        far: FarStore | None = None,
     ) -> None:
-        """``uploads_begin``: whether an upload may begin now; those of marked clips may at any time."""
+        """``uploads_begin``: whether an upload may begin now; those of marked clips may at any time.
+
+        ``far`` reads back what was uploaded; a folder needs none, its file was synced by this process.
+        """
         self._clock = clock
         self._journal = journal
         self._seal = seal
@@ -76,6 +95,7 @@ class FollowUp:
         self._store = store
         self._spool = spool
         self._uploads_begin = uploads_begin
+        self._far = far
         self._steps: Mapping[str, Callable[[Job], None]] = {
             DESCRIBE: self._describe,
             TRANSCODE: self._transcode,
@@ -166,13 +186,28 @@ class FollowUp:
     def _upload(self, job: Job) -> None:
         stored = _block(job.record, "object")
         name = str(stored["name"])
+        if self._far:
+            self._far.prepare()
         try:
             self._store.put(self._spool / name, name, _sha256(stored))
         except DamagedCopyError as error:
             self._say_damaged(job, stored, str(error)[:MAX_REASON])
             raise
+        if self._far:
+            self._read_back(job, stored, self._far.found(str(stored["id"]), name))
         self._journal.finish(job)
         self._journal.hasten(job.object_id, self._clock.now().utc_ms + RECEIPT_PATIENCE_MS)
+
+    def _read_back(self, job: Job, stored: Mapping[str, JsonValue], found: JsonObject) -> None:
+        """An entry with what came back; of other bytes once for each way, and the job stays: it uploads them again."""
+        same = (found["size"], found["sha256"]) == (stored["size"], _sha256(stored))
+        note = "" if same else f"{READ_BACK}: {found['size']} bytes, SHA-256 {found['sha256']}"
+        if same or job.reason != note:
+            result = "verified" if same else "failed"
+            body: JsonObject = {"object": stored, "result": result, "reason": READ_BACK, "stored": found}
+            self._seal.append("integrity.checked", body)
+        if not same:
+            raise StoreError(note)
 
     def _say_damaged(self, job: Job, stored: Mapping[str, JsonValue], note: str) -> None:
         """An entry once for each way in which the copy is wrong; the job stays, for a copy can be restored."""

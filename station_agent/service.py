@@ -78,6 +78,7 @@ from station_agent.transcode import make_proxy, plan
 from station_agent.unlock.unlocker import Unlocker
 from station_agent.uplink import paced
 from station_agent.volume import opened as opened_volume
+from station_agent.warden import Warden, forget_proof
 
 CHECKPOINT_EVERY_S: Final = 60.0
 """No entry is older than this without a checkpoint over it."""
@@ -103,6 +104,8 @@ class Rooms:
     sandbox: Sandbox
     timesource: TimeSource
     stop: threading.Event
+    warden: Warden | None = None
+    """Looks after a store that is no folder."""
 
     def health(self) -> Health:
         """How the station is now."""
@@ -150,8 +153,13 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
         sandbox = sandbox_of(config)
         media = stack.enter_context(_media(config, sandbox))
         store = _LateStore(config.store_url, paced(config.upload.bytes_per_s, stop))
-        followup = FollowUp(clock, journal, seal, media, store, config.spool, lambda: _uploads_begin(config, clock))
-        yield Rooms(config, clock, journal, seal, pipeline, board, followup, sandbox, timesource, stop)
+        warden = Warden(config.store, store, journal, seal, clock) if config.store.is_far else None
+        if not config.store.require_lock:
+            forget_proof(journal)
+        followup = FollowUp(
+            clock, journal, seal, media, store, config.spool, lambda: _uploads_begin(config, clock), warden
+        )
+        yield Rooms(config, clock, journal, seal, pipeline, board, followup, sandbox, timesource, stop, warden)
 
 
 def run(config: Config, stop: threading.Event) -> None:
@@ -295,6 +303,9 @@ class _LateStore:
     def digest(self, name: str) -> str:
         return self._opened().digest(name)
 
+    def write(self, name: str, data: bytes) -> None:
+        self._opened().write(name, data)
+
     def _opened(self) -> EvidenceStore:
         if self._store is None:
             self._store = EvidenceStore(self._url, self._pace)
@@ -370,6 +381,7 @@ def steward_of(rooms: Rooms) -> Steward:
         config.station.timezone,
         trust.centre.name if trust.centre else "",
         [key for keys in trust.centres for key in keys.keys],
+        locks=rooms.warden if config.store.require_lock else None,
     )
     orders = Orders(config.erase_orders)
     return Steward(emptying, config.erase.policy, orders, rooms.pipeline.resting, rooms.journal)

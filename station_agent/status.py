@@ -13,6 +13,7 @@ from station_agent.journal import Journal, Waiting
 from station_agent.model import RecorderDocked
 from station_agent.states import BayState, bay_after
 from station_agent.tools.sandbox import Sandbox
+from station_agent.warden import remembered_proof
 
 Status = dict[str, Any]
 """The value of ``/api/status``: JSON objects, arrays, strings, numbers and booleans."""
@@ -164,7 +165,7 @@ def status_of(  # noqa: PLR0913  # the parts of the status
         "state": state,
         "bays": [_bay(tile, board.now_s(), journal) for tile in tiles],
         "waiting": journal.waiting().block(),
-        "troubles": [*_without_space(tiles), *_troubles(journal, log.origin)],
+        "troubles": [*_without_space(tiles), *_store_broken(journal), *_troubles(journal, log.origin)],
         "log": {"origin": log.origin, "size": log.size, "root": log.root},
         "centre": {"online": centre.online, "since_ms": centre.since_ms},
     }
@@ -219,6 +220,13 @@ def _without_space(tiles: Sequence[Tile]) -> list[Status]:
         for tile in tiles
         if tile.state is BayState.NO_SPACE
     ]
+
+
+def _store_broken(journal: Journal) -> list[Status]:
+    proof = remembered_proof(journal)
+    if proof is None or proof.is_kept:
+        return []
+    return [{"job": "store", "object": proof.url, "attempts": 0, "reason": proof.sentence()}]
 
 
 def _troubles(journal: Journal, origin: str) -> list[Status]:

@@ -2,7 +2,7 @@
 
 No object gets its name before all of its bytes were compared with the digest in its entry. In a folder: temporary →
 fsync → rename → fsync of each folder up to the root; written here, since obstore does not sync. In S3: a multipart
-writer, in pieces of ``PIECE_BYTES``, that is closed only then; what is never closed never becomes an object.
+writer, in parts of ``PART_BYTES``, that is closed only then; what is never closed never becomes an object.
 """
 
 import hashlib
@@ -24,6 +24,8 @@ from station_agent.errors import DamagedCopyError, StoreError
 
 PIECE_BYTES: Final = 4 << 20
 """Read and written at once."""
+PART_BYTES: Final = 5 << 20
+"""The least that S3 takes as a part that is not the last; of these 10,000 make an object, 50 GB."""
 ATTEMPTS: Final = 3
 """Tries within one ``put``; the job queue tries again later, for ever."""
 STAGED: Final = "#1"
@@ -72,6 +74,13 @@ class EvidenceStore:
                 digest.update(piece)
         return digest.hexdigest()
 
+    def write(self, name: str, data: bytes) -> None:
+        """Write bytes that are no evidence, in parts where they are many, as evidence is written."""
+        with _translated(name):
+            writer = obstore.open_writer(self._store, name, buffer_size=PART_BYTES)
+            writer.write(data)
+            writer.close()
+
     def check(self) -> None:
         """Prove that objects can be written and read back. Leaves nothing behind."""
         probe = f"doctor-{os.getpid()}"
@@ -117,7 +126,7 @@ class EvidenceStore:
             obstore.put(self._store, name, b"")
             return
         # Not a context manager: leaving one closes the writer, and closing makes the object, also after an error.
-        writer = obstore.open_writer(self._store, name, buffer_size=PIECE_BYTES)
+        writer = obstore.open_writer(self._store, name, buffer_size=PART_BYTES)
         _pour(source, writer.write, sha256, self._pace)
         writer.close()
 

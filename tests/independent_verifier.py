@@ -69,6 +69,7 @@ BLOCKS = {
     "recorder.issued": ("camera", "issue", "actors"),
     "recorder.returned": ("camera", "issue", "actors"),
     "clock.set": ("camera", "clock", "result"),
+    "store.proved": ("store", "result"),
     "log.recovered": ("reason",),
     "station.enrolled": ("station", "key"),
     "station.entries": ("mirror",),
@@ -342,6 +343,11 @@ def _check_config(block: dict[str, Any]) -> None:
     _need(_matches(HEX_DIGEST, block.get("sha256")), "config.sha256")
 
 
+def _check_store(block: dict[str, Any]) -> None:
+    """Block `store`."""
+    _need(_is_filled(block.get("url")) and _matches(HEX_DIGEST, block.get("config_sha256")), "store")
+
+
 CHECKS: dict[str, Callable[[Any], None]] = {
     "object": _check_object,
     "source": _check_source,
@@ -359,6 +365,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "hold": _check_hold,
     "disposal": _check_disposal,
     "config": _check_config,
+    "store": _check_store,
 }
 
 

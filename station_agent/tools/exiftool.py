@@ -20,7 +20,7 @@ import exiftool
 import exiftool.exceptions
 
 from station_agent.errors import ToolError
-from station_agent.tools.process import Limits, environment
+from station_agent.tools.process import Limits, end, environment
 from station_agent.tools.sandbox import VERSION, WALLED, Reach, Sandbox
 
 FILES_PER_PROCESS: Final = 200
@@ -145,6 +145,7 @@ class _Bounded(exiftool.ExifTool):  # type: ignore[misc]  # the package has no t
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,
+            start_new_session=True,
             env=environment(),
         )
         self._running = True
@@ -167,7 +168,7 @@ class _Bounded(exiftool.ExifTool):  # type: ignore[misc]  # the package has no t
         process: subprocess.Popen[bytes] | None = self._process
         self._flag_running_false()
         if process is not None:
-            process.kill()
+            end(process)
             with contextlib.suppress(OSError):  # a pipe that broke is already closed
                 process.communicate()
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Final
 
 from station_agent.errors import ToolError
@@ -61,7 +62,7 @@ def run(argv: Sequence[str], limits: Limits, program: str = "") -> Finished:
         try:
             stdout, stderr = _collect(process, program or argv[0], limits)
         finally:
-            _kill_group(process)
+            end(process)
     return Finished(process.returncode, stdout, stderr.decode("utf-8", "replace"))
 
 
@@ -111,7 +112,25 @@ def _too_slow(program: str, limits: Limits) -> str:
     return f"{program} took longer than {limits.time_s:g} s and was stopped"
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Nothing the program started outlives it; the group is its own, so nobody else is hit."""
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Nothing that a program started in a session of its own outlives it; nobody else is hit.
+
+    A bwrap that is killed before it tied its child to itself leaves it behind, waiting, with our pipes open. So it is
+    stopped, that it starts nothing further, and its children go first.
+    """
+    if process.returncode is None:
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(process.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            for child in _children(process.pid):
+                os.kill(child, signal.SIGKILL)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _children(pid: int) -> list[int]:
+    """proc(5), /proc/PID/task/TID/children; none where the program has ended."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []

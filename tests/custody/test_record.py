@@ -84,6 +84,11 @@ def test_a_missing_block_is_named():
         ({"object": {**OBJECT, "digests": {"sha256": SHA.upper()}}}, "object.digests.sha256"),
         ({"source": {}}, "source.path"),
         ({"copy": {"reread": "uncached"}}, "copy.reread_sha256"),
+        ({"event": "store.proved", "store": {"config_sha256": SHA}, "result": "kept"}, "store.url"),
+        (
+            {"event": "store.proved", "store": {"url": "s3://x", "config_sha256": "x"}, "result": "kept"},
+            "config_sha256",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named_with_its_place(changes, complaint):

@@ -186,6 +186,7 @@ class World:
     registry: Registry = NOTHING
     unregistered: Handling = Handling.ACCEPT
     copies: int = 16
+    priority_bays: tuple[int, ...] = ()
     unlocker: Unlocking | None = None
 
     def __post_init__(self) -> None:
@@ -246,6 +247,7 @@ class Station:
             workers=1,
             max_bays=world.max_bays,
             copies=world.copies,
+            priority_bays=world.priority_bays,
             patient=False,
             trust_names=world.trust_names,
             registry=lambda: world.registry,

@@ -66,6 +66,12 @@ def test_the_same_kept_word_again_is_no_sign_of_life(centre):
     assert centre.take(BEAT, retained=True, after_ms=3_600_000).heard_ms == NOW_MS
 
 
+def test_the_same_kept_word_of_a_clock_that_is_ahead_is_no_sign_of_life_either(centre):
+    ahead = Heartbeat(online=True, health=replace(WELL, utc_ms=NOW_MS + 9_000_000)).encode()
+    centre.take(ahead)
+    assert centre.take(ahead, retained=True, after_ms=3_600_000).heard_ms == NOW_MS
+
+
 def test_a_kept_word_from_the_future_was_not_said_after_now(centre):
     ahead = Heartbeat(online=True, health=replace(WELL, utc_ms=NOW_MS + 9_000_000)).encode()
     assert centre.take(ahead, retained=True).heard_ms == NOW_MS

@@ -236,7 +236,9 @@ def test_a_recorder_that_was_handed_back_is_not_asked_after(world):
     assert open_flags(world, "recorder-not-seen") == set()
 
 
-def test_a_recorder_that_is_to_be_issued_is_not_asked_after_yet(world):
-    issue(world, NOW_MS + 20 * DAY_MS)
-    later(world, 19)
-    assert open_flags(world, "recorder-not-seen") == set()
+def test_of_a_recorder_that_is_to_be_issued_the_present_holder_is_asked(world):
+    issue(world, NOW_MS)
+    issue(world, NOW_MS + 20 * DAY_MS, officer="000002")
+    later(world, 7.01)
+    [flag] = world.queries.flags("open", "recorder-not-seen").rows
+    assert flag.inputs["officer"] == "000001"

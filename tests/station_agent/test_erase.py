@@ -17,7 +17,19 @@ from custody.signer import Ed25519Signer
 from station_agent.config import Policy, load
 from station_agent.docking import Docking
 from station_agent.emptying import Order, Orders, settle, state_after
-from station_agent.erase import WORDS, Candidate, Forbidden, Plan, Sealed, Stored, Wanted, erasable
+from station_agent.erase import (
+    DAY_MS,
+    WORDS,
+    Candidate,
+    Forbidden,
+    LockPolicy,
+    Plan,
+    Sealed,
+    Shown,
+    Stored,
+    Wanted,
+    erasable,
+)
 from station_agent.errors import AgentError, ConfigError
 from station_agent.journal import Journal
 from station_agent.model import Card, DeviceIdentity, RecorderDocked, SourceFile
@@ -53,6 +65,58 @@ def reason(candidate: Candidate) -> Forbidden | None:
     [decision] = erasable([candidate], CENTRE_LOG, KEYS)
     assert (decision.basis is None) == (decision.forbidden is not None)
     return decision.forbidden
+
+
+DUE_MS = START_MS + 20 * DAY_MS
+POLICY = LockPolicy(20, is_proven=True, now_ms=START_MS + DAY_MS)
+SHOWN = Shown(40, "", "COMPLIANCE", DUE_MS, "v1")
+LOCKED = replace(GOOD, stored=Stored(40, SHA256, SHOWN))
+
+
+def reason_with_lock(shown: Shown | None, policy: LockPolicy = POLICY) -> Forbidden | None:
+    [decision] = erasable([replace(GOOD, stored=Stored(40, SHA256, shown))], CENTRE_LOG, KEYS, policy)
+    assert (decision.basis is None) == (decision.forbidden is not None)
+    return decision.forbidden
+
+
+@pytest.mark.parametrize("shown", [SHOWN, replace(SHOWN, sha256=SHA256), replace(SHOWN, until_ms=DUE_MS + 1)])
+def test_what_the_store_shows_under_a_lock_that_lasts_may_go(shown):
+    assert reason_with_lock(shown) is None
+
+
+@pytest.mark.parametrize(
+    ("shown", "policy", "forbidden"),
+    [
+        (SHOWN, replace(POLICY, is_proven=False), Forbidden.STORE_UNPROVEN),
+        (None, POLICY, Forbidden.LOCK_UNSHOWN),
+        (replace(SHOWN, size=None), POLICY, Forbidden.LOCK_SIZE),
+        (replace(SHOWN, size=41), POLICY, Forbidden.LOCK_SIZE),
+        (replace(SHOWN, sha256=OTHER), POLICY, Forbidden.LOCK_DIGEST),
+        (replace(SHOWN, version=""), POLICY, Forbidden.LOCK_VERSION),
+        (replace(SHOWN, mode=""), POLICY, Forbidden.LOCK_MODE),
+        (replace(SHOWN, mode="GOVERNANCE"), POLICY, Forbidden.LOCK_MODE),
+        (replace(SHOWN, mode="compliance"), POLICY, Forbidden.LOCK_MODE),
+        (replace(SHOWN, until_ms=None), POLICY, Forbidden.LOCK_DATE),
+        (replace(SHOWN, until_ms=DUE_MS - 1), POLICY, Forbidden.LOCK_SHORT),
+        (replace(SHOWN, until_ms=0), POLICY, Forbidden.LOCK_SHORT),
+        (SHOWN, replace(POLICY, days=21), Forbidden.LOCK_SHORT),
+        (SHOWN, replace(POLICY, now_ms=DUE_MS), Forbidden.LOCK_OVER),
+        (Shown(None), POLICY, Forbidden.LOCK_SIZE),
+    ],
+)
+def test_each_fact_of_a_lock_that_is_missing_or_too_little_forbids_it(shown, policy, forbidden):
+    assert reason_with_lock(shown, policy) is forbidden
+
+
+def test_a_lock_makes_good_nothing_else_that_is_not_right():
+    def told(candidate: Candidate) -> Forbidden | None:
+        return erasable([candidate], CENTRE_LOG, KEYS, POLICY)[0].forbidden
+
+    assert told(LOCKED) is None
+    assert told(replace(LOCKED, receipt=None)) is Forbidden.NO_RECEIPT
+    assert told(replace(LOCKED, read_sha256=OTHER)) is Forbidden.DIFFERS
+    assert told(replace(LOCKED, stored=Stored(40, OTHER, SHOWN))) is Forbidden.STORED_DIGEST
+    assert told(replace(LOCKED, stored=None)) is Forbidden.NOT_STORED
 
 
 def test_what_is_right_in_everything_rests_on_its_receipt():
@@ -233,16 +297,22 @@ def test_nothing_is_erased_unless_the_configuration_says_so(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("more", "key"),
+    ("more", "said"),
     [
         ("[store]\nrequire_lock = true\n", "store.require_lock"),
-        ('[store]\nurl = "s3://evidence"\nrequire_lock = true\n', "store.require_lock"),
+        ('[store]\nurl = "/srv/evidence"\nrequire_lock = true\n', "a folder shows no retention lock"),
+        ('[store]\nurl = "s3://evidence"\nrequire_lock = true\nlock_days = 0\n', "store.lock_days"),
         ('[erase]\npolicy = "always"\n', "erase.policy"),
     ],
 )
-def test_what_would_not_be_kept_is_refused(tmp_path, more, key):
-    with pytest.raises(ConfigError, match=key):
+def test_what_would_not_be_kept_is_refused(tmp_path, more, said):
+    with pytest.raises(ConfigError, match=said):
         load(config_of(tmp_path, more))
+
+
+def test_a_store_that_shows_its_locks_may_be_asked_for_them(tmp_path):
+    store = load(config_of(tmp_path, '[store]\nurl = "s3://evidence/x"\nrequire_lock = true\n')).store
+    assert (store.require_lock, store.lock_days, store.is_far) == (True, 183, True)
 
 
 def test_an_order_is_carried_out_once_and_never_after_a_restart(tmp_path):

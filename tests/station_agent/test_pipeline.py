@@ -1,5 +1,7 @@
 import hashlib
 import os
+import shutil
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +16,11 @@ from structlog.testing import capture_logs
 
 from custody.errors import CustodyError
 from station_agent import pipeline as rooms
+from station_agent.clock import SystemClock
 from station_agent.docking import OTHER_CONTENT, UNMEASURED
 from station_agent.errors import AgentError, CopyError, JournalError
 from station_agent.model import ClockReading, MountedVolume, RecorderDocked, RecorderUndocked, SourceFile
+from station_agent.offload import Offloader
 from station_agent.pipeline import Space, Summary, final_state, in_batches
 from station_agent.states import MAY_TAKE, BayState, ClipState
 from station_agent.status import _without_space
@@ -203,6 +207,80 @@ def test_copies_in_hand_say_what_they_took(world):
     station.pipeline.docked(station.event())
     assert outstanding == [2 * rooms.BLOCK_BYTES, rooms.BLOCK_BYTES, 0]
     assert station.pipeline._space._promised == []
+
+
+@pytest.fixture
+def small_spool(world, need_root):
+    """A spool on a disk of its own with room for two and a half files of 8 MiB; ``filler`` takes the rest."""
+    image = world.folder / "spool.img"
+    with image.open("wb") as file:
+        file.truncate(160 << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, world.spool], check=True)
+    room = shutil.disk_usage(world.spool).free - rooms.SPARE_BYTES - (20 << 20)
+    with (world.spool / "filler").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, room)
+    yield world.spool
+    subprocess.run(["umount", world.spool], check=True)
+
+
+def test_two_bays_fill_a_real_disk_and_go_on_when_there_is_room(world, second, small_spool, monkeypatch):
+    monkeypatch.setattr(rooms, "NO_SPACE_PAUSE_S", 0.05)
+    world.copier = Offloader(SystemClock())
+    other = Path(second.node)
+    for card in (world.card, other):
+        for number in range(2):
+            (card / f"{number}.mp4").write_bytes(os.urandom(8 << 20))
+    station = world.start()
+    station.pipeline._patient = True
+    bay2 = replace(second, identity=replace(second.identity, serial="OTHER"))
+    with ThreadPoolExecutor(2) as pool:
+        reading = [pool.submit(station.pipeline.docked, event) for event in (station.event(), bay2)]
+        assert came_to_rest(station)
+        assert BayState.NO_SPACE in {tile.state for tile in station.board.tiles()}
+        assert list(small_spool.rglob("*.part")) == []
+        assert shutil.disk_usage(small_spool).free >= rooms.SPARE_BYTES
+        assert len([name for name in sealed_sources(station) if name in {"0.mp4", "1.mp4"}]) == 2
+        (small_spool / "filler").unlink()
+        assert all(one.result(30).complete for one in reading)
+    assert records(station, "ingest.failed") == []
+    spooled = {hashlib.sha256(path.read_bytes()).hexdigest() for path in small_spool.rglob("*.mp4")}
+    assert {hashlib.sha256(path.read_bytes()).hexdigest() for path in other.glob("*.mp4")} <= spooled
+
+
+def came_to_rest(station: Station) -> bool:
+    for _ in range(500):
+        states = [tile.state for tile in station.board.tiles() if tile.serial]
+        if len(states) == 2 and not {BayState.IDENTIFYING, BayState.READING, BayState.VERIFYING} & {*states}:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_priority_bay_is_read_before_those_that_wait(world, second):
+    world.max_bays, world.priority_bays = 1, (3,)
+    station = world.start()
+    started, go_on = threading.Event(), threading.Event()
+
+    def during() -> None:
+        started.set()
+        go_on.wait(5)
+
+    world.copier.during = during
+    bays = [2, 4, 5, 6, 3]
+    events = [replace(second, bay=bay, identity=replace(second.identity, serial=f"BAY{bay}")) for bay in bays]
+    with ThreadPoolExecutor(6) as pool:
+        reading = [pool.submit(station.pipeline.docked, station.event())]
+        assert started.wait(5)
+        for number, event in enumerate(events, 1):
+            reading.append(pool.submit(station.pipeline.docked, event))
+            waiting = dict.fromkeys(bays[:number], BayState.IDENTIFYING)
+            assert bay_states(station, {1: BayState.READING, **waiting})
+        time.sleep(0.05)
+        go_on.set()
+        for one in reading:
+            one.result(10)
+    assert [r.block("camera")["bay"] for r in records(station, "device.docked")][:2] == [1, 3]
 
 
 def test_many_bays_at_once_are_promised_no_more_than_there_is(tmp_path):

@@ -188,6 +188,16 @@ def test_exiftool_is_started_anew_after_some_files_and_ended_by_close(still):
     assert not any(alive(pid) for pid in pids)
 
 
+@pytest.mark.integration
+@pytest.mark.timeout(60)
+def test_a_process_that_is_stopped_at_any_moment_leaves_nothing_behind():
+    for number in range(40):
+        process = exiftool._Bounded(exiftool.READ, Path(__file__), exiftool.WALLED)
+        process.run()
+        time.sleep(number / 2000)
+        process.stop()  # waited for ever for a bwrap that was killed while it built its walls
+
+
 def test_a_line_break_never_reaches_exiftool(tmp_path):
     reader = exiftool.ExifReader()
     with pytest.raises(ToolError, match="line break"):
