@@ -133,6 +133,9 @@ class Docking:
         yield Stated(Source.SERIAL, device.serial)
         yield Stated(Source.VOLUME_UUID, device.volume_uuid)
         yield Stated(Source.LABEL, device.volume_label)
+        told = self.unlocked.get("as_stated")
+        if isinstance(told, Mapping):
+            yield Stated(Source.DRIVER, str(told.get("serial", "")))
         yield from (Stated(Source.CARD, one) for one in self.card_ids.settings)
         yield from (Stated(Source.NAME, one) for one in self.card_ids.names)
 

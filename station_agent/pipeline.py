@@ -164,7 +164,6 @@ class Reader:
     still_unformatted: Callable[[RecorderDocked], bool]
     card_ids: Callable[[Path | Tree, Iterable[SourceFile], Card], CardIds] = lambda _root, _files, _card: CardIds()
     """Ids of the recorder on the mounted card."""
-    unlocker: Unlocking | None = None
 
 
 _Known = tuple[SourceFile, Clip]
@@ -239,6 +238,7 @@ class Pipeline:
         settle: Callable[[Docking, Sequence[SourceFile]], object] = lambda _docking, _files: None,
         registry: Callable[[], Registry] = lambda: NOTHING,
         unregistered: Handling = Handling.ACCEPT,
+        unlocker: Unlocking | None = None,
     ) -> None:
         """``max_bays`` recorders are read at once, by ``copies`` copies over all; further ones wait.
 
@@ -249,6 +249,7 @@ class Pipeline:
         can be told apart.
         ``settle`` tells what an interrupted erasure took from a recorder, given what is listed on it now.
         ``registry`` is asked at each docking; ``unregistered`` says what becomes of a recorder that it does not know.
+        ``unlocker`` speaks to recorders that show no medium; None: nobody does.
         """
         self._clock = clock
         self._journal = journal
@@ -262,6 +263,7 @@ class Pipeline:
         self._patient = patient
         self._trust_names = trust_names
         self._settle = settle
+        self._unlocker = unlocker
         self._registry = registry
         self._unregistered = unregistered
         self._space = Space(spool)
@@ -289,8 +291,8 @@ class Pipeline:
     def announced(self, event: RecorderDocked) -> Docking:
         """A recorder was put in: its bay shows it from now on, and its removal is noticed, before its turn comes."""
         docking = self._docking(event)
-        if self._reader.unlocker:
-            docking.unlocked = self._reader.unlocker.returned(event)
+        if self._unlocker:
+            docking.unlocked = self._unlocker.returned(event)
         with self._lock:
             twins = [other for other in self._dockings.values() if other.key == docking.key]
             for one in [docking, *twins] if twins else []:
@@ -373,7 +375,7 @@ class Pipeline:
 
     def _set_clock(self, docking: Docking) -> None:
         """Only once all of it is sealed, and only where it was measured how far the clock was off."""
-        unlocker = self._reader.unlocker if docking.unlocked and docking.clock.offset_ms is not None else None
+        unlocker = self._unlocker if docking.unlocked and docking.clock.offset_ms is not None else None
         if unlocker is None:
             return
         try:
@@ -397,8 +399,8 @@ class Pipeline:
     def _unlock(self, docking: Docking) -> Summary:
         """What becomes a disk is told of when it comes back as one; a reader without a card is nothing to tell of."""
         try:
-            if self._reader.unlocker:
-                self._reader.unlocker.unlock(docking.event, docking.gone)
+            if self._unlocker:
+                self._unlocker.unlock(docking.event, docking.gone)
         except UnlockError as error:
             _log.error("not-unlocked", node=docking.event.node, reason=str(error))
             return self._not_readable(docking, "locked", str(error))

@@ -34,6 +34,8 @@ class Source(StrEnum):
     LABEL = "volume-label"
     CARD = "card-id"
     """An id in a settings file on the volume."""
+    DRIVER = "zfy-info"
+    """The product number that a locked recorder told its driver before it became a disk."""
     NAME = "file-name"
     """A recorder's number in the names of its files."""
 
@@ -70,7 +72,7 @@ SAME_SERIAL: Final = "same-serial"
 NOBODY_SET: Final = frozenset({"4294967295"})
 """Beside rows of zeros: 2³²-1, what Sony writes for a serial that is not set."""
 MAX_CLAIMS: Final = 24
-"""Claims that stand in a record: three of the device, and all that ``card_ids`` keeps of its card."""
+"""Claims that stand in a record: four of the device, and all that ``card_ids`` keeps of its card."""
 _STRONG: Final = ((Source.SERIAL, SERIAL_DIFFERS), (Source.CARD, CARD_DIFFERS))
 """Sources that belong to the device itself. Volumes are formatted and labels typed: another one proves nothing."""
 
@@ -189,7 +191,8 @@ def _reasons(
     if len({claim.recorder for claim in claims if claim.recorder}) > 1:
         yield OTHER_RECORDERS
     for source, reason in _STRONG:
-        values = {comparable(claim.value) for claim in claims if claim.source == source and is_set(claim.value)}
+        own = [claim for claim in claims if claim.source != Source.NAME and _asked_as(claim.source) == source]
+        values = {comparable(claim.value) for claim in own if is_set(claim.value)}
         if any(registry.denies(number, source, values) for number in found):
             yield reason
     if twin_bays:
@@ -213,8 +216,8 @@ def _order(claim: Claim) -> tuple[bool, str, str]:
 
 
 def _asked_as(source: str) -> Source:
-    """A number in a file name is the one in the settings of the recorder that wrote it."""
-    return Source.CARD if source == Source.NAME else Source(source)
+    """A number in a file name, or told to a driver, is the one in the settings of the recorder that wrote it."""
+    return Source.CARD if source in {Source.NAME, Source.DRIVER} else Source(source)
 
 
 # The file.

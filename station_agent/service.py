@@ -132,7 +132,7 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
             journal,
             seal,
             Offloader(clock, sm3=config.station.profile is Profile.GM),
-            _reader(config, clock, timesource),
+            _reader(config, timesource),
             board,
             config.spool,
             stop,
@@ -142,6 +142,7 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
             priority_bays=config.offload.priority_bays,
             patient=patient,
             trust_names=config.recorders.trust_names,
+            unlocker=_unlocker(config, clock),
             settle=lambda docking, files: settle(journal, seal, docking, files),
             registry=RegistryFile(config.registry.file).current,
             unregistered=config.registry.handling,
@@ -373,7 +374,7 @@ def steward_of(rooms: Rooms) -> Steward:
         rooms.journal,
         rooms.seal,
         Offloader(rooms.clock),
-        _reader(config, rooms.clock, rooms.timesource),
+        _reader(config, rooms.timesource),
         rooms.board,
         _LateStore(config.store_url),
         config.paths.mounts,
@@ -410,8 +411,12 @@ def claimed(path: bytes, card: Card, stated: Mapping[str, str]) -> recorders.Cla
     )
 
 
-def _reader(config: Config, clock: SystemClock, timesource: TimeSource) -> Reader:
+def _unlocker(config: Config, clock: SystemClock) -> Unlocker | None:
     wanted = config.unlock
+    return Unlocker(wanted.drivers, clock, config.zone, sets_clock=wanted.set_clock) if wanted.drivers else None
+
+
+def _reader(config: Config, timesource: TimeSource) -> Reader:
     return Reader(
         mounted=lambda event: _mounted(event, config),
         list_files=recorders.list_files,
@@ -421,7 +426,6 @@ def _reader(config: Config, clock: SystemClock, timesource: TimeSource) -> Reade
         measure_offset=lambda files, at_ms: replace(measure_offset(files, at_ms), station=timesource.reading()),
         still_unformatted=still_unformatted,
         card_ids=recorders_card_ids,
-        unlocker=Unlocker(wanted.drivers, clock, config.zone, sets_clock=wanted.set_clock) if wanted.drivers else None,
     )
 
 

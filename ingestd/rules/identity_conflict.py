@@ -53,6 +53,7 @@ SOURCES: Final[Mapping[str, Both]] = {
     "volume-uuid": Both("卷标识", "volume"),
     "volume-label": Both("卷标", "label"),
     "card-id": Both("卡内编号", "id on the card"),
+    "zfy-info": Both("设备自述的产品序号", "number it told its driver"),
     "file-name": Both("文件名", "file name"),
 }
 

@@ -234,7 +234,6 @@ class Station:
             measure_offset,
             lambda _: self.unformatted,
             recorders_card_ids,
-            unlocker=world.unlocker,
         )
         self.pipeline = Pipeline(
             world.clock,
@@ -253,6 +252,7 @@ class Station:
             trust_names=world.trust_names,
             registry=lambda: world.registry,
             unregistered=world.unregistered,
+            unlocker=world.unlocker,
         )
         self.pipeline.recover()
 

@@ -2,6 +2,7 @@
 
 import base64
 import ctypes
+import json
 import os
 import threading
 from collections.abc import Callable
@@ -15,12 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from custody.canonical import JsonObject
+from station_agent import registry
 from station_agent.bays import BayMap
 from station_agent.clock import SystemClock
 from station_agent.config import load
 from station_agent.detect import TAG, Docks, Sighting
+from station_agent.docking import Docking
 from station_agent.errors import ConfigError, UnlockError
 from station_agent.model import DeviceIdentity, RecorderDocked, RecorderUndocked
+from station_agent.registry import Verdict
 from station_agent.unlock import DRIVERS, sg, zfy_info
 from station_agent.unlock.unlocker import Unlocker, usb_port
 from station_agent.unlock.vendor_scsi import READS, Function, VendorScsi, command
@@ -377,6 +381,20 @@ def test_what_it_said_stands_in_the_record_of_its_docking(tmp_path):
     [docked] = bodies(station, "device.docked")
     assert docked["unlocked"] == {"driver": "dv16-scsi"}
     assert bodies(station, "clock.set") == []
+
+
+def test_its_product_number_is_a_source_of_its_identity(tmp_path):
+    told: JsonObject = {"as_stated": {"serial": "DSJ0001"}}
+    station = station_with(tmp_path, Unlocks(told=told, wanted=False))
+    listed = "serial,usb_serial,card_id\nR1,EC2300471,DSJ0001\nR2,,DSJ0002\n"
+    for number, verdict in ("DSJ0001", Verdict.REGISTERED), ("DSJ0002", Verdict.CONFLICT), ("DSJ3", Verdict.CONFLICT):
+        docking = Docking(station.event(), "1", registry=registry.parse(listed.encode(), "r.csv"))
+        docking.unlocked = {"as_stated": {"serial": number}}
+        assert docking.identity.verdict is verdict
+        assert "zfy-info" in {claim.source for claim in docking.identity.claims}
+    station.pipeline.docked(station.event())
+    [docked] = bodies(station, "device.docked")
+    assert '"zfy-info"' in json.dumps(docked["identity"])
 
 
 def test_a_recorder_that_was_not_unlocked_has_no_such_block(tmp_path):
