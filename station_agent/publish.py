@@ -6,6 +6,7 @@ receipt. Whatever has no answer is sent again after ``resend_after_s``, with dou
 times that.
 """
 
+import json
 import ssl
 import threading
 from collections.abc import Iterator, Sequence

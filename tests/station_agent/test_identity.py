@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -83,7 +84,9 @@ def test_every_source_stands_in_the_camera_block(world):
 
 def test_a_refused_recorder_is_not_read_and_that_is_an_entry(world, monkeypatch):
     station = world.start()
-    monkeypatch.setattr(station.pipeline, "_reader", None)  # whatever is asked of the medium fails
+    monkeypatch.setattr(
+        station.pipeline, "_reader", SimpleNamespace(unlocker=None)
+    )  # whatever is asked of the medium fails
     event = docked(station, **STRANGER)
     assert station.events() == ["device.identified"]
     [identity] = told(station, "device.identified")
