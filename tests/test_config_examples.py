@@ -107,7 +107,8 @@ def said_of(folder: Path) -> tuple[int, list[str]]:
 
 
 EXPOSED = {"station-agent": 41, "ingestd": 15, "ingestd-verify": 15, "ingestd-verify-all": 15}
-"""Ten times the exposure that systemd counts at most. The station mounts and builds namespaces, which needs root."""
+"""Ten times the exposure that systemd counts at most. The station mounts and builds namespaces, which needs root, and
+asks the kernel about its clock, which ProtectClock= would forbid."""
 
 
 @pytest.mark.integration
