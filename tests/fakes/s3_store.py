@@ -39,6 +39,7 @@ class Lie(StrEnum):
     NO_VERSION = "HEAD shows no version"
     HIDES = "HEAD of evidence answers 403"
     FLIPS = "one bit of what was written is another"
+    TRUNCATES = "the last byte of what was written is gone"
     TAKES_WRONG = "a wrong SHA-256 is taken"
     REFUSES_AND_KEEPS = "a wrong SHA-256 is refused, and the object is there"
     SHORTENS = "retention can be shortened"
@@ -70,6 +71,8 @@ class S3Store:
         locked = parts or Lie.LOCKS_ONLY_PARTS not in self.lies
         if Lie.FLIPS in self.lies and data:
             data = bytes([data[0] ^ 1]) + data[1:]
+        if Lie.TRUNCATES in self.lies:
+            data = data[:-1]
         until = datetime.now(UTC) + timedelta(days=self.days) if locked else None
         version = Version(data, until)
         self.keys.setdefault(key, []).append(version)
@@ -143,6 +146,9 @@ class _Handler(BaseHTTPRequestHandler):
             said = "" if Lie.SAYS_NOTHING_OF_LOCKS in self.held.lies else enabled
             self._answer(200, xml=f"<ObjectLockConfiguration {NAMESPACE}>{said}", end=True)
             return
+        if "list-type" in query:
+            self._answer(200, xml=f"<ListBucketResult {NAMESPACE}>{self._listed(query.get('prefix', ''))}", end=True)
+            return
         number, version = self.held.find(key, query.get("versionId", ""))
         if version is None:
             self._refuse(404, "NoSuchKey")
@@ -177,6 +183,15 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.held.keys[key][int(number)] = None
         self._answer(204)
+
+    def _listed(self, prefix: str) -> str:
+        when = "<LastModified>2026-11-25T12:00:00.000Z</LastModified><ETag>x</ETag>"
+        newest = {key: versions[-1] for key, versions in self.held.keys.items() if key.startswith(prefix)}
+        return "".join(
+            f"<Contents><Key>{key}</Key>{when}<Size>{len(version.data)}</Size></Contents>"
+            for key, version in newest.items()
+            if version
+        )
 
     def _shown(self, number: str, version: Version) -> dict[str, str]:
         lies, size, until = self.held.lies, len(version.data), version.until

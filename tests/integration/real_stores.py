@@ -102,10 +102,8 @@ class FarPost(Post):
         while work.step(UPLOAD):
             continue
 
-    def emptying(self, *arguments: Any) -> Emptying:
-        made = super().emptying(*arguments)
-        made._locks = self.warden
-        return made
+    def emptying(self, *arguments: Any, **_none: Any) -> Emptying:
+        return super().emptying(*arguments, locks=self.warden)
 
     def told(self, event: str) -> list[dict[str, Any]]:
         return [dict(entry.record.payload) for entry in self.seal.entries(0) if entry.record.event == event]

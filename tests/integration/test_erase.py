@@ -17,8 +17,8 @@ from station_agent.clock import SystemClock, measure_offset
 from station_agent.config import Policy
 from station_agent.detect import still_unformatted
 from station_agent.docking import Docking
-from station_agent.emptying import NEVER_MOUNTED, Emptying, Order, Orders, Outcome, Steward, settle
-from station_agent.erase import Forbidden, Plan, Wanted
+from station_agent.emptying import NEVER_MOUNTED, Emptying, Locks, Order, Orders, Outcome, Steward, settle
+from station_agent.erase import COMPLIANCE, DAY_MS, Forbidden, LockPolicy, Plan, Shown, Wanted
 from station_agent.followup import FollowUp, Media
 from station_agent.journal import UPLOAD, Journal
 from station_agent.model import RecorderDocked, RecorderUndocked
@@ -105,7 +105,9 @@ class Post:
             self.outbox.sent(seqs)
             self.outbox.answered(self.centre.receive(data))
 
-    def emptying(self, argv: Sequence[str] = (sys.executable, "-m", "station_agent.erase")) -> Emptying:
+    def emptying(
+        self, argv: Sequence[str] = (sys.executable, "-m", "station_agent.erase"), locks: Locks | None = None
+    ) -> Emptying:
         return Emptying(
             self.journal,
             self.seal,
@@ -118,6 +120,7 @@ class Post:
             CENTRE_LOG,
             [CENTRE.verify_key()],
             argv,
+            locks,
         )
 
     def steward(self, policy: Policy) -> Steward:
@@ -245,6 +248,39 @@ def test_one_spoilt_receipt_one_flipped_stored_byte_and_a_file_without_receipt_s
     }
     assert post.on_card(event) == sorted([first.file.printable, second.file.printable])
     assert [o["id"] for o in post.erased()[0]["objects"]] == [third.object_id]
+
+
+class Shows:
+    """Satisfies ``emptying.Locks``: what a store would show."""
+
+    def __init__(self, post: Post, *, is_proven: bool = True, mode: str = COMPLIANCE) -> None:
+        self.post, self.is_proven, self.mode = post, is_proven, mode
+        self.now_ms = post.clock.now().utc_ms
+
+    def policy(self) -> LockPolicy:
+        return LockPolicy(1, self.is_proven, self.now_ms)
+
+    def shown(self, name: str) -> Shown:
+        return Shown(self.post.store.size(name), "", self.mode, self.now_ms + 2 * DAY_MS, "v1")
+
+
+def test_where_a_lock_is_wanted_only_what_is_shown_under_one_goes_and_the_record_says_so(dock, watch, medium, post):
+    dock.plug(1, medium.image, "EC2300471", read_only=False)
+    event = watch.docked(dock.partition(1))
+    docking = post.read(event)
+    post.deliver()
+    for locks, why in (
+        (Shows(post, is_proven=False), Forbidden.STORE_UNPROVEN),
+        (Shows(post, mode=""), Forbidden.LOCK_MODE),
+    ):
+        outcome = post.emptying(locks=locks).empty(docking, Order("王强"))
+        assert set(reasons(outcome).values()) == {why}
+        assert (dock.writes(1), post.erased(), post.on_card(event)) == (0, [], sorted(NAMES))
+    honest = Shows(post)
+    assert len(post.emptying(locks=honest).empty(docking, Order("王强")).gone) == len(NAMES)
+    [told] = post.erased()
+    lock = {"mode": COMPLIANCE, "until_ms": honest.now_ms + 2 * DAY_MS, "version": "v1"}
+    assert told["locks"] == [lock] * len(NAMES)
 
 
 def test_a_file_that_was_rewritten_under_its_name_size_and_time_stays(tmp_path, dock, watch, post):

@@ -84,9 +84,7 @@ def test_every_source_stands_in_the_camera_block(world):
 
 def test_a_refused_recorder_is_not_read_and_that_is_an_entry(world, monkeypatch):
     station = world.start()
-    monkeypatch.setattr(
-        station.pipeline, "_reader", SimpleNamespace(unlocker=None)
-    )  # what is asked of it fails
+    monkeypatch.setattr(station.pipeline, "_reader", SimpleNamespace(unlocker=None))  # what is asked of it fails
     event = docked(station, **STRANGER)
     assert station.events() == ["device.identified"]
     [identity] = told(station, "device.identified")

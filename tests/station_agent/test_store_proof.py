@@ -61,6 +61,7 @@ SHOWN = {
 OTHERS = {
     Lie.SAYS_NOTHING_OF_LOCKS: Promise.BUCKET,
     Lie.FLIPS: Promise.READ_BACK,
+    Lie.TRUNCATES: Promise.READ_BACK,
     Lie.TAKES_WRONG: Promise.CHECKSUM,
     Lie.REFUSES_AND_KEEPS: Promise.CHECKSUM,
     Lie.SHORTENS: Promise.KEPT,
