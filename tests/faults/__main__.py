@@ -14,6 +14,7 @@ from tests.faults.run import Outcome, run
 from tests.faults.scenarios import FULL, Sizes
 
 PAGE: Final = ROOT / "docs/faults.md"
+TITLE: Final = "The fault matrix on the loop dock"
 
 
 def main() -> int:
@@ -21,18 +22,19 @@ def main() -> int:
     options = _parser().parse_args()
     sizes = replace(FULL, kills=options.kills, small_files=options.small_files, big_bytes=options.big_mib << 20)
     rows = [row for row in MATRIX if not options.only or row.fault in options.only]
-    lines: list[Line] = []
+    report = Report(TITLE, "环回坞站故障矩阵", "./dev faults", [_not_run(row) for row in MATRIX], notes=_notes(sizes))
 
     def said(outcome: Outcome) -> None:
-        lines.append(line_of(outcome, sizes))
-        print(printed(lines[-1:]), flush=True)  # noqa: T201  # a command that says what it does
+        """The report is true at any moment: a run that is interrupted says what it did not come to."""
+        nonlocal report
+        line = line_of(outcome, sizes)
+        lines = [line if line.fault == old.fault else old for old in report.lines]
+        report = replace(report, lines=lines)
+        options.report.write_text(report.markdown(), encoding="utf-8")
+        print(printed([line]), flush=True)  # noqa: T201  # a command that says what it does
 
     with tempfile.TemporaryDirectory(prefix="faults-", dir=options.work) as work:
         run(rows, sizes, Path(work), said)
-    run_now = {line.fault for line in lines}
-    lines += [_not_run(row) for row in MATRIX if row.fault not in run_now]
-    report = Report("The fault matrix on the loop dock", "环回坞站故障矩阵", "./dev faults", lines, notes=_notes(sizes))
-    options.report.write_text(report.markdown(), encoding="utf-8")
     print(f"{options.report}")  # noqa: T201  # the same
     return 0 if report.is_good else 1
 

@@ -246,23 +246,29 @@ def all_bays_at_once(site: Site, cards: Cards) -> None:
 
 
 def killed_at_random(site: Site, cards: Cards) -> None:
-    """The pause before each kill is drawn from the time that one whole life needs."""
-    lived_s = 1.5
+    """Most kills fall into the reading of a slow card: the pause is drawn around the time that a start takes."""
+    began_s = time.monotonic()
+    site.start()
+    start_s = time.monotonic() - began_s
+    site.stop()
     for life in range(cards.sizes.kills):
         if life % KILLS_A_CARD == 0:
             if life:
-                site.start()
-                site.wait_for(1, *DONE)
-                site.unplug(1)
+                finish_card(site)
                 site.stop()
-            site.plug(1, cards.clips(), f"KILL{life // KILLS_A_CARD:03}")
-        began_s = time.monotonic()
+            site.plug(1, cards.clips(count=6, size=1 << 20), f"KILL{life // KILLS_A_CARD:03}", rate=1 << 20)
         site.launch()
-        pause_s = cards.chance.uniform(0.3, lived_s * 1.5)
-        while site.runs() and time.monotonic() - began_s < pause_s:
+        killed_s = time.monotonic() + cards.chance.uniform(0.5 * start_s, start_s + 2.0)
+        while site.runs() and time.monotonic() < killed_s:
             time.sleep(0.01)
         must(site.runs(), "the station ended by itself")
         site.kill()
+    finish_card(site)
+
+
+def finish_card(site: Site) -> None:
+    """A life that nobody ends: whatever the kills left is brought to its end."""
+    site.dock.heal(1)
     site.start()
     site.wait_for(1, *DONE)
     site.unplug(1)

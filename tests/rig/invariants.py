@@ -136,10 +136,24 @@ class Scene:
     refused: frozenset[str] = field(default_factory=frozenset)
     """Serials of recorders that the station must not read."""
 
+    def __post_init__(self) -> None:
+        """Read the checkpoint before the log, and both before the journal: the station may be writing all three."""
+        _ = self.note, self.log, self.journal
+
+    @cached_property
+    def note(self) -> bytes:
+        """The newest checkpoint; empty when there is none."""
+        return _bytes(self.data / "log/checkpoint")
+
     @cached_property
     def log(self) -> bytes:
         """The log as it lies there; empty when there is none."""
         return _bytes(self.data / "log/entries.jsonl")
+
+    @cached_property
+    def journal(self) -> "Journalled":
+        """The journal's tables, all of one moment."""
+        return _journalled(self.data / "journal.db")
 
     @cached_property
     def lines(self) -> list[bytes]:
@@ -163,38 +177,44 @@ class Scene:
         return [record for record in self.records if record["event"] == "ingest.copied"]
 
     @cached_property
-    def receipts(self) -> dict[str, bytes]:
-        """Object id → the receipt that the journal's file holds, believed nowhere yet."""
-        rows = self._rows("SELECT object_id, receipt FROM clips WHERE receipt IS NOT NULL")
-        return {str(object_id): bytes(receipt) for object_id, receipt in rows}
-
-    @cached_property
-    def outbox(self) -> set[int]:
-        """Sequence numbers that are still to be sent."""
-        return {int(seq) for (seq,) in self._rows("SELECT seq FROM outbox")}
-
-    @cached_property
-    def is_uploading(self) -> bool:
-        """Whether something is still to be put into the store: then what is half there is work in hand."""
-        return bool(self._rows("SELECT 1 FROM jobs WHERE kind = 'upload' LIMIT 1"))
-
-    @cached_property
     def cosigned(self) -> int:
         """So many entries stand under a checkpoint with the witness's own signature."""
-        rows = self._rows("SELECT value FROM meta WHERE key = 'cosigned'")
-        if not rows or not self.witness:
+        if not self.journal.cosigned or not self.witness:
             return 0
-        claim = verify_checkpoint(str(rows[0][0]), [self.witness])
-        leaves = [leaf_hash(line) for line in self.lines[: claim["size"]]]
-        fits = claim["origin"] == self.origin and claim["root"] == tree_root(leaves).hex()
-        return int(claim["size"]) if fits else 0
+        claim = verify_checkpoint(self.journal.cosigned, [self.witness])
+        lines = _bytes(self.data / "log/entries.jsonl").split(b"\n")[:-1]  # the log of then may be shorter
+        fits = claim["root"] == tree_root([leaf_hash(line) for line in lines[: claim["size"]]]).hex()
+        return int(claim["size"]) if claim["origin"] == self.origin and fits else 0
 
-    def _rows(self, query: str) -> list[Any]:
-        path = self.data / "journal.db"
-        if not path.exists():
-            return []
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as db:
-            return db.execute(query).fetchall()
+
+@dataclass(frozen=True, slots=True)
+class Journalled:
+    """What the journal's tables say; believed nowhere yet."""
+
+    receipts: Mapping[str, bytes] = field(default_factory=dict)
+    """By object id."""
+    outbox: frozenset[int] = frozenset()
+    """Sequence numbers that are still to be sent."""
+    cosigned: str = ""
+    is_uploading: bool = False
+    """Whether something is still to be put into the store: then what is half there is work in hand."""
+
+
+def _journalled(path: Path) -> Journalled:
+    if not path.exists():
+        return Journalled()
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as db:
+        db.execute("BEGIN")
+        receipts = db.execute("SELECT object_id, receipt FROM clips WHERE receipt IS NOT NULL").fetchall()
+        outbox = db.execute("SELECT seq FROM outbox").fetchall()
+        notes = db.execute("SELECT value FROM meta WHERE key = 'cosigned'").fetchall()
+        jobs = db.execute("SELECT 1 FROM jobs WHERE kind = 'upload' LIMIT 1").fetchall()
+    return Journalled(
+        {str(object_id): bytes(receipt) for object_id, receipt in receipts},
+        frozenset(int(seq) for (seq,) in outbox),
+        "".join(str(value) for (value,) in notes),
+        bool(jobs),
+    )
 
 
 def findings(scene: Scene) -> list[Finding]:
@@ -204,8 +224,7 @@ def findings(scene: Scene) -> list[Finding]:
 
 def snapshot(scene: Scene) -> Earlier:
     """What is done now, to be compared later."""
-    note = _bytes(scene.data / "log/checkpoint")
-    return Earlier(scene.log, note, {str(path): _digest(path) for path in _finals(scene)})
+    return Earlier(scene.log, scene.note, {str(path): _digest(path) for path in _finals(scene)})
 
 
 def path_of(source: Mapping[str, Any]) -> bytes:
@@ -232,7 +251,7 @@ def _proved_erase(scene: Scene) -> Iterator[str]:
 def _is_proved(scene: Scene, record: Mapping[str, Any], fact: Fact, erased: Mapping[str, int]) -> bool:
     """Copied and read back uncached, receipted, stored as it was, and only then erased."""
     stored = record["object"]
-    receipt = scene.receipts.get(stored["id"])
+    receipt = scene.journal.receipts.get(stored["id"])
     if receipt is None or record["copy"]["reread"] != "uncached" or _sha256(record) != fact.sha256:
         return False
     try:
@@ -309,20 +328,19 @@ def _nothing_partial(scene: Scene) -> Iterator[str]:
         for file in _files(root):
             name = str(file.relative_to(root))
             temporary = file.suffix == ".part" or "#" in file.name
-            if temporary and scene.at_rest and not (root == scene.store and scene.is_uploading):
+            if temporary and scene.at_rest and not (root == scene.store and scene.journal.is_uploading):
                 yield f"{file} was left"
             if not temporary and scene.at_rest and name not in named:
                 yield f"{file} has no entry"
 
 
 def _log_grew(scene: Scene) -> Iterator[str]:
-    note = _bytes(scene.data / "log/checkpoint")
     try:
-        verify_log(scene.log, scene.origin, [scene.key], note or None)
+        verify_log(scene.log, scene.origin, [scene.key], scene.note or None)
     except Refused as refused:
         yield f"{refused}"
     for number, earlier in enumerate(scene.earlier):
-        if not scene.log.startswith(b"".join(earlier.log.splitlines(keepends=True))):
+        if not scene.log.startswith(earlier.log[: earlier.log.rfind(b"\n") + 1]):
             yield f"what the log held at moment {number} is not there as it was"
         if earlier.note:
             claim = verify_checkpoint(earlier.note, [_vkey(scene)])
@@ -333,8 +351,8 @@ def _log_grew(scene: Scene) -> Iterator[str]:
 def _sent_or_kept(scene: Scene) -> Iterator[str]:
     for record in scene.records:
         seq = record["seq"]
-        is_receipted = record["event"] != "ingest.copied" or record["object"]["id"] in scene.receipts
-        if seq not in scene.outbox and not (seq < scene.cosigned and is_receipted):
+        is_receipted = record["event"] != "ingest.copied" or record["object"]["id"] in scene.journal.receipts
+        if seq not in scene.journal.outbox and not (seq < scene.cosigned and is_receipted):
             yield f"entry {seq} ({record['event']}) is neither in the outbox nor covered by the centre"
 
 

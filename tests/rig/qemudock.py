@@ -211,7 +211,6 @@ class QemuDock:
             *("-qmp", f"unix:{self.work / 'qmp'},server=on,wait=off"),
             *shares,
             *disk,
-            *("-device", "virtio-blk-pci,drive=disk"),
         ]
 
     def _pack(self) -> None:
