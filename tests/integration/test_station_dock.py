@@ -65,6 +65,11 @@ class Agent:
             return {"bays": [{"bay": 1, "state": "not up"}]}
         return found
 
+    def asked(self, path: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
     def bay(self, number: int = 1) -> dict[str, Any]:
         found: dict[str, Any] = next(bay for bay in self.status()["bays"] if bay["bay"] == number)
         return found
@@ -123,6 +128,10 @@ def test_plug_copy_unplug(agent, dock, medium):
     agent.wait(lambda: agent.bay()["state"] == "idle")
     assert [r.payload["reason"] for r in agent.records("device.undocked")] == ["removed"]
     assert medium.digest() == before
+    [receipt] = agent.asked("/api/dock")["receipts"]
+    [undocked] = agent.records("device.undocked")
+    assert (receipt["bay"], receipt["files"], receipt["level"]) == (1, CLIPS, "uncached")
+    assert (receipt["number"]["seq"], agent.asked("/api/dock")["dockings_today"]) == (undocked.seq, 1)
     agent.wait(lambda: agent.status()["waiting"]["upload"] == 0)
 
 

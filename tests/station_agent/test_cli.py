@@ -1,4 +1,8 @@
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +58,21 @@ def test_ingest_status_verify(agent, data):
     assert "station-07: stopped" in agent("status")[1]
     code, out, _ = agent("verify-log", "--json")
     assert (code, json.loads(out)["files"]["verified"]) == (0, 1)
+
+
+def test_a_station_is_watched_until_interrupted_and_not_as_json(agent, data):
+    agent("ingest", str(data / "card"), "--offload-only", "--json")
+    code, _, told = agent("status", "--watch", "--json")
+    assert (code, "either --json or --watch" in told) == (78, True)
+    argv = [sys.executable, "-m", "station_agent.cli", "status", "--watch", "--data-dir", str(data)]
+    terminal = {**os.environ, "TTY_COMPATIBLE": "1"}
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=terminal) as watching:
+        assert watching.stdout is not None
+        lines = iter(watching.stdout.readline, "")
+        assert any("station-07: stopped" in line for line in lines)
+        watching.send_signal(signal.SIGINT)
+        _, said = watching.communicate(timeout=20)
+    assert (watching.returncode, said) == (0, "")
 
 
 def test_a_folder_without_files_is_nothing_done(agent, data):
