@@ -34,6 +34,8 @@ class Source(StrEnum):
     LABEL = "volume-label"
     CARD = "card-id"
     """An id in a settings file on the volume."""
+    ZFY_INFO = "zfy-info"
+    """The product number (产品序号) that a recorder stated before it was unlocked."""
     NAME = "file-name"
     """A recorder's number in the names of its files."""
 
@@ -70,7 +72,7 @@ SAME_SERIAL: Final = "same-serial"
 NOBODY_SET: Final = frozenset({"4294967295"})
 """Beside rows of zeros: 2³²-1, what Sony writes for a serial that is not set."""
 MAX_CLAIMS: Final = 24
-"""Claims that stand in a record: three of the device, and all that ``card_ids`` keeps of its card."""
+"""Claims that stand in a record: four of the device, and all that ``card_ids`` keeps of its card."""
 _STRONG: Final = ((Source.SERIAL, SERIAL_DIFFERS), (Source.CARD, CARD_DIFFERS))
 """Sources that belong to the device itself. Volumes are formatted and labels typed: another one proves nothing."""
 
@@ -189,7 +191,7 @@ def _reasons(
     if len({claim.recorder for claim in claims if claim.recorder}) > 1:
         yield OTHER_RECORDERS
     for source, reason in _STRONG:
-        values = {comparable(claim.value) for claim in claims if claim.source == source and is_set(claim.value)}
+        values = {comparable(claim.value) for claim in claims if _is_of(claim, source) and is_set(claim.value)}
         if any(registry.denies(number, source, values) for number in found):
             yield reason
     if twin_bays:
@@ -213,8 +215,12 @@ def _order(claim: Claim) -> tuple[bool, str, str]:
 
 
 def _asked_as(source: str) -> Source:
-    """A number in a file name is the one in the settings of the recorder that wrote it."""
-    return Source.CARD if source == Source.NAME else Source(source)
+    """The product number is one, whether settings, ZFY_INFO or the name of a file states it."""
+    return Source.CARD if source in {Source.NAME, Source.ZFY_INFO} else Source(source)
+
+
+def _is_of(claim: Claim, source: Source) -> bool:
+    return _asked_as(claim.source) is source and claim.source != Source.NAME
 
 
 # The file.
