@@ -133,9 +133,7 @@ class Docking:
         yield Stated(Source.SERIAL, device.serial)
         yield Stated(Source.VOLUME_UUID, device.volume_uuid)
         yield Stated(Source.LABEL, device.volume_label)
-        told = self.unlocked.get("as_stated")
-        if isinstance(told, Mapping):
-            yield Stated(Source.DRIVER, str(told.get("serial", "")))
+        yield Stated(Source.ZFY_INFO, _product_number(self.unlocked))
         yield from (Stated(Source.CARD, one) for one in self.card_ids.settings)
         yield from (Stated(Source.NAME, one) for one in self.card_ids.names)
 
@@ -174,6 +172,12 @@ class Docking:
     def seen(self, files: list[dict[str, JsonValue]]) -> JsonObject:
         """Body of ``ingest.seen``."""
         return {"camera": self.camera(), "volume_uuid": self.event.identity.volume_uuid, "files": files}
+
+
+def _product_number(unlocked: JsonObject) -> str:
+    """The product number of ZFY_INFO, at most 8 bytes there; empty where nobody unlocked it or it gave no answer."""
+    stated = unlocked.get("as_stated")
+    return str(stated.get("serial", "")) if isinstance(stated, Mapping) else ""
 
 
 def docked_body(docking: Docking, volume: MountedVolume) -> JsonObject:

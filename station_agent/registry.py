@@ -34,8 +34,8 @@ class Source(StrEnum):
     LABEL = "volume-label"
     CARD = "card-id"
     """An id in a settings file on the volume."""
-    DRIVER = "zfy-info"
-    """The product number that a locked recorder told its driver before it became a disk."""
+    ZFY_INFO = "zfy-info"
+    """The product number (产品序号) that a recorder stated before it was unlocked."""
     NAME = "file-name"
     """A recorder's number in the names of its files."""
 
@@ -191,8 +191,7 @@ def _reasons(
     if len({claim.recorder for claim in claims if claim.recorder}) > 1:
         yield OTHER_RECORDERS
     for source, reason in _STRONG:
-        own = [claim for claim in claims if claim.source != Source.NAME and _asked_as(claim.source) == source]
-        values = {comparable(claim.value) for claim in own if is_set(claim.value)}
+        values = {comparable(claim.value) for claim in claims if _is_of(claim, source) and is_set(claim.value)}
         if any(registry.denies(number, source, values) for number in found):
             yield reason
     if twin_bays:
@@ -216,8 +215,12 @@ def _order(claim: Claim) -> tuple[bool, str, str]:
 
 
 def _asked_as(source: str) -> Source:
-    """A number in a file name, or told to a driver, is the one in the settings of the recorder that wrote it."""
-    return Source.CARD if source in {Source.NAME, Source.DRIVER} else Source(source)
+    """The product number is one, whether settings, ZFY_INFO or the name of a file states it."""
+    return Source.CARD if source in {Source.NAME, Source.ZFY_INFO} else Source(source)
+
+
+def _is_of(claim: Claim, source: Source) -> bool:
+    return _asked_as(claim.source) is source and claim.source != Source.NAME
 
 
 # The file.

@@ -52,8 +52,8 @@ SOURCES: Final[Mapping[str, Both]] = {
     "serial": Both("序列号", "serial"),
     "volume-uuid": Both("卷标识", "volume"),
     "volume-label": Both("卷标", "label"),
+    "zfy-info": Both("产品序号（ZFY_INFO）", "product number (ZFY_INFO)"),
     "card-id": Both("卡内编号", "id on the card"),
-    "zfy-info": Both("设备自述的产品序号", "number it told its driver"),
     "file-name": Both("文件名", "file name"),
 }
 

@@ -4,7 +4,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,8 +11,17 @@ import pytest
 from custody.canonical import canonical_bytes
 from custody.record import Record
 from station_agent.card_ids import MAX_HEAD_BYTES, MAX_IDS, MAX_SETTINGS
-from station_agent.docking import MAX_LIST_BYTES
-from station_agent.model import MAX_ID, MAX_TEXT, Card, CardIds, RecorderDocked, RecorderUndocked, SourceFile
+from station_agent.docking import MAX_LIST_BYTES, Docking
+from station_agent.model import (
+    MAX_ID,
+    MAX_TEXT,
+    Card,
+    CardIds,
+    DeviceIdentity,
+    RecorderDocked,
+    RecorderUndocked,
+    SourceFile,
+)
 from station_agent.registry import CARD_DIFFERS, OTHER_RECORDERS, SAME_SERIAL, Handling, parse
 from station_agent.seal import MAX_PAYLOAD_BYTES
 from station_agent.service import recorders_card_ids
@@ -82,9 +90,24 @@ def test_every_source_stands_in_the_camera_block(world):
     assert "card_ids" not in camera
 
 
-def test_a_refused_recorder_is_not_read_and_that_is_an_entry(world, monkeypatch):
+def test_what_a_recorder_stated_before_it_was_unlocked_is_a_source(world):
     station = world.start()
-    monkeypatch.setattr(station.pipeline, "_reader", SimpleNamespace(unlocker=None))  # what is asked of it fails
+    docking = Docking(
+        replace(station.event(), identity=DeviceIdentity("0000000")), "x", registry=REGISTER, handling=Handling.REFUSE
+    )
+    assert docking.is_refused
+    docking.unlocked = {"driver": "any", "as_stated": {"serial": "7654321", "officer": "000007"}}
+    assert (docking.is_refused, docking.identity.recorder) == (False, "DSJ0732")
+    docking.unlocked = {"driver": "any", "problem": "it did not answer"}
+    assert docking.is_refused
+
+
+def test_a_refused_recorder_is_not_read_and_that_is_an_entry(world):
+    def never(_event: RecorderDocked) -> Any:
+        pytest.fail("it was mounted")
+
+    station = world.start()
+    station.pipeline._reader = replace(station.pipeline._reader, mounted=never)
     event = docked(station, **STRANGER)
     assert station.events() == ["device.identified"]
     [identity] = told(station, "device.identified")

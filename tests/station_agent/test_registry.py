@@ -67,6 +67,9 @@ def stated(**sources: str) -> list[Stated]:
         (stated(serial="X81000123", card="7654321"), "conflict", "", (OTHER_RECORDERS, SERIAL_DIFFERS, CARD_DIFFERS)),
         # The id on the card is nobody's, and not the one that the serial is registered with.
         (stated(serial="X81000123", card="5555555"), "conflict", "", (CARD_DIFFERS,)),
+        (stated(serial="X81000123", zfy_info="5555555"), "conflict", "", (CARD_DIFFERS,)),
+        (stated(serial="0000000", zfy_info="7654321"), "registered", "DSJ0732", ()),
+        (stated(serial="X81000123", zfy_info="0000000"), "registered", "DSJ0731", ()),
         # Anybody can type a label, and put a known card into another recorder.
         (stated(serial="STRANGER", label="CAM01"), "conflict", "", (SERIAL_DIFFERS,)),
         (stated(serial="STRANGER", volume_uuid="6A1F-0C3B"), "conflict", "", (SERIAL_DIFFERS,)),
