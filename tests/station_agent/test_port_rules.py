@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,13 +121,25 @@ def installed(need_root):
 @pytest.mark.integration
 @pytest.mark.xdist_group("dock")
 def test_the_daemon_knows_the_rules_that_it_was_given_and_no_others(installed):
-    assert "udevd works by" in check_known(BAYS)
-    with pytest.raises(ToolError, match="does not work by"):
-        check_known({**BAYS, 4: "*usb-0:4:1.0*"})
+    assert becomes(lambda: is_known(BAYS))
+    assert not is_known({**BAYS, 4: "*usb-0:4:1.0*"})
     installed.write_text("")
     subprocess.run(["udevadm", "control", "--reload"], check=True)
-    with pytest.raises(ToolError, match="does not work by"):
-        check_known(BAYS)  # what the daemon believed before is not what it knows now
+    assert becomes(lambda: not is_known(BAYS))  # what the daemon believed before is not what it knows now
+
+
+def is_known(bays: dict[int, str]) -> bool:
+    try:
+        return "udevd works by" in check_known(bays)
+    except ToolError as error:
+        if "does not work by" not in str(error):
+            raise
+        return False
+
+
+def becomes(condition: Callable[[], bool]) -> bool:
+    """A daemon whose control socket was taken over reads its rules again 3 seconds later, at an event."""
+    return any(condition() or time.sleep(0.5) for _ in range(16))
 
 
 @pytest.mark.integration
@@ -137,36 +151,45 @@ def test_udev_finds_nothing_wrong_with_the_shipped_rules():
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+INTERFACES = [
+    ("1", "1.0", "08", False),  # a disk
+    ("1", "1.1", "06", False),  # a camera that speaks PTP
+    ("1", "1.2", "03", True),  # a keyboard beside them
+    ("1", "1.3", "09", True),  # a hub, with whatever hangs on it
+    ("1.2", "1.0", "ff", True),  # a vendor's own
+    ("1.2", "1.1", "02", True),  # a modem
+    ("3", "1.0", "03", False),  # the station's own keyboard, at no bay
+    ("1.3", "1.0", "03", False),
+]
+
+
 @pytest.mark.integration
+@pytest.mark.xdist_group("dock")
 @pytest.mark.skipif(shutil.which("umockdev-run") is None, reason="umockdev-run is not installed")
-@pytest.mark.parametrize(
-    ("port", "interface", "kind", "is_refused"),
-    [
-        ("1", "1.0", "08", False),  # a disk
-        ("1", "1.0", "06", False),  # a camera that speaks PTP
-        ("1", "1.1", "03", True),  # a keyboard beside the disk
-        ("1", "1.0", "09", True),  # a hub, with whatever hangs on it
-        ("1.2", "1.0", "ff", True),  # a vendor's own
-        ("1.2", "1.1", "02", True),  # a modem
-        ("3", "1.0", "03", False),  # the station's own keyboard, at no bay
-        ("1.3", "1.0", "03", False),
-    ],
-)
-def test_an_interface_at_a_bay_that_is_no_disk_loses_its_driver(tmp_path, installed, port, interface, kind, is_refused):
-    name = f"97-{port}:{interface}"
-    path = f"{BUS}/97-{port}/{name}"
+def test_an_interface_at_a_bay_that_is_no_disk_loses_its_driver(tmp_path, installed):
     machine = tmp_path / "machine.umockdev"
+    parents = {f"{BUS}/97-{port}" for port, _, _, _ in INTERFACES} | {BUS}
     machine.write_text(
         "P: /devices/pci0000:00/0000:00:14.0\nE: SUBSYSTEM=pci\n\n"
-        f"P: {BUS}\nE: SUBSYSTEM=usb\nE: DEVTYPE=usb_device\n\n"
-        f"P: {BUS}/97-{port}\nE: SUBSYSTEM=usb\nE: DEVTYPE=usb_device\n\n"
-        f"P: {path}\nE: SUBSYSTEM=usb\nE: DEVTYPE=usb_interface\nA: bInterfaceClass={kind}\\n\nA: authorized=1\\n\n"
+        + "".join(f"P: {path}\nE: SUBSYSTEM=usb\nE: DEVTYPE=usb_device\n\n" for path in sorted(parents))
+        + "".join(
+            f"P: {BUS}/97-{port}/97-{port}:{number}\nE: SUBSYSTEM=usb\nE: DEVTYPE=usb_interface\n"
+            f"A: bInterfaceClass={kind}\\n\nA: authorized=1\\n\n\n"
+            for port, number, kind, _ in INTERFACES
+        )
     )
-    argv = ["umockdev-run", f"--device={machine}", "--", "udevadm", "test", "--action=add", f"/sys{path}"]
+    for port, number, kind, is_refused in INTERFACES:
+        said = added(machine, f"97-{port}/97-{port}:{number}")
+        assert f"ID_PATH=pci-0000:00:14.0-usb-0:{port}:{number}" in said
+        assert installed.name in said
+        assert not re.search(rf"{re.escape(installed.name)}:\d+ (?:Invalid|Unknown|Failed)", said), said
+        done = re.search(rf"{re.escape(installed.name)}:\d+ .*authorized.*\b0\b", said)
+        assert bool(done) == is_refused, (port, number, kind, said)
+
+
+def added(machine: Path, device: str) -> str:
+    """What udev says that it does when this device is added to that machine."""
+    argv = ["umockdev-run", f"--device={machine}", "--", "udevadm", "test", "--action=add", f"/sys{BUS}/{device}"]
     ended = subprocess.run(argv, check=False, capture_output=True, text=True)
-    Path(f"/run/udev/data/+usb:{name}").unlink(missing_ok=True)  # what `udevadm test` believes in, it writes down
-    said = ended.stdout + ended.stderr
-    assert "ID_PATH=pci-0000:00:14.0-usb-" in said
-    assert installed.name in said
-    assert not re.search(rf"{re.escape(installed.name)}:\d+ (?:Invalid|Unknown|Failed)", said), said
-    assert bool(re.search(rf"{re.escape(installed.name)}:\d+ .*authorized.*\b0\b", said)) == is_refused, said
+    Path("/run/udev/data", f"+usb:{Path(device).name}").unlink(missing_ok=True)  # `udevadm test` writes it down
+    return ended.stdout + ended.stderr
