@@ -79,6 +79,7 @@ def test_topics_name_their_station():
     assert topics.records("station-07") == "bwc/v1/station-07/records"
     assert topics.receipts("station-07") == "bwc/v1/station-07/receipts"
     assert topics.status("station-07") == "bwc/v1/station-07/status"
+    assert topics.plans("station-07") == "bwc/v1/station-07/plans"
     assert topics.station_in("bwc/v1/station-07/records") == "station-07"
 
 

@@ -98,7 +98,7 @@ class FarPost(Post):
         nothing: Any = lambda *_: None  # noqa: E731  # no media tool is asked
         media = Media(nothing, nothing, nothing)
         rooms = self.clock, self.journal, self.seal, media, self.store
-        work = FollowUp(*rooms, self.folder / "spool", self.warden)
+        work = FollowUp(*rooms, self.folder / "spool", far=self.warden)
         while work.step(UPLOAD):
             continue
 

@@ -69,7 +69,7 @@ def upload(station: Station, warden: Warden) -> None:
 
     media = Media(nothing, nothing, nothing)
     work = FollowUp(
-        station.world.clock, station.journal, station.seal, media, EvidenceStore(URL), station.world.spool, warden
+        station.world.clock, station.journal, station.seal, media, EvidenceStore(URL), station.world.spool, far=warden
     )
     assert work.step(UPLOAD)
 
