@@ -267,6 +267,7 @@ _LEAST_DONE: Final = (
     BayState.ERROR,
     BayState.NO_SPACE,
     BayState.PULLED_EARLY,
+    BayState.ERASING,
     BayState.READING,
     BayState.VERIFYING,
     BayState.IDENTIFYING,

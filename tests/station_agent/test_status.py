@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from station_agent import status
 from station_agent.model import RecorderDocked
 from station_agent.states import BayState
-from station_agent.status import Board, CentreLink, LogHead, status_of
+from station_agent.status import Board, CentreLink, LogHead, Tile, status_of
 from tests.fakes.station_world import ORIGIN, World
 
 HEAD = LogHead(ORIGIN, 5, "00")
@@ -29,6 +30,11 @@ def test_safe_only_when_uploaded_and_receipted(tmp_path: Path):
     station.journal.finish(job)
     assert bay()["state"] == "safe"
     assert bay()["serial"] == "EC2300471"
+
+
+@pytest.mark.parametrize("state", BayState)
+def test_a_bay_can_be_shown_in_every_state(state):
+    assert status._least_done([Tile(1, "", "", "", "", kernel_event=True, state=state)], 1).state is state
 
 
 def test_progress_rate_and_rest(tmp_path: Path):
