@@ -63,6 +63,8 @@ class Docking:
     """Nothing of it was left to copy when reading ended."""
     unsaid: bool = False
     """It turned out to be no medium of its own; nothing of it is recorded."""
+    marked: bool = False
+    """An officer asked at check-in that the next docking in this bay goes first."""
     unlocked: JsonObject = field(default_factory=dict)
     """What it said of itself before it became a disk; empty where nobody unlocked it."""
     shares_key: bool = False

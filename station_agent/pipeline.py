@@ -26,7 +26,7 @@ import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -70,6 +70,7 @@ from station_agent.seal import Fact, Seal
 from station_agent.states import BayState, ClipState
 from station_agent.status import Board
 from station_agent.turns import GoOn, Shares, Slots, Turns
+from station_agent.visits import mark_waiting
 
 PART: Final = ".part"
 """Suffix of temporary names in the spool."""
@@ -353,7 +354,8 @@ class Pipeline:
     def _docking(self, event: RecorderDocked) -> Docking:
         event = replace(event, identity=event.identity.recordable())
         number = f"{event.node}#{next(self._numbers)}"
-        return Docking(event, number, registry=self._registry(), handling=self._unregistered)
+        marked = bool(mark_waiting(self._journal.ask, event.bay))
+        return Docking(event, number, registry=self._registry(), handling=self._unregistered, marked=marked)
 
     def _read_anything(self, docking: Docking) -> Summary:
         if not docking.event.filesystem:
@@ -365,8 +367,12 @@ class Pipeline:
         return self._read_volume(docking)
 
     def _read_volume(self, docking: Docking) -> Summary:
-        first = docking.event.bay in self._priority_bays
-        with self._turns.turn(docking.key, lambda: self._check(docking), first=first):
+        bay, marked = docking.event.bay, docking.marked
+        first = marked or bay in self._priority_bays
+        with (
+            self._turns.turn(docking.key, lambda: self._check(docking), first=first),
+            self._slots.preferred(bay) if marked else nullcontext(),
+        ):
             with self._reader.mounted(docking.event) as volume:
                 summary = self._ingest(docking, volume)
             if summary.complete:
@@ -586,7 +592,7 @@ class Pipeline:
         if outcome.size != copy.file.size:
             raise CopyError("source-changed", f"listed with {copy.file.size} bytes, read {outcome.size}")
         claims = self._reader.claims(copy.file.path, docking.card)
-        if claims.is_marked:
+        if claims.is_marked or docking.marked:
             self._journal.urge(copy.clip.object_id)
         officer = stated.get("officer") or claims.officer
         body = copied_body(docking, copy.file, copy.clip, outcome, officer, stated)

@@ -8,6 +8,7 @@ to whoever waits for one: a slow card costs the others its share and nothing mor
 import itertools
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -70,14 +71,14 @@ class Turns:
 class Shares:
     """Which copies hold a slot. Pure: the time is told, in seconds of any clock that never goes back.
 
-    A copy is known by its ticket. Bays in ``priority`` come before all others, then whose bay was served less, then who
-    came first.
+    A copy is known by its ticket. Bays that are preferred come before all others, then whose bay was served less, then
+    who came first.
     """
 
     def __init__(self, copies: int, priority: Collection[int] = ()) -> None:
-        """``copies`` slots in all."""
+        """``copies`` slots in all; bays in ``priority`` are preferred always."""
         self._copies = copies
-        self._priority = frozenset(priority)
+        self._preferred = Counter(priority)
         self._waiting: dict[int, int] = {}
         """Ticket → bay, in the order in which they came."""
         self._holding: dict[int, _Turn] = {}
@@ -114,6 +115,10 @@ class Shares:
         self._admit(now_s)
         return ticket in self._holding
 
+    def prefer(self, bay: int, by: int) -> None:
+        """This bay has so many more reasons to be preferred."""
+        self._preferred[bay] += by
+
     def _admit(self, now_s: float) -> None:
         if self._waiting:
             for ticket in [t for t, turn in self._holding.items() if now_s - turn.seen_s > SHARE_S]:
@@ -123,7 +128,7 @@ class Shares:
             self._holding[ticket] = _Turn(self._waiting.pop(ticket), now_s)
 
     def _rank(self, bay: int) -> tuple[bool, float]:
-        return bay not in self._priority, self._served_s[bay]
+        return not self._preferred[bay], self._served_s[bay]
 
     def _end_turn(self, ticket: int, now_s: float) -> None:
         turn = self._holding.pop(ticket, None)
@@ -150,6 +155,17 @@ class Slots:
         self._now_s = now_s
         self._tickets = itertools.count()
         self._changed = threading.Condition()
+
+    @contextmanager
+    def preferred(self, bay: int) -> Iterator[None]:
+        """The copies of this bay go before all others meanwhile."""
+        with self._changed:
+            self._shares.prefer(bay, 1)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._shares.prefer(bay, -1)
 
     @contextmanager
     def slot(self, bay: int, check: Check) -> Iterator[GoOn]:

@@ -257,9 +257,13 @@ def came_to_rest(station: Station) -> bool:
     return False
 
 
-def test_a_priority_bay_is_read_before_those_that_wait(world, second):
-    world.max_bays, world.priority_bays = 1, (3,)
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_priority_bay_or_a_marked_docking_is_read_before_those_that_wait(world, second, marked):
+    world.max_bays, world.priority_bays = 1, () if marked else (3,)
     station = world.start()
+    if marked:
+        marking = {"marking": {"bay": 3, "mark": "important"}, "actors": [{"role": "officer", "id": "123456"}]}
+        station.seal.append("docking.marked", marking)
     started, go_on = threading.Event(), threading.Event()
 
     def during() -> None:
@@ -281,6 +285,8 @@ def test_a_priority_bay_is_read_before_those_that_wait(world, second):
         for one in reading:
             one.result(10)
     assert [r.block("camera")["bay"] for r in records(station, "device.docked")][:2] == [1, 3]
+    copies = [(r.block("camera")["bay"], r.block("object")["id"]) for r in records(station, "ingest.copied")]
+    assert {bay for bay, copy in copies if station.journal.is_urgent(copy)} == ({3} if marked else set())
 
 
 def test_many_bays_at_once_are_promised_no_more_than_there_is(tmp_path):

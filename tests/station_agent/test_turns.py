@@ -163,6 +163,19 @@ def test_a_stuck_card_costs_the_others_no_more_than_a_good_one(copies, bays):
     assert all(load.ended_s for load in stuck[1:])
 
 
+def test_a_bay_that_is_preferred_for_a_while_comes_before_whoever_waits():
+    shares = Shares(1)
+    for ticket, bay in enumerate((1, 2, 3)):
+        shares.ask(ticket, bay, 0.0)
+    shares.prefer(3, 1)
+    shares.leave(0, 0.1)
+    assert (shares.holds(1, 0.1), shares.holds(2, 0.1)) == (False, True)
+    shares.prefer(3, -1)
+    shares.ask(3, 3, 0.1)
+    shares.leave(2, 0.2)
+    assert shares.holds(1, 0.2)
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 4), st.integers(2, 6))
 def test_the_copies_of_a_priority_bay_go_first(copies, bays):
