@@ -41,6 +41,7 @@ class Lie(StrEnum):
     FLIPS = "one bit of what was written is another"
     TRUNCATES = "the last byte of what was written is gone"
     TAKES_WRONG = "a wrong SHA-256 is taken"
+    DROPS_WRONG = "a wrong SHA-256 is answered with 200, and nothing is kept"
     REFUSES_AND_KEEPS = "a wrong SHA-256 is refused, and the object is there"
     SHORTENS = "retention can be shortened"
     OVERWRITES = "PUT ?retention answers 200 and its XML is the object"
@@ -112,6 +113,7 @@ def s3_store() -> Iterator[S3Store]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     held: S3Store
 
     def do_PUT(self) -> None:
@@ -215,6 +217,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _put(self, key: str, body: bytes) -> None:
         stated = self.headers.get("x-amz-checksum-sha256", "")
         wrong = bool(stated) and base64.b64decode(stated) != hashlib.sha256(body).digest()
+        if wrong and Lie.DROPS_WRONG in self.held.lies:
+            self._answer(200, {"ETag": '"x"'})
+            return
         if wrong and not self.held.lies & {Lie.TAKES_WRONG, Lie.REFUSES_AND_KEEPS}:
             self._refuse(400, "BadDigest")
             return

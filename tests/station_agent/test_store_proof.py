@@ -63,6 +63,7 @@ OTHERS = {
     Lie.FLIPS: Promise.READ_BACK,
     Lie.TRUNCATES: Promise.READ_BACK,
     Lie.TAKES_WRONG: Promise.CHECKSUM,
+    Lie.DROPS_WRONG: Promise.CHECKSUM,
     Lie.REFUSES_AND_KEEPS: Promise.CHECKSUM,
     Lie.SHORTENS: Promise.KEPT,
     Lie.OVERWRITES: Promise.KEPT,
