@@ -288,7 +288,8 @@ def main() -> int:
         f"每张卡 card: 3 × {CLIP_BYTES >> 20} MiB；不变量 1 在此无对象（没有中心）。Nothing is erased here.",
     ]
     title, chinese, command = "Faults on real drivers in QEMU", "QEMU 硬件故障", "./dev test --hardware"
-    report = Report(title, chinese, command, lines, f"Debian {machine.dock.release}", notes)
+    checked = ("断电后及全部场景之后", "after the power cut and after all scenarios")
+    report = Report(title, chinese, command, lines, f"Debian {machine.dock.release}", notes, checked)
     options.report.write_text(report.markdown(), encoding="utf-8")
     return 0 if report.is_good else 1
 

@@ -38,6 +38,8 @@ class Report:
     kernel: str = ""
     """Of the machine with the recorders in it; empty: this one."""
     notes: Sequence[str] = ()
+    checked: tuple[str, str] = ("每个场景之后都", "after every scenario")
+    """When the checker was asked, in both languages."""
 
     @property
     def is_good(self) -> bool:
@@ -52,8 +54,8 @@ class Report:
         head = [
             f"# {self.chinese} · {self.title}",
             "",
-            f"由 `{self.command}` 写成；每个场景之后都核对十二条不变量（`tests/rig/invariants.py`）。",
-            f"Written by `{self.command}`; after every scenario the twelve invariants are checked.",
+            f"由 `{self.command}` 写成；{self.checked[0]}核对十二条不变量（`tests/rig/invariants.py`）。",
+            f"Written by `{self.command}`; the twelve invariants are checked {self.checked[1]}.",
             "",
             "| | |",
             "|---|---|",

@@ -195,6 +195,8 @@ class Journalled:
     """By object id."""
     outbox: frozenset[int] = frozenset()
     """Sequence numbers that are still to be sent."""
+    applied: int = 0
+    """So many entries are in the tables: the log is written first, and what is behind them follows at once."""
     cosigned: str = ""
     is_uploading: bool = False
     """Whether something is still to be put into the store: then what is half there is work in hand."""
@@ -207,12 +209,13 @@ def _journalled(path: Path) -> Journalled:
         db.execute("BEGIN")
         receipts = db.execute("SELECT object_id, receipt FROM clips WHERE receipt IS NOT NULL").fetchall()
         outbox = db.execute("SELECT seq FROM outbox").fetchall()
-        notes = db.execute("SELECT value FROM meta WHERE key = 'cosigned'").fetchall()
+        facts = dict(db.execute("SELECT key, value FROM meta").fetchall())
         jobs = db.execute("SELECT 1 FROM jobs WHERE kind = 'upload' LIMIT 1").fetchall()
     return Journalled(
         {str(object_id): bytes(receipt) for object_id, receipt in receipts},
         frozenset(int(seq) for (seq,) in outbox),
-        "".join(str(value) for (value,) in notes),
+        int(facts.get("applied", 0)),
+        str(facts.get("cosigned", "")),
         bool(jobs),
     )
 
@@ -349,7 +352,8 @@ def _log_grew(scene: Scene) -> Iterator[str]:
 
 
 def _sent_or_kept(scene: Scene) -> Iterator[str]:
-    for record in scene.records:
+    known = scene.records if scene.stopped else scene.records[: scene.journal.applied]
+    for record in known:
         seq = record["seq"]
         is_receipted = record["event"] != "ingest.copied" or record["object"]["id"] in scene.journal.receipts
         if seq not in scene.journal.outbox and not (seq < scene.cosigned and is_receipted):
