@@ -12,6 +12,7 @@ import errno
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,9 @@ POLL_S: Final = 0.2
 _WITH_BOOT_SECTOR: Final = frozenset({"vfat", "exfat", "ntfs"})
 _NEVER_FORMATTED: Final = frozenset({"0x5", "0xf", "0x85", "e3c9e316-0b5c-4db8-817d-f92df00215ae"})
 """Types of partitions that hold no file system by their nature: extended (MBR), Microsoft reserved (GPT)."""
+
+UDEV_PAUSES_S: Final = (0.05, 0.15, 0.3, 0.5)
+"""Between the looks at what udev tells of a node, before it counts as another recorder's."""
 
 _log = structlog.get_logger(__name__)
 
@@ -152,16 +156,28 @@ def require_same(event: RecorderDocked) -> None:
     """Raise ``MountError`` unless what is at the node of ``event`` now is what was announced there.
 
     A node is taken again by the next recorder. udev may still tell of the one before: then its number of the medium
-    (``DISKSEQ``) is not the kernel's, who counts each medium put in since the machine was started.
+    (``DISKSEQ``) is not the kernel's, who counts each medium put in since the machine was started. It is asked again
+    for a moment: while it works on a further event of the same recorder, what it tells may be neither.
     """
+    for pause_s in UDEV_PAUSES_S:
+        if not _difference(event):
+            return
+        time.sleep(pause_s)
+    if difference := _difference(event):
+        raise MountError(difference)
+
+
+def _difference(event: RecorderDocked) -> str:
+    """Why what is at the node now is not what was announced, in a sentence; empty when it is."""
     now = _look(event.node)
     if now is None:
-        raise MountError(f"{event.node} is not there any more")
+        return f"{event.node} is not there any more"
     if (identity_of(now.properties), filesystem_of(now.properties)) != (event.identity, event.filesystem):
-        raise MountError(f"{event.node} holds another volume than the one that was announced")
+        return f"{event.node} holds another volume than the one that was announced"
     told, true = now.properties.get("DISKSEQ", ""), _medium_number(event.node)
     if told and told != true:
-        raise MountError(f"{event.node}: udev tells of medium {told}, the kernel has {true} there")
+        return f"{event.node}: udev tells of medium {told}, the kernel has {true} there"
+    return ""
 
 
 def still_unformatted(event: RecorderDocked) -> bool:

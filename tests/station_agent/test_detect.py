@@ -1,8 +1,11 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from station_agent import detect
 from station_agent.bays import BayMap
-from station_agent.detect import TAG, Docks, Sighting, bay_of, identity_of, is_unformatted, is_volume
+from station_agent.detect import TAG, Docks, Sighting, bay_of, identity_of, is_unformatted, is_volume, require_same
+from station_agent.errors import MountError
 from station_agent.model import DeviceIdentity, RecorderDocked, RecorderUndocked
 
 NODE = "/dev/sdb1"
@@ -148,3 +151,19 @@ def test_every_sighting_twice_changes_nothing(sightings):
 @given(st.dictionaries(st.sampled_from([*RECORDER, "ID_FS_LABEL_ENC", "ID_PART_TABLE_TYPE"]), st.text()))
 def test_no_set_of_properties_breaks_the_decision(properties):
     docks(require_tag=False).see(add(properties), 0)
+
+
+def test_what_udev_tells_while_it_works_on_a_further_event_is_looked_at_again(monkeypatch):
+    [event] = docks().see(add(), 10)
+    told = iter([change(FORMATTED), change()])
+    monkeypatch.setattr(detect, "_look", lambda _node: next(told))
+    require_same(event)
+    assert list(told) == []
+
+
+def test_a_recorder_that_stays_another_one_is_refused(monkeypatch):
+    [event] = docks().see(add(), 10)
+    monkeypatch.setattr(detect, "_look", lambda _node: change({**RECORDER, "ID_FS_UUID": "0000-0000"}))
+    monkeypatch.setattr(detect, "UDEV_PAUSES_S", (0.0, 0.0))
+    with pytest.raises(MountError, match="another volume"):
+        require_same(event)
