@@ -83,8 +83,9 @@ def test_row_04_a_disk_that_gives_back_other_bytes_of_the_same_size(house, monke
     def rots_once(fd: int, size: int) -> int:
         """The last moment before the copy is read back: it is on the disk and nowhere else."""
         if not rotten:
-            rotten.append(os.pwrite(fd, b"\x01", size - 1))
-            os.fsync(fd)
+            with open(f"/proc/self/fd/{fd}", "r+b", buffering=0) as disk:  # noqa: PTH123  # it is opened for reading alone
+                rotten.append(os.pwrite(disk.fileno(), b"\x01", size - 1))
+                os.fsync(disk.fileno())
         return honest(fd, size)
 
     monkeypatch.setattr(linux, "resident_pages", rots_once)
