@@ -416,6 +416,11 @@ class Config(_Section):
         return self.paths.data / "spool"
 
     @property
+    def work(self) -> Path:
+        """Links under which media tools see a file while it is described; emptied at each start."""
+        return self.paths.data / "work"
+
+    @property
     def journal(self) -> Path:
         """The journal."""
         return self.paths.data / "journal.db"

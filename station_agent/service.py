@@ -5,6 +5,7 @@ One process owns a data folder: a lock on ``<data>/lock`` is held for as long as
 
 import fcntl
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -121,6 +122,7 @@ def opened(config: Config, stop: threading.Event, *, patient: bool) -> Iterator[
     """
     with ExitStack() as stack:
         stack.enter_context(_alone(config.paths.data))
+        shutil.rmtree(config.work, ignore_errors=True)  # links of a describer that was killed; nobody else has any
         signers = signers_of(config)
         clock, timesource = SystemClock(), TimeSource()
         journal = Journal(config.journal, config.origin, lambda: new_id(clock.now().utc_ms))
@@ -488,9 +490,8 @@ class _LateDescriber:
         self, path: Path, file: SourceFile, card: Card, clock: ClockReading, docked_ms: int, stated: Mapping[str, str]
     ) -> Described:
         if self._describer is None:
-            work = self._config.paths.data / "work"
-            make_dirs(work)
-            self._describer = Describer(self._config.zone, work, self._sandbox)
+            make_dirs(self._config.work)
+            self._describer = Describer(self._config.zone, self._config.work, self._sandbox)
             self._stack.callback(self._describer.close)
         return self._describer.describe(path, file, claimed(file.path, card, stated), clock, docked_ms)
 

@@ -1,11 +1,15 @@
 import os
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
+from custody.profile import Profile
 from station_agent import service
 from station_agent.dropfolder import DropFolder
 from station_agent.pipeline import Summary
+from station_agent.service import opened
 from tests.fakes.station_world import Station, World
+from tests.station_agent.test_profile import station
 
 
 def take_all(station: Station, folder: Path) -> list[Summary]:
@@ -38,3 +42,15 @@ def test_what_is_handed_in_is_sealed_and_what_is_refused_is_recorded(tmp_path):
     assert "recorder" in str(stated["problem"])
     assert take_all(station, world.card)
     assert len(list(station.seal.entries(0))) == len(records)
+
+
+def test_links_of_a_describer_that_was_killed_are_gone_at_the_next_start_and_what_they_lead_to_is_not(tmp_path):
+    config = station(tmp_path, Profile.STD)
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"footage")
+    left = config.work / "describe-0dxhfvis"
+    left.mkdir(parents=True)
+    (left / "media.mp4").symlink_to(clip)
+    with opened(config, threading.Event(), patient=False):
+        assert not config.work.exists()
+    assert clip.read_bytes() == b"footage"
