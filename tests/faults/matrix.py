@@ -127,7 +127,7 @@ MATRIX: Final = (
     Row(
         "many small files",
         "大量小文件",
-        "10,000 files of up to 4 KiB (100 in the suite)",
+        "files of up to 4 KiB, 10,000 by default (100 in the suite)",
         "every one copied once",
         scenarios.many_small_files,
         "dock",
@@ -136,7 +136,7 @@ MATRIX: Final = (
     Row(
         "one big file",
         "单个大文件",
-        "one sparse file of 8 GiB",
+        "one sparse file, 8 GiB by default",
         "copied and stored equal",
         scenarios.one_big_file,
         "dock",
@@ -218,7 +218,7 @@ MATRIX: Final = (
     Row(
         "kill -9",
         "进程被强杀",
-        "SIGKILL at random moments, 1,000 times",
+        "SIGKILL at random moments, 1,000 by default",
         "every restart reaches the same end",
         scenarios.killed_at_random,
         tests=(f"{_KILL}killed_at_random_points_and_started_again", f"{_STATION}killed_while_a_recorder_is_docked"),
