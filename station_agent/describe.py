@@ -68,16 +68,10 @@ class Claims(Protocol):
         ...
 
 
-LINKS: Final = "describe-"
-"""Prefix of the folders that hold the links by which the tools see a file."""
-
-
 class Describer:
     """Describes one file after another. Not for two threads at once. Raises ``ToolError`` when a tool is missing."""
 
     def __init__(self, timezone: ZoneInfo, work: Path, sandbox: Sandbox = WALLED) -> None:
-        for left in work.glob(f"{LINKS}*"):  # of a station that was killed; the folder is ours alone
-            shutil.rmtree(left, ignore_errors=True)
         self._zone = timezone
         self._work = work
         self._sandbox = sandbox
@@ -179,7 +173,7 @@ def _safe_name(path: Path, work: Path, extension: str) -> Iterator[Path]:
     The extension is passed on only where the bytes say nothing: with it ffprobe takes a still for a numbered series.
     """
     work.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=LINKS, dir=work.absolute()))
+    folder = Path(tempfile.mkdtemp(prefix="describe-", dir=work.absolute()))
     try:
         link = folder / (f"media.{extension}" if extension else "media")
         link.symlink_to(path.absolute())

@@ -317,12 +317,3 @@ def test_claims_of_a_drop_folder_reach_the_block(describer, tmp_path):
     assert (media["device_as_stated"], media["officer_as_stated"]) == ("CAM-7", "654321")
     assert media["clock"] == {"offset_ms": 1_500, "uncertainty_ms": 2_000, "method": "connect-write"}
     assert media["start"]["utc_ms"] == START_MS  # the offset is not applied here
-
-
-def test_links_that_a_killed_station_left_are_cleared(tmp_path):
-    left = tmp_path / "describe-killed"
-    left.mkdir()
-    (left / "media.mp4").symlink_to(tmp_path / "spool.mp4")
-    describer = Describer(ZoneInfo("Asia/Shanghai"), tmp_path)
-    describer.close()
-    assert not left.exists()
