@@ -88,7 +88,7 @@ def _played(row: Row, site: Site, cards: Cards) -> list[str]:
             row.scenario(site, cards)
     except Exception as error:  # noqa: BLE001  # whatever went wrong is this row's outcome, and the next row runs
         problems.append(f"{type(error).__name__}: {error}")
-    return problems + [str(finding) for finding in site.findings()]
+    return problems + [str(finding).replace(f"{site.folder}/", "") for finding in site.findings()]
 
 
 def _after_the_end(site: Site) -> list[str]:
@@ -96,4 +96,4 @@ def _after_the_end(site: Site) -> list[str]:
         site.stop()
     except subprocess.TimeoutExpired:
         return ["the station did not end when it was told to"]
-    return [f"after the end: {finding}" for finding in site.findings()]
+    return [f"after the end: {finding}".replace(f"{site.folder}/", "") for finding in site.findings()]
