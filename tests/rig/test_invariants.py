@@ -175,7 +175,7 @@ def test_without_the_look_into_the_store_an_erase_without_proof_is_found(docked,
     stored = docked.world.folder / "store" / docked.scene().copied[0]["object"]["name"]
     stored.write_bytes(bytes(stored.stat().st_size))
     if not guarded:
-        monkeypatch.setattr(erase, "_not_as_stored", lambda _stored, _sealed: None)
+        monkeypatch.setattr(erase, "_not_as_stored", lambda _stored, _sealed, _policy: None)
     docked.empty()
     assert 4 in numbers(docked.scene())  # whoever spoilt the store is found as well
     assert (1 in numbers(docked.scene())) is not guarded
