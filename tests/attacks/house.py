@@ -388,6 +388,8 @@ witness = "{witness}"
 url = "store"
 [screen]
 port = 0
+[sandbox]
+required = false
 [mqtt]
 port = 1
 """

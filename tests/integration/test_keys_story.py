@@ -108,6 +108,8 @@ port = {free_port()}
 [station]
 id = "{STATION}"
 authority = "{AUTHORITY}"
+[sandbox]
+required = false
 [keys]
 centre = "{vkeys["log"]}"
 witness = "{vkeys["witness"]}"

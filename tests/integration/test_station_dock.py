@@ -46,7 +46,8 @@ class Agent:
         bays = "\n".join(f'{bay} = "{pattern}"' for bay, pattern in dock.bays(2).items())
         (data / "station-agent.toml").write_text(
             '[station]\nid = "station-07"\nauthority = "custody.example"\n'
-            f"[screen]\nport = {self.port}\n[transcode]\nenabled = false\n[bays]\n{bays}\n[mqtt]\nport = 1\n"
+            f"[screen]\nport = {self.port}\n[transcode]\nenabled = false\n[sandbox]\nrequired = false\n"
+            f"[bays]\n{bays}\n[mqtt]\nport = 1\n"
             f'[keys]\nwitness = "{WITNESS_KEY.vkey()}"\n{more}'
         )
         create_key(data / "station/keys/custody.pem")

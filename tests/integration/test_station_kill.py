@@ -33,6 +33,8 @@ authority = "custody.example"
 witness = "{WITNESS_KEY.vkey()}"
 [screen]
 port = 0
+[sandbox]
+required = false
 [transcode]
 enabled = false
 """
