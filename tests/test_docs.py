@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,9 +51,16 @@ def test_an_unknown_verb_is_refused_in_words():
 @pytest.mark.parametrize("program", ["station-agent", "ingestd"])
 def test_every_command_of_ours_that_is_written_somewhere_exists(text: Path, program: str):
     for words in commands(program, code_of(text.read_text())):
-        argv = [str(Path(sys.executable).with_name(program)), *words, "--help"]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{program} {' '.join(words)}: {done.stderr}"
+        code, complaint = helped(program, words)
+        assert code == 0, f"{program} {' '.join(words)}: {complaint}"
+
+
+@cache
+def helped(program: str, words: tuple[str, ...]) -> tuple[int, str]:
+    """What a command answers to ``--help``: exit code and complaint. Many pages name the same ones."""
+    argv = [str(Path(sys.executable).with_name(program)), *words, "--help"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
 
 
 def commands(program: str, code: str) -> set[tuple[str, ...]]:
