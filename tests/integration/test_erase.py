@@ -35,7 +35,7 @@ from tests.fakes.log_files import MemoryLogFiles
 from tests.fakes.station_centre import CENTRE_KEY, CENTRE_LOG, WITNESS_KEY, FakeCentre
 from tests.fakes.station_world import CENTRE, ORIGIN, SIGNER
 from tests.integration.test_station_dock import Agent
-from tests.rig.medium import PARTITION_START_SECTORS, SECTOR_BYTES, Medium, make_medium
+from tests.rig.medium import PARTITION_START_SECTORS, SECTOR_BYTES, Medium, make_medium, require_named
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("dock")]
@@ -190,6 +190,7 @@ def test_a_volume_that_no_driver_takes_is_read_and_never_erased(tmp_path, dock, 
     with card.image.open("r+b") as image:
         image.seek((PARTITION_START_SECTORS + 11) * SECTOR_BYTES)  # the checksum of the boot region
         image.write(bytes(4))
+    require_named(card.image)
     dock.plug(1, card.image, "EC2300471", read_only=False)
     event = watch.docked(dock.partition(1))
     docking = post.read(event)

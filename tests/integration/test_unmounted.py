@@ -17,7 +17,7 @@ from station_agent.recorders import list_files
 from station_agent.unmounted import unmounted
 from station_agent.volume import opened
 from tests.integration.test_dock_offload import offload, truth
-from tests.rig.medium import PARTITION_START_SECTORS, SECTOR_BYTES, Medium, make_medium
+from tests.rig.medium import PARTITION_START_SECTORS, SECTOR_BYTES, Medium, make_medium, require_named
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("dock")]
@@ -46,6 +46,7 @@ def damaged(tmp_path, exfat) -> Medium:
     image = tmp_path / "card.img"
     shutil.copy(exfat.image, image)
     patch(image, START + 11 * SECTOR_BYTES, b"\x00\x01\x02\x03")
+    require_named(image)
     return Medium(image, "exfat", exfat.truth)
 
 
