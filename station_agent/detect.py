@@ -172,7 +172,8 @@ def _difference(event: RecorderDocked) -> str:
     now = _look(event.node)
     if now is None:
         return f"{event.node} is not there any more"
-    if (identity_of(now.properties), filesystem_of(now.properties)) != (event.identity, event.filesystem):
+    told_then = "" if event.unnamed else event.filesystem
+    if (identity_of(now.properties), filesystem_of(now.properties)) != (event.identity, told_then):
         return f"{event.node} holds another volume than the one that was announced"
     told, true = now.properties.get("DISKSEQ", ""), _medium_number(event.node)
     if told and told != true:

@@ -195,6 +195,7 @@ def docked_body(docking: Docking, volume: MountedVolume) -> JsonObject:
         "read_only_device": "yes" if volume.device_read_only else "no",
         "identity_shared": "yes" if docking.shares_key else "no",
         "dirty": volume.dirty,
+        **({"named_by": "boot-sector"} if docking.event.unnamed else {}),
         **({"free_bytes": shutil.disk_usage(volume.root).free} if isinstance(volume.root, Path) else {}),
         **({"not_mounted": printable(volume.refusal[:MAX_REFUSAL])} if volume.refusal else {}),
     }

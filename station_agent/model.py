@@ -80,6 +80,8 @@ class RecorderDocked:
     at_ms: int
     locked: bool = False
     """A disk without a medium: a recorder that waits to be unlocked, or a reader without a card."""
+    unnamed: bool = False
+    """udev found no file system on it; ``filesystem`` is what its own boot sector names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What FAT, exFAT and NTFS say on the medium itself, as far as no driver tells us. Pure: who reads is elsewhere.
 
-Two things: whether the volume was left in the middle of writing, and where the written part of a file ends. Sources:
+Three things: which file system a boot sector names, whether the volume was left in the middle of writing, and where
+the written part of a file ends. Sources:
 Microsoft, «FAT: General Overview of On-Disk Format» 1.03 (fatgen103); Microsoft, «exFAT file system specification»; the
 Linux kernel's fs/ntfs3/ntfs.h for NTFS.
 """
@@ -16,11 +17,24 @@ Answer = Literal["yes", "no", "unknown"]
 MAX_RECORD_BYTES: Final = 64 << 10
 """An MFT record has 1 or 4 KiB; a boot sector may claim anything."""
 
-_BOOT_BYTES: Final = 512
+BOOT_BYTES: Final = 512
+"""What is read of a volume before it is known."""
 _SLOT: Final = 32  # bytes of a directory entry of FAT and exFAT
 _SECTOR_BYTES: Final = (512, 1024, 2048, 4096)
 _FAT16_FROM, _FAT32_FROM = 4085, 65525  # clusters: fatgen103, «FAT type determination»
 _VOLUME, _VOLUME_INFORMATION, _DATA, _END = 3, 0x70, 0x80, 0xFFFFFFFF
+
+
+def named(boot: bytes) -> str:
+    """``vfat``, ``exfat`` or ``ntfs``, as the first 512 bytes of a volume name it; empty where they name none of these.
+
+    FileSystemName of exFAT (§3.1.2) and the OEM name of NTFS stand at 3; BS_FilSysType of FAT32 at 82, else at 54.
+    """
+    if boot[510:512] != b"\x55\xaa":
+        return ""
+    known = {b"EXFAT   ": "exfat", b"NTFS    ": "ntfs"}.get(boot[3:11], "")
+    is_fat = boot[82:90] == b"FAT32   " or boot[54:62] in (b"FAT12   ", b"FAT16   ")
+    return known or ("vfat" if is_fat else "")
 
 
 def dirty(read: Read, filesystem: str) -> Answer:
@@ -54,7 +68,7 @@ def exfat_valid_bytes(read: Read, entry: int, following: Callable[[int], int]) -
     A file may be longer; beyond this it was never written, and reads as zeros whatever the clusters hold.
     ``following`` gives the place of the folder's next 32 bytes. Raises ``ValueError``, ``OSError``, ``struct.error``.
     """
-    boot = read(0, _BOOT_BYTES)
+    boot = read(0, BOOT_BYTES)
     (heap,) = struct.unpack_from("<I", boot, 88)
     place = following((heap << boot[108]) + entry * _SLOT)
     stream = read(place, _SLOT)
@@ -78,14 +92,14 @@ def ntfs_record_bytes(boot: bytes) -> int:
     """Size of an MFT record by the boot sector. Raises ``ValueError`` where that is absurd."""
     (size,) = struct.unpack_from("<b", boot, 64)
     size = 1 << -size if size < 0 else size * _ntfs_cluster_bytes(boot)
-    if not _BOOT_BYTES <= size <= MAX_RECORD_BYTES:
+    if not BOOT_BYTES <= size <= MAX_RECORD_BYTES:
         raise ValueError("an MFT record of that size is none")
     return int(size)
 
 
 def _fat_dirty(read: Read) -> bool:
     """Either mark counts: Windows and Linux write the one in the boot sector, the format knows that in FAT[1]."""
-    boot = read(0, _BOOT_BYTES)
+    boot = read(0, BOOT_BYTES)
     sector, per_cluster, reserved, fats, roots, small = struct.unpack_from("<HBHBHH", boot, 11)
     if sector not in _SECTOR_BYTES:
         raise ValueError("no boot sector of FAT")
@@ -104,7 +118,7 @@ def _fat_dirty(read: Read) -> bool:
 
 def _exfat_dirty(read: Read) -> bool:
     """VolumeDirty of VolumeFlags (exFAT §3.1.13.2)."""
-    boot = read(0, _BOOT_BYTES)
+    boot = read(0, BOOT_BYTES)
     if boot[3:11] != b"EXFAT   ":
         raise ValueError("no boot sector of exFAT")
     return bool(struct.unpack_from("<H", boot, 106)[0] & 2)
@@ -112,7 +126,7 @@ def _exfat_dirty(read: Read) -> bool:
 
 def _ntfs_dirty(read: Read) -> bool:
     """VOLUME_FLAG_DIRTY in $VOLUME_INFORMATION of $Volume, the fourth MFT record."""
-    boot = read(0, _BOOT_BYTES)
+    boot = read(0, BOOT_BYTES)
     size = ntfs_record_bytes(boot)
     (mft,) = struct.unpack_from("<Q", boot, 48)
     record = read(mft * _ntfs_cluster_bytes(boot) + _VOLUME * size, size)
@@ -134,8 +148,8 @@ def _attributes(record: bytes) -> Iterator[tuple[int, bytes]]:
         raise ValueError("no MFT record")
     mended = bytearray(record)
     usa, count = struct.unpack_from("<HH", record, 4)
-    for sector in range(1, min(count, len(record) // _BOOT_BYTES + 1)):
-        mended[sector * _BOOT_BYTES - 2 : sector * _BOOT_BYTES] = record[usa + 2 * sector : usa + 2 * sector + 2]
+    for sector in range(1, min(count, len(record) // BOOT_BYTES + 1)):
+        mended[sector * BOOT_BYTES - 2 : sector * BOOT_BYTES] = record[usa + 2 * sector : usa + 2 * sector + 2]
     (at,) = struct.unpack_from("<H", record, 20)
     while True:
         kind, size = struct.unpack_from("<II", mended, at)

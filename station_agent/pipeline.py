@@ -165,6 +165,8 @@ class Reader:
     still_unformatted: Callable[[RecorderDocked], bool]
     card_ids: Callable[[Path | Tree, Iterable[SourceFile], Card], CardIds] = lambda _root, _files, _card: CardIds()
     """Ids of the recorder on the mounted card."""
+    boot_says: Callable[[RecorderDocked], str] = lambda _event: ""
+    """The file system that a medium names itself, of which udev named none; empty where it names none."""
 
 
 _Known = tuple[SourceFile, Clip]
@@ -400,6 +402,10 @@ class Pipeline:
         docking.unsaid = gone or not self._reader.still_unformatted(docking.event)
         if docking.unsaid:
             return Summary()
+        filesystem = "" if docking.is_refused else self._reader.boot_says(docking.event)
+        if filesystem:
+            docking.event = replace(docking.event, filesystem=filesystem, unnamed=True)
+            return self._read_volume(docking)
         return self._not_readable(docking, "no-filesystem", "no file system is found on it")
 
     def _unlock(self, docking: Docking) -> Summary:

@@ -78,6 +78,7 @@ from station_agent.tools.sandbox import Sandbox
 from station_agent.transcode import make_proxy, plan
 from station_agent.unlock.unlocker import Unlocker
 from station_agent.uplink import paced
+from station_agent.volume import boot_says
 from station_agent.volume import opened as opened_volume
 from station_agent.warden import Warden, forget_proof
 
@@ -427,6 +428,7 @@ def _reader(config: Config, timesource: TimeSource) -> Reader:
         recordings=lambda files, card: recorders.recordings(files, card, config.zone),
         measure_offset=lambda files, at_ms: replace(measure_offset(files, at_ms), station=timesource.reading()),
         still_unformatted=still_unformatted,
+        boot_says=boot_says,
         card_ids=recorders_card_ids,
     )
 

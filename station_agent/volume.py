@@ -29,6 +29,23 @@ def opened(event: RecorderDocked, mounts: Path, zone: ZoneInfo) -> Iterator[Moun
         yield replace(volume, dirty=_dirty(event))
 
 
+def boot_says(event: RecorderDocked) -> str:
+    """The file system that the boot sector itself names; empty where it names none that is read without the kernel.
+
+    udev names none where libblkid distrusts the volume: a wrong checksum, or the mark of a second file system.
+    """
+    try:
+        fd = os.open(event.node, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return ondisk.named(os.pread(fd, ondisk.BOOT_BYTES, 0))
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
+
+
 def _opened(event: RecorderDocked, mounts: Path, zone: ZoneInfo, stack: ExitStack) -> MountedVolume:
     if event.filesystem == ptp.FILE_SYSTEM:
         return stack.enter_context(ptp.connected(event, zone))

@@ -70,8 +70,8 @@ def audited_world(folder: Path) -> BundleWorld:
             {"number": "000001", "name": "甲", "unit": "一大队"},
             {"number": "000002", "name": "乙", "unit": "二大队"},
         ],
-        "units": [{"name": "支队"}, {"name": "二大队", "parent": "支队"}],
-        "recorders": [{"serial": "REC2", "unit": "二大队"}],
+        "units": [{"name": "支队"}, *({"name": name, "parent": "支队"} for name in ("一大队", "二大队", "器材室"))],
+        "recorders": [{"serial": "REC2", "unit": "二大队"}, {"serial": "REC3", "unit": "器材室"}],
         "cases": [{"number": CASE, "title": "查封", "unit": "一大队"}],
         "actions": [
             {

@@ -30,12 +30,12 @@ from station_agent.seal import Seal, new_id
 from station_agent.states import BayState
 from station_agent.status import Board
 from station_agent.store import EvidenceStore
-from station_agent.volume import opened
+from station_agent.volume import boot_says, opened
 from tests.fakes.log_files import MemoryLogFiles
 from tests.fakes.station_centre import CENTRE_KEY, CENTRE_LOG, WITNESS_KEY, FakeCentre
 from tests.fakes.station_world import CENTRE, ORIGIN, SIGNER
 from tests.integration.test_station_dock import Agent
-from tests.rig.medium import PARTITION_START_SECTORS, SECTOR_BYTES, Medium, make_medium, require_named
+from tests.rig.medium import PARTITION_START_SECTORS, SECTOR_BYTES, Medium, is_named, make_medium
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("dock")]
@@ -73,6 +73,7 @@ class Post:
             lambda files, card: recorders.recordings(files, card, SHANGHAI),
             measure_offset,
             still_unformatted,
+            boot_says=boot_says,
         )
         self.pipeline = Pipeline(
             self.clock,
@@ -190,15 +191,34 @@ def test_a_volume_that_no_driver_takes_is_read_and_never_erased(tmp_path, dock, 
     with card.image.open("r+b") as image:
         image.seek((PARTITION_START_SECTORS + 11) * SECTOR_BYTES)  # the checksum of the boot region
         image.write(bytes(4))
-    require_named(card.image)
     dock.plug(1, card.image, "EC2300471", read_only=False)
-    event = watch.docked(dock.partition(1))
+    event = (watch.docked if is_named(card.image) else watch.bare)(dock.partition(1))
     docking = post.read(event)
     post.deliver()
     assert post.emptying().empty(docking, Order("王强")).problem == NEVER_MOUNTED
     docking.root = tmp_path  # as if it had been mounted when it was read
     assert post.emptying().empty(docking, Order("王强")).problem == NEVER_MOUNTED
     assert (dock.writes(1), post.erased(), post.journal.intended_erasure(event.identity.key)) == (0, [], {})
+
+
+def test_a_volume_that_udev_names_not_is_read_as_its_boot_sector_says_and_never_erased(tmp_path, dock, watch, post):
+    card = medium_of(tmp_path, "exfat", CLIP_BYTES, [])
+    with card.image.open("r+b") as image:
+        image.seek(PARTITION_START_SECTORS * SECTOR_BYTES + 1024 + 56)  # s_magic of ext2: a second file system's mark
+        image.write(b"\x53\xef")
+    assert not is_named(card.image)
+    dock.plug(1, card.image, "EC2300471", read_only=False)
+    docking = post.read(watch.bare(dock.partition(1)))
+    entries = [entry.record for entry in post.seal.entries(0)]
+    [docked] = [one.block("volume") for one in entries if one.event == "device.docked"]
+    copied = {one.block("source")["path"]: one.block("object") for one in entries if one.event == "ingest.copied"}
+    assert (docked["named_by"], docked["filesystem"], docked["driver"]) == ("boot-sector", "exfat", "tsk")
+    assert {path: (one["size"], one["digests"]["sha256"]) for path, one in copied.items()} == {
+        os.fsdecode(path): (fact.size, fact.sha256) for path, fact in card.truth.items()
+    }
+    post.deliver()
+    assert post.emptying().empty(docking, Order("王强")).problem
+    assert (dock.writes(1), post.erased()) == (0, [])
 
 
 def test_policies_that_do_not_empty_by_themselves_write_nothing(dock, watch, medium, post):

@@ -4,6 +4,7 @@ import os
 import shutil
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -11,13 +12,13 @@ import pytest
 
 from station_agent.clock import SystemClock
 from station_agent.errors import CopyError, MountError
-from station_agent.model import MountedVolume
+from station_agent.model import MountedVolume, RecorderDocked
 from station_agent.offload import Offloader
 from station_agent.recorders import list_files
 from station_agent.unmounted import unmounted
-from station_agent.volume import opened
+from station_agent.volume import boot_says, opened
 from tests.integration.test_dock_offload import offload, truth
-from tests.rig.medium import PARTITION_START_SECTORS, SECTOR_BYTES, Medium, make_medium, require_named
+from tests.rig.medium import PARTITION_START_SECTORS, SECTOR_BYTES, Medium, is_named, make_medium
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("dock")]
@@ -46,7 +47,6 @@ def damaged(tmp_path, exfat) -> Medium:
     image = tmp_path / "card.img"
     shutil.copy(exfat.image, image)
     patch(image, START + 11 * SECTOR_BYTES, b"\x00\x01\x02\x03")
-    require_named(image)
     return Medium(image, "exfat", exfat.truth)
 
 
@@ -56,11 +56,20 @@ def patch(image: Path, at: int, data: bytes) -> None:
         file.write(data)
 
 
+def announced(dock, watch, medium: Medium) -> RecorderDocked:
+    """As the detector tells of it, and where udev names no file system, as the pipeline takes it then."""
+    node = dock.partition(1)
+    if is_named(medium.image):
+        return watch.docked(node)
+    bare = watch.bare(node)
+    return replace(bare, filesystem=boot_says(bare), unnamed=True)
+
+
 def read_as_docked(dock, watch, medium: Medium, tmp_path: Path) -> MountedVolume:
     """Docked writable, or the proof would have no teeth; read to the end; equal, and not one write arrived."""
     before = medium.digest()
     dock.plug(1, medium.image, "X81000123", read_only=False)
-    event = watch.docked(dock.partition(1))
+    event = announced(dock, watch, medium)
     with opened(event, tmp_path / "mounts", SHANGHAI) as volume:
         assert offload(volume, tmp_path / "spool") == truth(medium)
         wrote = subprocess.run(
@@ -109,7 +118,7 @@ def test_bytes_that_were_never_written_are_zeros_as_a_mount_has_them(dock, watch
     stream = _stream_extension(raw)
     patch(damaged.image, stream + 8, struct.pack("<Q", valid))
     dock.plug(1, damaged.image, "X81000123")
-    with opened(watch.docked(dock.partition(1)), tmp_path / "mounts", SHANGHAI) as volume:
+    with opened(announced(dock, watch, damaged), tmp_path / "mounts", SHANGHAI) as volume:
         offload(volume, tmp_path / "spool")
         names = [file.path for file in list_files(volume)]
         copied = (tmp_path / "spool" / str(names.index(CLIP))).read_bytes()
@@ -131,7 +140,7 @@ def test_a_file_that_claims_more_than_the_volume_has_is_refused(dock, watch, dam
     patch(damaged.image, stream + 8, struct.pack("<Q", 1 << 50))
     patch(damaged.image, stream + 24, struct.pack("<Q", 1 << 50))
     dock.plug(1, damaged.image, "X81000123")
-    with opened(watch.docked(dock.partition(1)), tmp_path / "mounts", SHANGHAI) as volume:
+    with opened(announced(dock, watch, damaged), tmp_path / "mounts", SHANGHAI) as volume:
         refused = {file.path: file.refused for file in list_files(volume) if file.refused}
     dock.unplug(1)
     assert refused == {b"": "unreadable-folder"}
@@ -144,7 +153,7 @@ def test_a_bad_sector_costs_its_file_alone_and_is_named(dock, watch, damaged, tm
     dock.plug(1, damaged.image, "X81000123", bad_sectors=(bad // SECTOR_BYTES,))
     offloader = Offloader(SystemClock())
     read, failed = [], {}
-    with opened(watch.docked(dock.partition(1)), tmp_path / "mounts", SHANGHAI) as volume:
+    with opened(announced(dock, watch, damaged), tmp_path / "mounts", SHANGHAI) as volume:
         for file in list_files(volume):
             try:
                 offloader.copy(volume.root, file.path, tmp_path / "copy.part", lambda _done, _phase: None)
@@ -162,7 +171,7 @@ def test_a_bad_sector_costs_its_file_alone_and_is_named(dock, watch, damaged, tm
 
 def test_a_recorder_that_is_gone_is_an_error_and_not_an_empty_volume(dock, watch, damaged, tmp_path):
     dock.plug(1, damaged.image, "X81000123")
-    event = watch.docked(dock.partition(1))
+    event = announced(dock, watch, damaged)
     dock.corrupt(1)
     Path("/proc/sys/vm/drop_caches").write_text("1")
     with pytest.raises(MountError), opened(event, tmp_path / "mounts", SHANGHAI):

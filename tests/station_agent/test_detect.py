@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,6 +161,17 @@ def test_what_udev_tells_while_it_works_on_a_further_event_is_looked_at_again(mo
     monkeypatch.setattr(detect, "_look", lambda _node: next(told))
     require_same(event)
     assert list(told) == []
+
+
+def test_what_udev_names_not_is_the_same_as_long_as_udev_names_nothing(monkeypatch):
+    [bare] = docks().see(unformatted(), 10)
+    as_read = replace(bare, filesystem="exfat", unnamed=True)
+    monkeypatch.setattr(detect, "UDEV_PAUSES_S", ())
+    monkeypatch.setattr(detect, "_look", lambda _node: unformatted())
+    require_same(as_read)
+    monkeypatch.setattr(detect, "_look", lambda _node: change())
+    with pytest.raises(MountError, match="another volume"):
+        require_same(as_read)
 
 
 def test_a_recorder_that_stays_another_one_is_refused(monkeypatch):

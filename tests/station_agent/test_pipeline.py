@@ -22,6 +22,7 @@ from station_agent.errors import AgentError, CopyError, JournalError
 from station_agent.model import ClockReading, MountedVolume, RecorderDocked, RecorderUndocked, SourceFile
 from station_agent.offload import Offloader
 from station_agent.pipeline import Space, Summary, final_state, in_batches
+from station_agent.registry import Handling, Registry
 from station_agent.states import MAY_TAKE, BayState, ClipState
 from station_agent.status import _without_space
 from tests.fakes.log_files import Fault, MemoryLogFiles
@@ -819,6 +820,20 @@ def test_a_medium_without_file_system_is_an_error_and_a_record(world, hasty):
     [failed] = records(station, "ingest.failed")
     assert (failed.block("source")["path"], failed.payload["reason"]) == (".", "no-filesystem")
     assert station.board.tiles()[0].state is BayState.ERROR
+
+
+@pytest.mark.parametrize("stranger", [False, True])
+def test_what_udev_names_not_is_read_as_its_boot_sector_says_unless_it_is_refused(world, hasty, stranger):
+    if stranger:
+        world.registry, world.unregistered = Registry(sha256="0" * 64), Handling.REFUSE
+    station = world.start()
+    asked: list[RecorderDocked] = []
+    station.pipeline._reader = replace(station.pipeline._reader, boot_says=lambda event: asked.append(event) or "exfat")
+    summary = station.pipeline.docked(replace(station.event(), filesystem=""))
+    assert (len(asked), summary.complete) == ((0, False) if stranger else (1, True))
+    docked = records(station, "device.docked")
+    assert [one.block("volume")["named_by"] for one in docked] == ([] if stranger else ["boot-sector"])
+    assert len(records(station, "ingest.failed")) == int(stranger)
 
 
 @pytest.mark.parametrize("how", ["its partitions came", "it was formatted"])

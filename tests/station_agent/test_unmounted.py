@@ -327,3 +327,23 @@ def ntfs(flags: int) -> bytes:
     struct.pack_into("<HHH", record, 48, 0xABCD, flags, 0)
     struct.pack_into("<H", record, SECTOR - 2, 0xABCD)
     return bytes(boot) + bytes(3 * 1024) + bytes(record)
+
+
+@pytest.mark.parametrize(
+    ("at", "mark", "filesystem"),
+    [
+        (3, b"EXFAT   ", "exfat"),
+        (3, b"NTFS    ", "ntfs"),
+        (82, b"FAT32   ", "vfat"),
+        (54, b"FAT16   ", "vfat"),
+        (54, b"FAT12   ", "vfat"),
+        (4, b"EXFAT   ", ""),
+        (3, b"exfat   ", ""),
+        (54, b"FAT32   ", ""),
+    ],
+)
+def test_a_boot_sector_names_its_file_system(at, mark, filesystem):
+    boot = bytearray(512)
+    boot[at : at + 8], boot[510:] = mark, b"\x55\xaa"
+    assert ondisk.named(bytes(boot)) == filesystem
+    assert ondisk.named(bytes(boot[:511])) == ondisk.named(bytes(boot[:510]) + b"\xaa\x55") == ""
