@@ -197,6 +197,7 @@ def test_plans_that_were_left_with_the_broker_reach_a_station_that_comes_later(s
     receiver.stop()
     with publishing(station, broker):
         wait_for(lambda: kept_plans(station.journal).made_ms == 9)
+    assert kept_plans(station.journal).log == CENTRE_LOG
 
 
 def test_a_stranger_is_not_let_in(broker):

@@ -152,7 +152,8 @@ def test_every_sighting_twice_changes_nothing(sightings):
 
 @given(st.dictionaries(st.sampled_from([*RECORDER, "ID_FS_LABEL_ENC", "ID_PART_TABLE_TYPE"]), st.text()))
 def test_no_set_of_properties_breaks_the_decision(properties):
-    docks(require_tag=False).see(add(properties), 0)
+    for event in docks(require_tag=False).see(add(properties), 0):
+        assert (event.node, event.at_ms) == (NODE, 0)
 
 
 def test_what_udev_tells_while_it_works_on_a_further_event_is_looked_at_again(monkeypatch):

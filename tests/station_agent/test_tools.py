@@ -3,6 +3,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +198,21 @@ def test_a_process_that_is_stopped_at_any_moment_leaves_nothing_behind():
         process.run()
         time.sleep(number / 2000)
         process.stop()  # waited for ever for a bwrap that was killed while it built its walls
+        assert not process.running
+    assert wait_until(lambda: not programs_with(Path(__file__)))
+
+
+def programs_with(file: Path) -> list[str]:
+    """Running programs that were given this file; those that ended and wait to be reaped have no command line."""
+    lines = []
+    for one in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            lines.append(one.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in lines if str(file) in line and "bwrap" in line]
+
+
+def wait_until(holds: Callable[[], bool]) -> bool:
+    return any(holds() or time.sleep(0.05) for _ in range(100))
 
 
 def test_a_line_break_never_reaches_exiftool(tmp_path):
