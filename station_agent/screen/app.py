@@ -27,7 +27,7 @@ from starlette.staticfiles import StaticFiles
 from station_agent.screen import language
 from station_agent.screen.counter import Counter, Desk, add_counter
 from station_agent.screen.headers import SecurityHeaders
-from station_agent.screen.tiles import Json, board_of, inside_of
+from station_agent.screen.tiles import FAILURES, Json, board_of, inside_of
 
 StatusSource = Callable[[], Json]
 """The station's status, the value of ``/api/status``; called once a second for each open screen."""
@@ -112,7 +112,7 @@ def environment(tongue: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(tongue=tongue, tongues=language.LANGUAGES)
+    made.globals.update(tongue=tongue, tongues=language.LANGUAGES, failures=FAILURES)
     words = language.translations(tongue)
     made.extend(newstyle_gettext=True)
     made.install_gettext_callables(words.gettext, words.ngettext, newstyle=True)  # type: ignore[attr-defined]  # added by the i18n extension

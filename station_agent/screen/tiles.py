@@ -72,6 +72,33 @@ LEVELS: Final[Mapping[str, str]] = {
 }
 """How the copies of a receipt were checked, weakest first named (``custody.record.REREAD``)."""
 
+FAILURES: Final[Mapping[str, str]] = {
+    "read-error": phrase("reading failed"),
+    "source-vanished": phrase("no longer on the recorder"),
+    "source-changed": phrase("changed while it was read"),
+    "not-a-file": phrase("no regular file"),
+    "no-space": phrase("no room at this station"),
+    "write-error": phrase("could not be written here"),
+    "reread-differs": phrase("read back differently"),
+    "reread-cached": phrase("could not be read back from the disk"),
+    "unrecordable": phrase("cannot stand in a record"),
+    "pulled-early": phrase("removed too early"),
+    "not-mounted": phrase("cannot be opened"),
+    "no-filesystem": phrase("no file system"),
+    "locked": phrase("not unlocked"),
+    "unreadable-folder": phrase("folder cannot be read"),
+    "unreadable-entry": phrase("entry cannot be read"),
+    "ambiguous-name": phrase("name that is there twice"),
+    "symlink": phrase("symbolic link"),
+    "device-node": phrase("device node"),
+    "fifo": phrase("named pipe"),
+    "size-unknown": phrase("size unknown"),
+    "socket": phrase("socket"),
+    "other-filesystem": phrase("on another file system"),
+    "nested-too-deep": phrase("folders nested too deep"),
+}
+"""Why a file was not taken in, by the ``reason`` of ``ingest.failed``; any other is shown as it is."""
+
 MARKS: Final[Mapping[str, str]] = {"priority": phrase("Priority"), "important": phrase("Important")}
 """What an officer says of a docking at check-in."""
 

@@ -12,9 +12,11 @@ import pytest
 from fastapi.testclient import TestClient
 from rich.console import Console
 
+from station_agent.docking import UNRECORDABLE
 from station_agent.screen import create_app
 from station_agent.screen.app import qr, stream
 from station_agent.screen.tiles import (
+    FAILURES,
     LOOKS,
     UNCLEAR,
     age_of,
@@ -28,6 +30,7 @@ from station_agent.screen.tiles import (
 )
 from station_agent.states import MAY_TAKE, BayState
 from station_agent.terminal import shown, watch
+from tests.conftest import ROOT
 from tests.fakes import web_catalogue
 from tests.fakes.web_dock import GB, bay, beside, busy, receipt, status
 
@@ -233,7 +236,7 @@ def test_the_technicians_page_says_ports_log_queues_and_errors_and_has_nothing_t
         "q1Zt0m2hTn4g3H0y7S8vQkq8l1k6",
         "尚差 17 条",
         "DCIM/100/MOV_0003.MP4",
-        '<dt class="code">read-error</dt><dd>4</dd>',
+        '<dt title="read-error">读取失败</dt><dd>4</dd>',
         "<dt>待发队列</dt><dd>17</dd>",
     ):
         assert words in answer.text
@@ -368,3 +371,16 @@ def test_the_style_keeps_to_chromium_88():
 def test_the_chinese_catalogue_is_complete():
     assert web_catalogue.said_in(PACKAGE) > {"Safe to take", "Dock", "about %(length)s"}
     assert {name: found for name, found in web_catalogue.gaps(PACKAGE).items() if found} == {}
+
+
+def test_every_reason_that_the_station_records_is_said_in_words():
+    source = "".join(path.read_text() for path in (ROOT / "station_agent").rglob("*.py"))
+    said = {
+        *re.findall(r'CopyError\(\s*"([a-z-]+)"', source),
+        *re.findall(r'_not_readable\(docking, "([a-z-]+)"', source),
+        *re.findall(r'S_IF[A-Z]+: "([a-z-]+)"', source),
+        *re.findall(r'SourceFile\([^()"]*, "([a-z-]+)"\)', source),
+        UNRECORDABLE,
+    }
+    assert len(said) > 15
+    assert said - FAILURES.keys() == set()
