@@ -36,7 +36,8 @@ _TYPES: Final = {
     "ntfs": pytsk3.TSK_FS_TYPE_NTFS,
 }
 _LABEL_SUFFIX: Final = b" (Volume Label Entry)"
-_EXFAT_METAFILES: Final = frozenset({b"$ALLOC_BITMAP", b"$UPCASE_TABLE"})
+_EXFAT_METAFILES: Final = frozenset(b"$ALLOC_BITMAP $UPCASE_TABLE $VOLUME_GUID $TEX_FAT $ACT".split())
+"""What TSK calls the entries of a root that are no files (exFAT §7.1, §7.2, §7.5, §7.10)."""
 _NTFS_METAFILES: Final = frozenset(
     b"$MFT $MFTMirr $LogFile $Volume $AttrDef $Bitmap $Boot $BadClus $Secure $UpCase $Extend".split()
 )
@@ -124,10 +125,14 @@ class Lister:
         name, meta = bytes(entry.info.name.name or b""), entry.info.meta
         if name in (b".", b"..") or entry.info.name.flags & pytsk3.TSK_FS_NAME_FLAG_UNALLOC:
             return False
-        return meta is None or not (meta.type in _MADE_UP or (at_root and self._is_metafile(name, meta)))
+        if meta is not None and meta.type in _MADE_UP:
+            return False
+        return not (at_root and self._is_metafile(name, meta))
 
     def _is_metafile(self, name: bytes, meta: Any) -> bool:
         """By the full name and what no file of a recorder has beside it; a recorder's own name may begin with ``$``."""
+        if meta is None:  # a file of that name would be missing where the folder's own entries are counted
+            return self.filesystem == "exfat" and name in _EXFAT_METAFILES
         if self.filesystem == "ntfs":
             return name in _NTFS_METAFILES and meta.addr < _NTFS_RESERVED
         undated = meta.mtime == meta.crtime == 0

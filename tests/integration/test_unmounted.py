@@ -56,12 +56,12 @@ def patch(image: Path, at: int, data: bytes) -> None:
         file.write(data)
 
 
-def announced(dock, watch, medium: Medium) -> RecorderDocked:
+def announced(dock, watch, medium: Medium, time_number: int = 1) -> RecorderDocked:
     """As the detector tells of it, and where udev names no file system, as the pipeline takes it then."""
     node = dock.partition(1)
     if is_named(medium.image):
-        return watch.docked(node)
-    bare = watch.bare(node)
+        return watch.docked(node, time_number)
+    bare = watch.bare(node, time_number)
     return replace(bare, filesystem=boot_says(bare), unnamed=True)
 
 
@@ -109,6 +109,29 @@ def test_a_volume_without_a_driver_is_read(dock, watch, content, tmp_path, files
     assert dock.writes(1) == 0
     dock.unplug(1)
     assert medium.digest() == before
+
+
+def with_volume_guid(image: Path) -> None:
+    """A «Volume GUID Directory Entry» (exFAT §7.5), as newer mkfs.exfat writes one, in the root's first free slot."""
+    raw = image.read_bytes()
+    heap, _, root = struct.unpack_from("<III", raw, START + 88)
+    sector_shift, cluster_shift = raw[START + 108], raw[START + 109]
+    folder = START + (heap << sector_shift) + ((root - 2) << (sector_shift + cluster_shift))
+    slots = range(folder, folder + (1 << (sector_shift + cluster_shift)), 32)
+    if all(raw[at] != 0xA0 for at in slots):
+        patch(image, next(at for at in slots if raw[at] == 0), b"\xa0" + bytes(5) + os.urandom(16) + bytes(10))
+
+
+def test_the_guid_of_a_volume_is_no_file_and_hides_none_that_was_not_understood(dock, watch, damaged, tmp_path):
+    with_volume_guid(damaged.image)
+    read_as_docked(dock, watch, damaged, tmp_path)
+    stream = _stream_extension(damaged.image.read_bytes())
+    patch(damaged.image, stream + 8, struct.pack("<QIIQ", 1 << 50, 0, 0, 1 << 50))
+    dock.plug(1, damaged.image, "X81000124")
+    with opened(announced(dock, watch, damaged, 2), tmp_path / "mounts", SHANGHAI) as volume:
+        refused = {file.path: file.refused for file in list_files(volume) if file.refused}
+    dock.unplug(1)
+    assert refused == {b"": "unreadable-folder"}
 
 
 def test_bytes_that_were_never_written_are_zeros_as_a_mount_has_them(dock, watch, damaged, tmp_path):

@@ -35,9 +35,9 @@ class Watch:
         """The so many-th announcement of a readable volume; udev may announce the bare medium before it."""
         return self._wait(node, RecorderDocked, time_number, readable)
 
-    def bare(self, node: str) -> RecorderDocked:
-        """The announcement of a medium without a file system."""
-        return self._wait(node, RecorderDocked, 1, lambda event: not readable(event))
+    def bare(self, node: str, time_number: int = 1) -> RecorderDocked:
+        """The so many-th announcement of a medium without a file system."""
+        return self._wait(node, RecorderDocked, time_number, lambda event: not readable(event))
 
     def undocked(self, node: str) -> None:
         self._wait(node, RecorderUndocked, 1, readable)
