@@ -55,6 +55,7 @@ LOOK_S: Final = 1.0
 """Pause between looks for a recorder to be emptied."""
 ORDER, ANSWER = ".order", ".answer"
 """Suffixes of an order of a person's and of the station's answer to it."""
+UNIDENTIFIED: Final = "the recorder cannot be told from others by its serial and volume id"
 NEVER_MOUNTED: Final = (
     "a volume that was read without being mounted is never erased: "
     "freeing clusters by structures that no driver trusts could destroy files that they do not show"
@@ -169,7 +170,7 @@ class Emptying:
         A recorder that shares its name with another, or that cannot be mounted, is left alone with a sentence.
         """
         if not docking.is_known:
-            return Outcome((), problem="the recorder cannot be told from others by its serial and volume id")
+            return Outcome((), problem=UNIDENTIFIED)
         if not isinstance(docking.root, Path):
             return Outcome((), problem=NEVER_MOUNTED)
         decisions: Sequence[Decision] = ()
