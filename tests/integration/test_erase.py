@@ -204,7 +204,7 @@ def test_a_volume_that_no_driver_takes_is_read_and_never_erased(tmp_path, dock, 
     assert post.emptying().empty(docking, Order("王强")).problem == why
     docking.root = tmp_path  # as if it had been mounted when it was read
     assert post.emptying().empty(docking, Order("王强")).problem == why
-    assert (dock.writes(1), post.erased(), post.journal.intended_erasure(event.identity.key)) == (0, [], {})
+    assert (dock.writes(1), post.erased(), post.journal.intended_erasure(docking.key)) == (0, [], {})
 
 
 def test_a_volume_that_udev_names_not_is_read_as_its_boot_sector_says_and_never_erased(tmp_path, dock, watch, post):
